@@ -1,0 +1,27 @@
+# Landhold. `make help` lists what can be made.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+
+include sources.mk
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+CFLAGS_COMMON := -std=c17 -g $(WARNINGS)
+
+# One file a concern; each adds its targets and its lines of help.
+include make/hosted.mk
+include make/kernel.mk
+include make/setup.mk
+
+.PHONY: help clean
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+clean: ## removes everything that was built
+	rm -rf $(BUILD)

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The port: what the library asks of its host. Seventeen functions in tiers; a
+ * missing one fails at link time. The host also supplies memcpy, memset, memmove
+ * and memcmp, as every freestanding compiler expects.
+ *
+ * Each function gets the lh_port pointer that the host gave when it made the
+ * object it works on. The library never looks inside: struct lh_port is the
+ * host's to define, or to leave undefined and pass as NULL. So two machines can
+ * live in one process, each with a port of its own, and a kernel pays nothing.
+ *
+ * Common to all: none of them may call back into the library unless its comment
+ * says so; none may allocate from a heap that stands on this library.
+ *
+ * Contexts, from the strictest: "any" is with any library lock held, interrupts
+ * on or off; "interrupts on" is where the CPU can take an interrupt and no
+ * spinning lock is held; "no lock" is where the library holds nothing at all.
+ */
+#ifndef LANDHOLD_PORT_H
+#define LANDHOLD_PORT_H
+
+#include <landhold/types.h>
+#include <landhold/virtual_range.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lh_port lh_port;
+
+#if defined(__GNUC__)
+#define LH_NO_RETURN __attribute__((noreturn))
+#else
+#define LH_NO_RETURN
+#endif
+
+/* --- Map tier: enough for region trees, frames and page tables on one CPU --- */
+
+/*
+ * Where the CPU sees a frame's bytes: a pointer that stays valid for ever.
+ * => frame: one of the boot memory map's usable frames.
+ * Example: with a direct map at 0xffff800000000000, frame 0x42 is seen at
+ * 0xffff800000042000.
+ * Context: any. A kernel answers by an addition; never by making a mapping.
+ */
+void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame);
+
+/*
+ * An invariant is broken: say so and stop. Never returns; takes no lock.
+ * => message: one line, no newline, says file and line.
+ */
+LH_NO_RETURN void lh_port_panic(lh_port *port, const char *message);
+
+/* One line for the host's log, no newline. Context: any; must not wait. */
+void lh_port_log(lh_port *port, const char *message);
+
+/* 64 random bits, for placement. Context: any. */
+uint64_t lh_port_random(lh_port *port);
+
+/* --- SMP tier: one-CPU hosts give no-ops --- */
+
+/* The number of the CPU this runs on: 0 to LH_MAX_CPUS - 1. Context: interrupts
+ * off, or a caller that accepts a stale answer. */
+unsigned lh_port_cpu(lh_port *port);
+
+/* Turns this CPU's interrupts off; returns what restore needs. Calls nest. */
+uintptr_t lh_port_interrupts_off(lh_port *port);
+void lh_port_interrupts_restore(lh_port *port, uintptr_t state);
+
+/*
+ * Runs function(argument) once on each CPU of the set, this one included if it
+ * is in the set, with that CPU's interrupts off; returns when all are done.
+ * Context: interrupts on, else two CPUs could wait for each other for ever.
+ */
+void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
+		       void *argument);
+
+/* One turn of a spinning loop: the CPU's pause hint. Context: any. */
+void lh_port_pause(lh_port *port);
+
+/*
+ * Sleeps until unparked on the same word, but only if *word == expected at a
+ * moment when a following unpark could not be missed (as Linux' futex does).
+ * May also return for no reason: callers loop. Context: interrupts on.
+ */
+void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected);
+
+/* Wakes all that are parked on the word. Context: any. */
+void lh_port_unpark(lh_port *port, const uint32_t *word);
+
+/* --- Fault tier --- */
+
+/*
+ * Frames have run out. The host may free some (reclaim, kill a process).
+ * => pages: how many are missing at the least.
+ * => true: worth trying again; false: give up. May call the library. May wait.
+ * Context: no lock.
+ */
+bool lh_port_memory_pressure(lh_port *port, uint64_t pages);
+
+/* --- Architecture tier: arch/ supplies these on a real machine, the hosted
+ * machine its own. Listed here because they are link-time names like the rest. --- */
+
+/*
+ * Removes from this CPU's TLB every translation of the range that was made from
+ * the directory whose root is given, and all paging-structure caches for it.
+ * => global: the range may have been cached as global (kernel half).
+ * Context: interrupts off.
+ */
+void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range,
+				 bool global);
+
+/* Makes this CPU translate by the directory with this root. Context: interrupts off. */
+void lh_architecture_load(lh_port *port, lh_frame_number root);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,73 @@
+# The hosted build: the library over the simulated machine, and its tests, as
+# ordinary processes. Needs a compiler and make, nothing else.
+#
+#   SANITIZE=1 (default)  address and undefined-behaviour sanitizers
+#   CC=clang              the other compiler; objects go to a folder of its own
+
+SANITIZE ?= 1
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)
+
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+comma := ,
+CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(CFLAGS_SANITIZE) -MMD -MP
+# The library sees only its own headers: freestanding, so that a libc header is an error.
+CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch
+# The simulated machine sees the public headers (it is a port), and not src/ or arch/.
+CFLAGS_MACHINE := $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -Ihosted
+# Except its MMU, which reads the table bytes by the manual alone: no header of the library.
+CFLAGS_MMU := $(CFLAGS_HOSTED) -Ihosted
+# Tests may look inside.
+CFLAGS_TESTS := $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -Isrc -Iarch -Ihosted -Itests
+
+$(HOSTED)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_LIBRARY) -c $< -o $@
+$(HOSTED)/arch/%.o: arch/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_LIBRARY) -c $< -o $@
+$(HOSTED)/hosted/mmu%.o: hosted/mmu%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_MMU) -c $< -o $@
+$(HOSTED)/hosted/%.o: hosted/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_MACHINE) -c $< -o $@
+$(HOSTED)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_TESTS) -c $< -o $@
+
+# $(call archive,name,sources)
+define archive
+$(HOSTED)/lib$(1).a: $(patsubst %.c,$(HOSTED)/%.o,$(2))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach f,$(FLOORS),$(eval $(call archive,$(f),$(SOURCES_$(f)))))
+$(eval $(call archive,hosted,$(SOURCES_hosted)))
+
+# Floors up to and including the one named, highest first, as the linker wants them.
+reverse = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
+floors_upto = $(call reverse,$(wordlist 1,$(call position,$(1),$(FLOORS)),$(FLOORS)))
+position = $(words $(call before,$(1),$(2)) x)
+before = $(if $(filter-out $(1),$(firstword $(2))),$(firstword $(2)) $(call before,$(1),$(wordlist 2,$(words $(2)),$(2))))
+
+# One test program a floor: tests/FLOOR/*.c with the harness, the machine, and the
+# floors below. The machine's archive calls the public interface of no floor above base.
+define test_program
+$(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(1)/*.c) $(wildcard tests/*.c))) \
+		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
+	$(CC) $(CFLAGS_SANITIZE) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lpthread -o $$@
+HOSTED_TESTS += $(HOSTED)/test-$(1)
+.PHONY: test-$(1)
+test-$(1): $(HOSTED)/test-$(1)
+	$(HOSTED)/test-$(1)
+endef
+TESTED_FLOORS := $(foreach f,$(FLOORS),$(if $(wildcard tests/$(f)/*.c),$(f)))
+$(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(f)))))
+$(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,hosted,$(call floors_upto,paging))))
+
+.PHONY: test-hosted
+test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make
+	@tests/run-all $(HOSTED_TESTS)
+
+-include $(shell find $(HOSTED) -name '*.d' 2>/dev/null)
