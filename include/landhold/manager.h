@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The memory manager: everything of one machine. Frames (made before it, frames.h), the
+ * kernel's address space, the pools that feed all spaces, fault entry, statistics.
+ *
+ * Kernel regions are members of whatever in the kernel holds them; the kernel's tree only
+ * indexes them. They are populated when made: a fault in one is never resolved. An unbacked
+ * region reserves a range (the kernel image while it is mapped by boot tables, the heap's
+ * range); its holder may commit and decommit frames in it.
+ *
+ * The manager never calls a heap. Context of all: no lock, interrupts on.
+ */
+#ifndef LANDHOLD_MANAGER_H
+#define LANDHOLD_MANAGER_H
+
+#include <landhold/directory.h>
+#include <landhold/object.h>
+#include <landhold/space.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lh_manager lh_manager;
+
+typedef struct lh_manager_setup {
+	lh_port *port;
+	lh_frames *frames;		/* outlives the manager */
+	const lh_paging_format *format; /* outlives the manager */
+	lh_virtual_range user;		/* low half: where user regions may lie; not page 0 */
+	lh_virtual_range kernel;	/* upper half: where kernel regions may lie */
+	bool enforce_write_xor_execute; /* user regions too */
+} lh_manager_setup;
+
+/* Bytes of caller's memory that a manager needs, aligned to 16. */
+size_t lh_manager_size(void);
+
+/*
+ * Makes the manager in the caller's memory: pools, zero page, the kernel's directory with
+ * its whole upper half of top tables. Nothing is mapped in it yet.
+ * => LH_INVALID: ranges overlap halves, format refused; LH_NO_MEMORY. Nothing taken.
+ */
+LH_MUST_USE lh_error lh_manager_create(void *memory, const lh_manager_setup *setup,
+				       lh_manager **manager);
+
+/* Accepts what any prefix of the construction left. => no spaces, objects, kernel regions. */
+void lh_manager_destroy(lh_manager *manager);
+
+/* The root of the kernel's directory. */
+lh_frame_number lh_manager_kernel_root(const lh_manager *manager);
+
+/* Loads the kernel's directory on this CPU. Context: interrupts off. */
+void lh_manager_activate(lh_manager *manager);
+
+lh_frames *lh_manager_frames(lh_manager *manager);
+
+/* --- kernel regions --- */
+
+/* Where a kernel region shall lie, and what it is. Zeroed, with pages: anywhere. */
+typedef struct lh_kernel_request {
+	lh_virtual_range specifically; /* empty: the placement decides */
+	lh_placement placement;
+	lh_rights rights;
+	uint32_t guard_before, guard_after; /* pages: never mapped, never placed upon */
+	uint64_t tag;
+} lh_kernel_request;
+
+/*
+ * Places the holder's region and maps fresh zeroed frames for every page of it.
+ * => region: zeroed memory, or one that was unmapped before. Errors as lh_space_map; on error
+ *    the region is in no tree and nothing changed.
+ */
+LH_MUST_USE lh_error lh_manager_map(lh_manager *manager, lh_region *region,
+				    const lh_kernel_request *request);
+
+/*
+ * The same over memory that is there already (image, direct map, device registers, firmware
+ * tables): physical is the address of the first page, page-aligned. The frames are not
+ * counted. Uses the largest leaves that alignment and format allow.
+ */
+LH_MUST_USE lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
+					     const lh_kernel_request *request,
+					     lh_physical_address physical, lh_memory_type type);
+
+/*
+ * For bytes at any alignment: maps the pages that [physical, physical + bytes) touches, and
+ * gives the pointer to the first byte.
+ */
+LH_MUST_USE lh_error lh_manager_map_bytes(lh_manager *manager, lh_region *region,
+					  lh_physical_address physical, uint64_t bytes,
+					  lh_rights rights, lh_memory_type type, void **pointer);
+
+/* Reserves without backing. A fault in it is never resolved. */
+LH_MUST_USE lh_error lh_manager_reserve(lh_manager *manager, lh_region *region,
+					const lh_kernel_request *request);
+
+/*
+ * Maps fresh zeroed frames for the range, which lies in a reservation and holds none yet.
+ * => LH_INVALID: not in the region; LH_EXISTS: a page of it is committed; LH_NO_MEMORY.
+ *    Nothing changed.
+ */
+LH_MUST_USE lh_error lh_manager_commit(lh_manager *manager, lh_region *region,
+				       lh_virtual_range range, lh_rights rights);
+
+/* Unmaps, flushes and frees the committed frames of the range. Cannot fail. */
+void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range);
+
+/* Takes rights away from a whole kernel region, or gives within rights_max. LH_NO_ACCESS beyond. */
+LH_MUST_USE lh_error lh_manager_protect(lh_manager *manager, lh_region *region, lh_rights rights);
+
+/* Unmaps, flushes, unlinks, frees, in that order. The region is its holder's alone again. */
+void lh_manager_unmap(lh_manager *manager, lh_region *region);
+
+/* The kernel region that an address lies in, copied; for fault messages. */
+LH_MUST_USE lh_error lh_manager_query(lh_manager *manager, lh_virtual_address from,
+				      lh_region_info *info);
+
+/* --- statistics --- */
+
+typedef struct lh_statistics {
+	lh_frame_counters frames;
+	uint64_t table_pages;	    /* all directories */
+	uint64_t user_regions, kernel_regions, spaces, objects;
+	uint64_t faults;	    /* entries into lh_space_fault */
+	uint64_t faults_zero;	    /* answered with the zero page */
+	uint64_t faults_fresh;	    /* with a fresh zeroed frame */
+	uint64_t faults_copied;	    /* with a copy (COW) */
+	uint64_t faults_reused;	    /* by writing in place, the frame having one holder */
+	uint64_t faults_object;	    /* with an object's page */
+	uint64_t faults_upgraded;   /* rights added in place, or nothing to do */
+	uint64_t faults_refused;    /* not OK */
+	uint64_t forks;
+} lh_statistics;
+
+void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics);
+
+/*
+ * Calls finding for each mapping of the kernel half that is writable and executable, or
+ * user-reachable. => the number of them.
+ */
+uint64_t lh_manager_audit(lh_manager *manager,
+			  void (*finding)(void *context, lh_virtual_address address, const char *what),
+			  void *context);
+
+/* Runs every walker over the manager's own structures. => NULL or what is wrong. */
+const char *lh_manager_check(lh_manager *manager);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces: a region tree, a page directory, a lock and the accounting, one for each
+ * process. Its regions are its own; pointers to them never leave the library.
+ *
+ * Every operation validates all its arguments, then takes everything that can fail
+ * (regions, tables, charge), then does the part that cannot. If it returns an error,
+ * nothing has changed.
+ *
+ * Context of all: no lock, interrupts on, except where said. All may be called from any
+ * number of CPUs at once on the same space.
+ */
+#ifndef LANDHOLD_SPACE_H
+#define LANDHOLD_SPACE_H
+
+#include <landhold/object.h>
+#include <landhold/region_tree.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lh_space lh_space;
+struct lh_manager;
+
+/* Bytes of caller's memory that a space needs, aligned to 16. */
+size_t lh_space_size(void);
+
+/*
+ * Makes an empty space over the manager's user range, in the caller's memory.
+ * => LH_NO_MEMORY: no root table. Nothing taken.
+ */
+LH_MUST_USE lh_error lh_space_create(struct lh_manager *manager, void *memory, lh_space **space);
+
+/*
+ * Gives back everything the space has. => no CPU runs it, nobody else uses it.
+ * Accepts NULL. The memory is the caller's again.
+ */
+void lh_space_destroy(lh_space *space);
+
+/* Loads the space on this CPU; leaves it for the kernel's directory. Context: interrupts off. */
+void lh_space_activate(lh_space *space);
+void lh_space_deactivate(lh_space *space);
+
+typedef enum lh_where {
+	LH_ANYWHERE,	 /* where the request's placement fields find room */
+	LH_NEAR,	 /* at address if free, else as ANYWHERE */
+	LH_AT,		 /* at address; LH_EXISTS if anything is there */
+	LH_OVER		 /* at address; what is there is unmapped, in the same step */
+} lh_where;
+
+/* What to map. Zeroed, with pages and rights set: private anonymous memory, anywhere. */
+typedef struct lh_map_request {
+	lh_where where;
+	lh_virtual_address address; /* NEAR, AT, OVER: page-aligned */
+	uint64_t pages;
+	uint64_t alignment;	    /* pages, power of two; 0: 1 */
+	lh_direction direction;
+	lh_virtual_range within;    /* limits; empty: the user range */
+	uint32_t guard_before, guard_after; /* pages */
+	lh_rights rights;
+	lh_rights rights_max;	    /* 0: all */
+	uint32_t flags;		    /* LH_REGION_SHARED, GROWS_DOWN, NOT_INHERITED, EMPTY_ON_FORK */
+	bool reservation;	    /* LH_BACKING_NONE: touching it is an access error */
+	lh_object *object;	    /* NULL: anonymous. The space takes a holder of its own */
+	uint64_t object_page;	    /* object page that the first page shows */
+	uint64_t tag;		    /* the host's; shown by query; neighbours merge only if equal */
+} lh_map_request;
+
+/*
+ * Finds room, places, links and charges, in one step.
+ * => *placed: where it is.
+ * => LH_INVALID: pages 0 or too many, address unaligned or outside the user range, unknown flag,
+ *    rights beyond rights_max, SHARED without object, object_page + pages beyond 2^52,
+ *    W^X broken where the manager enforces it. LH_EXISTS (AT). LH_NO_HOLE. LH_LIMIT: region limit
+ *    or page limit of the space. LH_NO_MEMORY: region, table or charge. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_map(lh_space *space, const lh_map_request *request,
+				  lh_virtual_range *placed);
+
+/*
+ * Unmaps every page of the range; holes in it are no error.
+ * => LH_INVALID: not in the user range; LH_NO_MEMORY: no region for the piece beyond a
+ *    hole in the middle; LH_LIMIT: that piece would be one region too many. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_unmap(lh_space *space, lh_virtual_range range);
+
+/*
+ * Sets the rights of every page of the range.
+ * => LH_NOT_MAPPED: the range has a hole (strict: nothing changed; a host whose interface
+ *    defines a partial effect queries and asks for the part). LH_NO_ACCESS: beyond a region's
+ *    rights_max. LH_INVALID, LH_NO_MEMORY, LH_LIMIT as above. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_protect(lh_space *space, lh_virtual_range range, lh_rights rights);
+
+/*
+ * Drops the private pages of the range (reads see zeroes, or the object's page, again); the
+ * regions stay. Holes are LH_NOT_MAPPED, nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_discard(lh_space *space, lh_virtual_range range);
+
+/*
+ * Makes the child, an empty space of the same manager, a copy of the parent: regions
+ * cloned, private pages shared until one side writes.
+ * => LH_NO_MEMORY, LH_LIMIT: both as before. LH_INVALID: the child is not empty.
+ */
+LH_MUST_USE lh_error lh_space_fork(lh_space *parent, lh_space *child);
+
+/* How a fault ended. */
+typedef enum lh_fault {
+	LH_FAULT_OK,	      /* the access can be tried again */
+	LH_FAULT_NO_MEMORY,   /* no frame, and the host gave up (lh_port_memory_pressure) */
+	LH_FAULT_NOT_MAPPED,  /* no region there: SIGSEGV, SEGV_MAPERR */
+	LH_FAULT_NO_ACCESS,   /* the region forbids it: SIGSEGV, SEGV_ACCERR */
+	LH_FAULT_BUS	      /* past the object's end, or the pager failed: SIGBUS */
+} lh_fault;
+
+/*
+ * Resolves a fault. => access: the right that was missing, exactly one. May wait for the
+ * pager and for memory, holding nothing.
+ */
+lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access);
+
+/* A region as others may see it. */
+typedef struct lh_region_info {
+	lh_virtual_range range;
+	lh_rights rights, rights_max;
+	uint8_t backing;
+	uint32_t flags;
+	lh_object *object; /* not held: an identity to compare, not to use */
+	uint64_t object_page;
+	uint64_t tag;
+} lh_region_info;
+
+/* The region that the address lies in, or else the next above it. => LH_NOT_MAPPED: none. */
+LH_MUST_USE lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info *info);
+
+typedef struct lh_space_counters {
+	uint64_t regions;
+	uint64_t pages;		/* mapped, in regions */
+	uint64_t resident;	/* leaf entries that are not empty */
+	uint64_t tables;	/* page-table pages, root included */
+	uint64_t charged;	/* pages */
+	uint64_t faults;
+} lh_space_counters;
+
+void lh_space_read_counters(lh_space *space, lh_space_counters *counters);
+
+/* Limits: regions (0: the library's default, 65,530), pages in regions, pages a stack may grow to. */
+typedef struct lh_space_limits { uint64_t regions, pages, stack_pages; } lh_space_limits;
+void lh_space_set_limits(lh_space *space, const lh_space_limits *limits);
+
+/* The root of the space's directory: what a CPU loads. */
+lh_frame_number lh_space_root(const lh_space *space);
+
+/* Recounts everything of the space. => NULL or what is wrong. The space is at rest. */
+const char *lh_space_check(lh_space *space);
+
+/*
+ * For a panic: calls line with one text for each region, taking no lock, reading at
+ * most 512 regions of a tree that may be broken.
+ */
+void lh_space_describe_unlocked(const lh_space *space, void (*line)(void *context, const char *text),
+				void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
