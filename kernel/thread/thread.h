@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads: what the CPUs run. Each has a kernel stack of its own (a kernel region with a guard
+ * page below). Kernel mode is not pre-empted: a thread runs there until it sleeps, yields
+ * or returns to user mode; user mode is pre-empted by the tick.
+ *
+ * Fields by who may touch them:
+ *   [c] constant after thread_create and before thread_start
+ *   [s] the scheduler's lock
+ *   [m] the thread itself only (or while it is not started)
+ *   [a] any, by atomic operations
+ */
+#ifndef KERNEL_THREAD_THREAD_H
+#define KERNEL_THREAD_THREAD_H
+
+#include <landhold/region.h>
+#include <landhold/space.h>
+
+#include "lib/error.h"
+#include "lib/list.h"
+
+struct process;
+struct trap_frame;
+struct waiter;
+
+#define THREAD_STACK_PAGES 4
+#define THREAD_NO_DEADLINE UINT64_MAX
+
+enum thread_state { THREAD_NEW, THREAD_RUNNABLE, THREAD_RUNNING, THREAD_SLEEPING, THREAD_DEAD };
+
+struct thread {
+	uint64_t saved_stack;	      /* [s] offset 0: the stack pointer while it does not run */
+	uint8_t fpu[512] __attribute__((aligned(16))); /* [m] fxsave image while it does not run */
+	uint64_t stack_top;	      /* [c] */
+	lh_region stack;	      /* [c] the kernel region of its stack */
+	uint64_t fs_base, gs_base;    /* [m] user segment bases; see thread_set_fs_base */
+	struct process *process;      /* [m] NULL: a kernel thread. Written by thread_set_space's
+					 caller or before thread_start */
+	lh_space *space;	      /* [m] NULL: runs on whatever is loaded. thread_set_space */
+	enum thread_state state;      /* [s] */
+	struct list queue;	      /* [s] in a run queue, or among the dead */
+	struct list timed;	      /* [s] among the sleepers with a deadline */
+	uint64_t deadline;	      /* [s] clock_nanoseconds */
+	struct waiter *waiters;	      /* [s] what it sleeps on: an array, while SLEEPING */
+	size_t waiter_count;	      /* [s] */
+	bool is_interruptible;	      /* [s] its sleep ends when interrupted is set */
+	bool interrupted;	      /* [a] set by thread_interrupt, cleared by process code */
+	uint64_t run_ticks;	      /* [s] ticks that found it running */
+	uint64_t user_ticks;	      /* [s] those of them in user mode */
+	void (*entry)(void *);	      /* [c] */
+	void *argument;		      /* [c] */
+	const char *name;	      /* [c] for messages */
+};
+
+struct thread *thread_current(void);
+
+/*
+ * Makes a thread that will call entry(argument) in kernel mode with interrupts on; when entry
+ * returns it exits. It has no process, no space, and a clean FPU; set the fields, then
+ * thread_start. => LH_NO_MEMORY.
+ */
+LH_MUST_USE lh_error thread_create(void (*entry)(void *), void *argument, struct thread **thread);
+void thread_start(struct thread *thread);
+/* Frees a thread that was never started. */
+void thread_destroy(struct thread *thread);
+
+/* Ends this thread. Its stack and struct are freed by the reaper, later: the process must have
+ * let go of it. Leaves its space first (thread_set_space(NULL)). */
+__attribute__((noreturn)) void thread_exit(void);
+
+void thread_yield(void);
+/* Uninterruptible; to the next tick after the time. */
+void thread_sleep_until(uint64_t nanoseconds);
+
+/* The current thread changes its space: loads it on this CPU and leaves the one before, which may
+ * then be destroyed. NULL: the kernel's own directory. */
+void thread_set_space(lh_space *space);
+
+/* The current thread's user FS or GS base (arch_prctl). => LH_NOT_PERMITTED: not a user address. */
+LH_MUST_USE lh_error thread_set_fs_base(uint64_t base);
+LH_MUST_USE lh_error thread_set_gs_base(uint64_t base);
+
+/* The child's FPU image, FS and GS base become the current thread's. child: not started. */
+void thread_copy_user_state(struct thread *child);
+/* The current thread's FPU as a new program finds it. */
+void thread_reset_fpu(void);
+/* For signal frames: the current thread's FPU to and from an aligned image of 512 bytes. What
+ * was read back is sanitised (reserved MXCSR bits are cleared). */
+void thread_save_fpu(void *image);
+void thread_load_fpu(const void *image);
+
+/* Sets interrupted, and wakes the thread if it sleeps interruptibly. Any context. */
+void thread_interrupt(struct thread *thread);
+
+/* Where the thread's last entry from user mode left its registers: the top of its stack. */
+struct trap_frame *thread_user_frame(struct thread *thread);
+
+/* Threads of every kind that exist. */
+uint64_t thread_count(void);
+
+#endif
