@@ -61,7 +61,7 @@ typedef struct lh_region {
 	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
 	struct lh_region *parent;      /* [t] */
 	struct lh_region *child[2];    /* [t] lower, higher addresses */
-	uint64_t gap_before;	       /* [t] pages from the end of the extent below to this extent */
+	uint64_t gap_before;	       /* [t] pages from the extent below to this one, 0 if they meet */
 	uint64_t gap_largest;	       /* [t] largest gap_before in this subtree */
 	uint32_t colour;	       /* [t] */
 	uint32_t reserved;
@@ -69,14 +69,15 @@ typedef struct lh_region {
 } lh_region;
 
 /*
- * Builds a region in the caller's memory: no range, in no tree, no guards.
+ * Builds a region in the caller's memory: no range, in no tree, no guards, no
+ * object. The most that protect may grant, and the history, begin as the rights.
  * => version, which outlives reuse of the memory, is made odd and never lower.
  *    Memory that never was a region must be zeroed first.
  */
 void lh_region_init(lh_region *region, lh_backing backing, lh_rights rights, uint32_t flags);
 
 /* True if the two could be one region: same attributes, b follows a in addresses
- * and, for objects, in object pages. Both pooled. */
+ * and, for objects, in object pages; no guard between them. Both pooled. */
 bool lh_region_is_mergeable(const lh_region *a, const lh_region *b);
 
 /* Pages of commit charge that a region of this kind and size stands for. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <landhold/region.h>
+
+#include "region/tree.h"
+
+void lh_region_init(lh_region *region, lh_backing backing, lh_rights rights, uint32_t flags)
+{
+	uint64_t version = region->version;
+
+	*region = (lh_region){
+		.rights = rights,
+		.rights_max = rights,
+		.rights_history = rights,
+		.backing = (uint8_t)backing,
+		.flags = flags,
+		.version = version,
+	};
+	lh_version_begin(&region->version);
+}
+
+static bool have_same_attributes(const lh_region *a, const lh_region *b)
+{
+	return a->rights == b->rights && a->rights_max == b->rights_max &&
+	       a->rights_history == b->rights_history && a->backing == b->backing &&
+	       a->flags == b->flags && a->tag == b->tag && a->object == b->object &&
+	       a->owner == b->owner;
+}
+
+bool lh_region_is_mergeable(const lh_region *a, const lh_region *b)
+{
+	if ((a->flags & LH_REGION_POOLED) == 0 || !have_same_attributes(a, b))
+		return false;
+	if (!lh_virtual_range_is_followed_by(a->range, b->range))
+		return false;
+	if (a->guard_after != 0 || b->guard_before != 0)
+		return false;
+	return a->backing != LH_BACKING_OBJECT ||
+	       b->object_page == a->object_page + a->range.pages;
+}
