@@ -79,7 +79,9 @@ typedef struct lh_frame_counters {
 
 /*
  * Bytes that the allocator needs for this normalised map: frame array and index;
- * follows the memory present, not the highest address.
+ * follows the memory present, not the highest address. Enough also for what is left
+ * of the map after eight carvings more, this memory's own among them.
+ * => 0 if the map is not normalised.
  */
 uint64_t lh_frames_size(const lh_memory_map *map);
 
@@ -94,7 +96,8 @@ LH_MUST_USE lh_error lh_frames_create(void *memory, uint64_t size, const lh_memo
 
 /*
  * Gives one frame: holders 1, pins 0, the state given, word 0; contents undefined.
- * => LH_NO_MEMORY: none free, or (uncharged, strict) all that is free is promised.
+ * => state: LH_FRAME_KERNEL or after it, else LH_INVALID.
+ *    LH_NO_MEMORY: none free, or (uncharged, strict) all that is free is promised.
  * Context: any.
  */
 LH_MUST_USE lh_error lh_frame_allocate(lh_frames *frames, lh_frame_state state,
@@ -149,6 +152,32 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages);
 
 /* A consistent snapshot. */
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);
+
+#if LH_DEBUG >= 2
+/*
+ * Failure on demand, for tests; absent from other builds.
+ *
+ * A step is anything here that can run out of memory: a frame allocated (a row of
+ * frames is one step), a charge taken, an item taken from a pool (a step of its own
+ * even if a free one is at hand; a new page for the pool is a frame step beside it).
+ */
+typedef struct lh_frame_steps {
+	uint64_t total;
+	uint64_t frames[LH_FRAME_STATE_COUNT]; /* by the state asked for */
+	uint64_t charges;
+	uint64_t pool_items;
+} lh_frame_steps;
+
+/*
+ * Counts steps from 0 again; the one that makes the count equal to step fails with
+ * LH_NO_MEMORY and changes nothing, those before and after do not. 0: none fails.
+ */
+void lh_frames_fail_at(lh_frames *frames, uint64_t step);
+
+/* Steps since lh_frames_fail_at, the failed one included. */
+uint64_t lh_frames_steps(lh_frames *frames);
+void lh_frames_read_steps(lh_frames *frames, lh_frame_steps *steps);
+#endif
 
 /*
  * Recounts everything: entries against index against counters; free + used ==

@@ -52,11 +52,12 @@ LH_MUST_USE lh_error lh_memory_map_add(lh_memory_map *map, uint64_t base, uint64
 
 /*
  * Sorts, clips and joins: afterwards the entries are usable ones only, sorted,
- * disjoint, not touching, page-aligned (inward; reserved ones cut outward), and
- * every page of the original is usable xor reserved. In place, O(n log n), no
- * other memory.
- * => LH_LIMIT: cutting out a reserved part needs more entries than the array
- *    holds (capacity twice the count always suffices). Map unchanged.
+ * disjoint, not touching, page-aligned. A page is usable if each of its bytes is in
+ * some usable entry and none is in a reserved one; so parts that meet within a page
+ * make a usable page, and a reserved byte reserves its page. In place, O(n log n), no
+ * other memory, never more entries than before.
+ * (An entry cannot say 2^64 bytes: if all of them are usable, the last page is lost.)
+ * => LH_INVALID: normalised already. Map unchanged.
  */
 LH_MUST_USE lh_error lh_memory_map_normalise(lh_memory_map *map);
 
