@@ -40,9 +40,12 @@
 extern "C" {
 #endif
 
-/* The word of a table's frame: live entries in the low bits; above, while the table
- * is in a gather or among spares, the next one's frame number plus 1 (0: none). */
+/* The word of a table's frame: live entries in the low bits (of the root: those of both
+ * halves); then the table's level; above, while the table is in a gather or among spares,
+ * the next one's frame number plus 1 (0: none). */
 #define LH_TABLE_LIVE UINT64_C(0x3fff)
+#define LH_TABLE_LEVEL_SHIFT 14
+#define LH_TABLE_LEVEL UINT64_C(0x7)
 #define LH_TABLE_NEXT_SHIFT 24
 
 typedef enum lh_leaf_kind {
@@ -100,7 +103,7 @@ typedef struct lh_gather {
 	bool global;		   /* some of them may be cached as global */
 	uint64_t tables;	   /* detached tables: first frame number + 1; 0: none */
 	uint32_t frame_count;
-	uint64_t frames[LH_GATHER_FRAMES];
+	uint64_t frames[LH_GATHER_FRAMES]; /* frame number; a huge leaf's level above it */
 } lh_gather;
 
 /* --- life --- */
@@ -122,7 +125,11 @@ void lh_directory_destroy(lh_directory *directory);
 
 /* Marks this CPU active in the directory and loads it. Context: interrupts off. */
 void lh_directory_activate(lh_directory *directory);
-/* This CPU has loaded another directory, which flushed what is not global. Context: interrupts off. */
+/*
+ * This CPU has loaded another directory, which flushed what is not global. Nothing for a
+ * kernel's own: every CPU that ever activated it goes on translating by its half, so
+ * each CPU activates it once, before any other. Context: interrupts off.
+ */
 void lh_directory_deactivate(lh_directory *directory);
 
 /* --- locks --- */
@@ -137,23 +144,30 @@ lh_virtual_range lh_directory_own_range(const lh_directory *directory);
 
 /*
  * Takes as many spare tables as writing every page of the range at level 0 could
- * need, beyond those that exist now. Takes and leaves the lock itself.
+ * need, beyond those that exist now, on top of what spares holds already. Takes and
+ * leaves the lock itself.
  * => LH_NO_MEMORY: nothing taken beyond what spares held before.
  */
 LH_MUST_USE lh_error lh_directory_prepare(lh_directory *directory, lh_virtual_range range,
 					  lh_spare_tables *spares);
+/* The same for writing huge leaves of this level; level 0 is lh_directory_prepare. */
+LH_MUST_USE lh_error lh_directory_prepare_level(lh_directory *directory, lh_virtual_range range,
+						unsigned level, lh_spare_tables *spares);
 /* Takes count spare tables. => LH_NO_MEMORY: as above. */
 LH_MUST_USE lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_spare_tables *spares);
 /* Gives the unused ones back. */
 void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 
-/* The leaf for an address: EMPTY where a table is missing (level says at which level). */
+/* The leaf for an address, in either half: EMPTY where a table is missing (level says at which
+ * level the descent ended) and outside both halves. */
 lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address);
 
 /*
  * Writes a level-0 leaf where there is an empty one, or over a leaf that names the
  * same frame and has no more rights (an upgrade), keeping accessed and dirty bits the
- * hardware set. Missing tables come from the spares.
+ * hardware set. Missing tables come from the spares. An upgrade keeps the holder that
+ * the entry has: for it the caller brings none.
+ * => the address is in the own range; PRESENT has at least one right.
  * => LH_NO_MEMORY: a table is missing and the spares are used up; LH_EXISTS: a leaf
  *    stands there that may not be written over in place. Nothing changed.
  */
@@ -161,13 +175,30 @@ LH_MUST_USE lh_error lh_directory_write_locked(lh_directory *directory, lh_virtu
 					       lh_leaf leaf, lh_spare_tables *spares);
 
 /*
+ * Writes a huge leaf (leaf.level larger than 0) where nothing is below. If it is counted, the
+ * caller has added a holder to each of its frames.
+ * => LH_INVALID: the format has no leaf there, or address or frame is not aligned to it;
+ *    LH_EXISTS: something is mapped there; LH_NO_MEMORY as above. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_directory_write_large_locked(lh_directory *directory,
+						     lh_virtual_address address, lh_leaf leaf,
+						     lh_spare_tables *spares);
+
+/*
  * Clears one leaf into the gather; tables that become empty too. Nothing where it is
- * empty. => false: the gather is full, nothing done: unlock, lh_gather_flush, lock.
+ * empty. Not for a huge leaf (a broken invariant): lh_directory_clear_range.
+ * => false: the gather is full, nothing done: unlock, lh_gather_flush, lock.
  */
 LH_MUST_USE bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address address,
 					   lh_gather *gather);
 
-/* --- ranges: take and leave the lock themselves --- */
+/*
+ * --- ranges: take and leave the lock themselves ---
+ *
+ * One descent each, absent tables skipped whole. On a long way the lock is released for a
+ * moment every 32 tables, between two leaves: who needs the range to stand still holds the
+ * space's map lock. => the range lies in the own range.
+ */
 
 /*
  * Clears every leaf of the range, frees the tables that become empty, flushes and
@@ -187,7 +218,9 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
 /*
  * Calls visit for each leaf of the range that is not empty, in order, with the lock
  * held. It may return a leaf with fewer rights in *leaf to be written back (same kind
- * or NO_ACCESS, same frame); returns false to stop the walk.
+ * or NO_ACCESS, same frame), or without an accessed or dirty flag it had; what the hardware
+ * sets meanwhile stays. What must be flushed for that, it notes in a gather of its own.
+ * It returns false to stop the walk (after the write-back).
  */
 typedef bool lh_leaf_visit(void *context, lh_virtual_address address, lh_leaf *leaf);
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,
@@ -209,6 +242,16 @@ static inline void lh_gather_finish(lh_gather *gather) { lh_gather_flush(gather)
  * => NULL if all is well, else what is wrong. Takes the lock.
  */
 const char *lh_directory_check(lh_directory *directory);
+
+/*
+ * Calls visit for each present leaf of both halves, the shared kernel half included, in order
+ * of address, with the directory's lock held. The rights are what the CPU would grant, upper
+ * entries considered; user: user mode reaches it. Changes nothing.
+ * => nobody changes the kernel half meanwhile.
+ */
+typedef void lh_audit_visit(void *context, lh_virtual_address address, const lh_leaf *leaf,
+			    bool user);
+void lh_directory_audit(lh_directory *directory, lh_audit_visit *visit, void *context);
 
 #ifdef __cplusplus
 }

@@ -40,12 +40,14 @@ typedef struct lh_paging_format {
 	uint64_t leaf_fixed;	/* set in every present leaf at level 0 */
 	uint64_t table_fixed;	/* set in every present upper entry that names a table */
 	uint64_t user;		/* user-mode access; set in upper entries of the low half too */
-	/* A right is granted iff (entry & mask) == value. */
+	/* A right is granted iff (entry & mask) == value. A CPU without the means to refuse
+	 * one (no NX) has a copy of the format with mask and value 0: always granted. */
 	struct { uint64_t mask, value; } read, write, execute;
-	uint64_t no_rights_clear; /* reserved for formats that deny with several bits */
 	uint64_t accessed, dirty, global;
-	uint64_t software[3];	/* bits that the hardware ignores: [0] uncounted frame, [1], [2] free */
-	/* Memory types: bits at level 0 and at the levels above. */
+	/* Bits that the hardware ignores. [0]: the frame is not counted; [1]: a leaf without
+	 * access, set in each such entry, so that none is zero; [2]: free. */
+	uint64_t software[3];
+	/* Memory types: bits at level 0 and at the levels above. Two types may share bits. */
 	uint64_t type_mask[2];
 	uint64_t type[LH_MEMORY_TYPE_COUNT][2];
 } lh_paging_format;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a directory: made step by step, loaded and left, torn down from any step.
+ */
+#include "base/lock.h"
+#include "paging/walk.h"
+
+void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
+{
+	lh_directory empty = { .frames = frames, .format = format,
+			       .port = lh_frames_port(frames), .root = { LH_NO_FRAME } };
+
+	*directory = empty;
+}
+
+lh_error lh_directory_add_root(lh_directory *directory)
+{
+	LH_ASSERT(directory->port, lh_frame_is_none(directory->root));
+	LH_TRY(lh_table_allocate(directory->frames, lh_format_top(directory->format),
+				 &directory->root));
+	directory->tables = 1;
+	return LH_OK;
+}
+
+static uint64_t *root_entries(const lh_directory *directory)
+{
+	return lh_frame_pointer(directory->frames, directory->root);
+}
+
+static void count_root_entries(lh_directory *directory, uint64_t added)
+{
+	lh_table_entry(directory->frames, directory->root)->word += added;
+}
+
+lh_error lh_directory_add_kernel_half(lh_directory *directory)
+{
+	const lh_paging_format *format = directory->format;
+	unsigned top = lh_format_top(format);
+	uint64_t *entries = root_entries(directory);
+	lh_frame_number table;
+
+	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
+	directory->is_kernel = true;
+	for (uint64_t i = lh_format_kernel_index(format); i < lh_paging_entries(format, top); i++) {
+		LH_TRY(lh_table_allocate(directory->frames, top - 1, &table));
+		lh_atomic_store_total(&entries[i], lh_entry_make_table(format, table, false));
+		count_root_entries(directory, 1);
+		directory->tables++;
+	}
+	return LH_OK;
+}
+
+void lh_directory_share_kernel_half(lh_directory *directory, const lh_directory *kernel)
+{
+	const lh_paging_format *format = directory->format;
+	uint64_t count = lh_paging_entries(format, lh_format_top(format));
+	const uint64_t *from = root_entries(kernel);
+	uint64_t *to = root_entries(directory);
+
+	LH_ASSERT(directory->port, kernel->is_kernel && kernel->format == format);
+	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
+	for (uint64_t i = lh_format_kernel_index(format); i < count; i++)
+		lh_atomic_store_total(&to[i], lh_atomic_load(&from[i]));
+	count_root_entries(directory, count - lh_format_kernel_index(format));
+	directory->shares_kernel_half = true;
+}
+
+/* The shared entries hold nothing: they must not be opened with the rest. */
+static void forget_kernel_half(lh_directory *directory)
+{
+	const lh_paging_format *format = directory->format;
+	uint64_t count = lh_paging_entries(format, lh_format_top(format));
+	uint64_t *entries = root_entries(directory);
+
+	for (uint64_t i = lh_format_kernel_index(format); i < count; i++)
+		lh_atomic_store(&entries[i], UINT64_C(0));
+	count_root_entries(directory, 0 - (count - lh_format_kernel_index(format)));
+	directory->shares_kernel_half = false;
+}
+
+void lh_directory_destroy(lh_directory *directory)
+{
+	uint64_t chain = 0;
+	lh_dropped dropped;
+
+	if (lh_frame_is_none(directory->root))
+		return;
+	if (directory->shares_kernel_half)
+		forget_kernel_half(directory);
+	lh_chain_push(directory->frames, &chain, directory->root);
+	directory->root = lh_frame(LH_NO_FRAME);
+	dropped = lh_chain_drop(directory->frames, directory->format, chain);
+	LH_ASSERT(directory->port, dropped.tables == directory->tables);
+	LH_ASSERT(directory->port, dropped.leaf_pages == directory->leaves);
+	directory->tables = 0;
+	directory->leaves = 0;
+	directory->is_kernel = false;
+}
+
+void lh_directory_activate(lh_directory *directory)
+{
+	unsigned cpu = lh_port_cpu(directory->port);
+
+	/* Before the load: from here on a flush reaches this CPU (gather.c). */
+	lh_atomic_or(&directory->active.bits[cpu / 64], UINT64_C(1) << cpu % 64);
+	lh_architecture_load(directory->port, directory->root);
+}
+
+void lh_directory_deactivate(lh_directory *directory)
+{
+	unsigned cpu = lh_port_cpu(directory->port);
+
+	if (directory->is_kernel)
+		return;
+	lh_atomic_and(&directory->active.bits[cpu / 64], ~(UINT64_C(1) << cpu % 64));
+}
+
+uintptr_t lh_directory_lock(lh_directory *directory)
+{
+	return lh_spin_lock(&directory->lock, directory->port);
+}
+
+void lh_directory_unlock(lh_directory *directory, uintptr_t interrupts)
+{
+	lh_spin_unlock(&directory->lock, directory->port, interrupts);
+}
+
+lh_virtual_range lh_directory_own_range(const lh_directory *directory)
+{
+	const lh_paging_format *format = directory->format;
+	uint64_t half = UINT64_C(1) << (format->address_bits - 1);
+	lh_virtual_range range = { lh_virtual(directory->is_kernel ? 0 - half : 0),
+				   half >> LH_PAGE_SHIFT };
+
+	return range;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Gathers: out of use, flush, then free, in that order.
+ *
+ * The flush. Our entries are cleared first; then the generation goes up and the set of
+ * active CPUs is read, both sequentially consistent. A CPU that activates the directory
+ * sets its bit and then loads the root, which empties its TLB. So a CPU that we do not
+ * see in the set walks only tables without our entries.
+ *
+ * A kernel's leaves are global, every active CPU translates by them under any root.
+ */
+#include "paging/walk.h"
+
+#define LEVEL_SHIFT 56
+#define FRAME_MASK ((UINT64_C(1) << LEVEL_SHIFT) - 1)
+
+void lh_gather_begin(lh_gather *gather, lh_directory *directory)
+{
+	gather->directory = directory;
+	gather->span.base = lh_virtual(0);
+	gather->span.pages = 0;
+	gather->global = directory->is_kernel;
+	gather->tables = 0;
+	gather->frame_count = 0;
+}
+
+void lh_gather_note_range(lh_gather *gather, lh_virtual_range range)
+{
+	lh_virtual_range *span = &gather->span;
+	uint64_t last;
+
+	if (lh_virtual_range_is_empty(*span)) {
+		*span = range;
+		return;
+	}
+	last = lh_virtual_range_last_page(*span).value;
+	if (lh_virtual_range_last_page(range).value > last)
+		last = lh_virtual_range_last_page(range).value;
+	if (range.base.value < span->base.value)
+		span->base = range.base;
+	span->pages = ((last - span->base.value) >> LH_PAGE_SHIFT) + 1;
+}
+
+void lh_gather_note(lh_gather *gather, lh_virtual_address address)
+{
+	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
+
+	lh_gather_note_range(gather, page);
+}
+
+void lh_gather_add_leaf(lh_gather *gather, lh_leaf leaf)
+{
+	LH_ASSERT(gather->directory->port, !lh_gather_is_full(gather));
+	if (leaf.flags & LH_LEAF_UNCOUNTED)
+		return;
+	gather->frames[gather->frame_count++] = leaf.frame.value | (uint64_t)leaf.level
+									   << LEVEL_SHIFT;
+}
+
+void lh_gather_add_table(lh_gather *gather, lh_frame_number table)
+{
+	lh_chain_push(gather->directory->frames, &gather->tables, table);
+}
+
+/* What the CPUs that flush are told. */
+typedef struct flush_order {
+	lh_port *port;
+	lh_frame_number root;
+	lh_virtual_range span;
+	bool global;
+} flush_order;
+
+static void flush_here(void *argument)
+{
+	const flush_order *order = argument;
+
+	lh_architecture_flush_local(order->port, order->root, order->span, order->global);
+}
+
+/* The active CPUs. => true: none of them but this one. */
+static bool read_active(lh_directory *directory, unsigned cpu, lh_cpu_set *active)
+{
+	bool alone = true;
+
+	for (unsigned i = 0; i < sizeof(active->bits) / sizeof(active->bits[0]); i++) {
+		uint64_t mine = i == cpu / 64 ? UINT64_C(1) << cpu % 64 : 0;
+
+		active->bits[i] = lh_atomic_load_total(&directory->active.bits[i]);
+		if (active->bits[i] & ~mine)
+			alone = false;
+	}
+	return alone;
+}
+
+static bool has_cpu(const lh_cpu_set *cpus, unsigned cpu)
+{
+	return cpus->bits[cpu / 64] >> cpu % 64 & 1;
+}
+
+static void flush(const lh_gather *gather)
+{
+	lh_directory *directory = gather->directory;
+	lh_port *port = directory->port;
+	flush_order order = { port, directory->root, gather->span, gather->global };
+	lh_cpu_set active;
+	uintptr_t interrupts;
+	unsigned cpu;
+	bool alone;
+
+	lh_atomic_add(&directory->generation, UINT64_C(1));
+	/* Interrupts off: this CPU stays this CPU until it has flushed. */
+	interrupts = lh_port_interrupts_off(port);
+	cpu = lh_port_cpu(port);
+	alone = read_active(directory, cpu, &active);
+	if (alone && has_cpu(&active, cpu))
+		flush_here(&order);
+	lh_port_interrupts_restore(port, interrupts);
+	if (!alone)
+		lh_port_call_cpus(port, &active, flush_here, &order);
+}
+
+void lh_gather_flush(lh_gather *gather)
+{
+	lh_directory *directory = gather->directory;
+
+	if (lh_virtual_range_is_empty(gather->span))
+		return;
+	flush(gather);
+	for (uint32_t i = 0; i < gather->frame_count; i++)
+		lh_leaf_drop(directory->frames, directory->format,
+			     lh_frame(gather->frames[i] & FRAME_MASK),
+			     (unsigned)(gather->frames[i] >> LEVEL_SHIFT));
+	lh_chain_drop(directory->frames, directory->format, gather->tables);
+	lh_gather_begin(gather, directory);
+}

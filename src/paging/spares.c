@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Table pages: chains of them, spares taken before they are needed, and giving back
+ * whole trees of them without recursion: the tables that an opened table names are
+ * pushed on the chain that is being worked off, through their own words.
+ */
+#include "paging/walk.h"
+
+#define NEXT_SHIFT LH_TABLE_NEXT_SHIFT
+#define NEXT_MASK (~UINT64_C(0) << NEXT_SHIFT)
+
+void lh_chain_push(lh_frames *frames, uint64_t *chain, lh_frame_number table)
+{
+	lh_frame_entry *entry = lh_table_entry(frames, table);
+
+	entry->word = (entry->word & ~NEXT_MASK) | (*chain << NEXT_SHIFT);
+	*chain = table.value + 1;
+}
+
+lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain)
+{
+	lh_frame_number table = lh_frame(*chain - 1);
+	lh_frame_entry *entry = lh_table_entry(frames, table);
+
+	*chain = entry->word >> NEXT_SHIFT;
+	entry->word &= ~NEXT_MASK;
+	return table;
+}
+
+lh_error lh_table_allocate(lh_frames *frames, unsigned level, lh_frame_number *table)
+{
+	LH_TRY(lh_frame_allocate_zeroed(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, table));
+	lh_table_entry(frames, *table)->word = (uint64_t)level << LH_TABLE_LEVEL_SHIFT;
+	return LH_OK;
+}
+
+lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_spare_tables *spares)
+{
+	lh_spare_tables fresh = { 0, 0 };
+	lh_frame_counters counters;
+	lh_frame_number table;
+
+	/* A request beyond all memory should not empty it first. */
+	lh_frames_read_counters(frames, &counters);
+	if (count > counters.free)
+		return LH_NO_MEMORY;
+	while (fresh.count < count) {
+		if (lh_table_allocate(frames, 0, &table) != LH_OK) {
+			lh_spare_tables_give_back(frames, &fresh);
+			return LH_NO_MEMORY;
+		}
+		lh_chain_push(frames, &fresh.first, table);
+		fresh.count++;
+	}
+	while (fresh.first != 0)
+		lh_chain_push(frames, &spares->first, lh_chain_pop(frames, &fresh.first));
+	spares->count += fresh.count;
+	return LH_OK;
+}
+
+static void drop_table(lh_frames *frames, lh_frame_number table)
+{
+	lh_table_entry(frames, table)->word = 0;
+	lh_frame_drop(frames, table);
+}
+
+void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares)
+{
+	while (spares->first != 0)
+		drop_table(frames, lh_chain_pop(frames, &spares->first));
+	spares->count = 0;
+}
+
+void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_number first,
+		  unsigned level)
+{
+	lh_frame_drop_contiguous(frames, first, lh_level_pages(format, level));
+}
+
+/* Drops what one entry of an unreachable table holds. */
+static void drop_entry(lh_frames *frames, const lh_paging_format *format, unsigned level,
+		       uint64_t entry, uint64_t *chain, lh_dropped *dropped)
+{
+	lh_leaf leaf;
+
+	if (lh_entry_is_table(format, level, entry)) {
+		lh_chain_push(frames, chain, lh_entry_table(format, entry));
+		return;
+	}
+	leaf = lh_entry_read_leaf(format, level, entry);
+	dropped->leaf_pages += lh_level_pages(format, level);
+	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
+		lh_leaf_drop(frames, format, leaf.frame, level);
+}
+
+lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint64_t chain)
+{
+	lh_dropped dropped = { 0, 0 };
+
+	while (chain != 0) {
+		lh_frame_number table = lh_chain_pop(frames, &chain);
+		const uint64_t *entries = lh_frame_pointer(frames, table);
+		uint64_t word = lh_table_entry(frames, table)->word;
+		uint64_t live = word & LH_TABLE_LIVE;
+		unsigned level = lh_table_level(word);
+		uint64_t count = lh_paging_entries(format, level);
+
+		/* The live count says when the rest of the table need not be read. */
+		for (uint64_t i = 0; live != 0 && i < count; i++) {
+			uint64_t entry = lh_atomic_load(&entries[i]);
+
+			if (entry == 0)
+				continue;
+			drop_entry(frames, format, level, entry, &chain, &dropped);
+			live--;
+		}
+		drop_table(frames, table);
+		dropped.tables++;
+	}
+	return dropped;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Single entries. Who writes looks how deep the tables reach, sees that the spares suffice,
+ * and only then links and writes: nothing can fail any more.
+ *
+ * The hardware sets accessed and dirty bits behind our back, so an entry that may be
+ * present is only changed by exchange and compare-exchange.
+ */
+#include "paging/walk.h"
+
+static bool is_own(const lh_directory *directory, lh_virtual_address address)
+{
+	return lh_virtual_range_contains(lh_directory_own_range(directory), address);
+}
+
+/* Stands at the lowest existing slot for an address. */
+static void find_slot(lh_walk *walk, lh_directory *directory, lh_virtual_address address)
+{
+	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
+
+	lh_walk_begin(walk, directory, page);
+	lh_walk_descend(walk);
+}
+
+/* True if the address is the sign extension of its translated bits. */
+static bool is_canonical(const lh_paging_format *format, lh_virtual_address address)
+{
+	uint64_t above = address.value >> (format->address_bits - 1);
+
+	return above == 0 || above == UINT64_MAX >> (format->address_bits - 1);
+}
+
+lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address)
+{
+	lh_walk walk;
+
+	if (!is_canonical(directory->format, address))
+		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0);
+	find_slot(&walk, directory, address);
+	return lh_walk_leaf(&walk);
+}
+
+/* Makes the missing tables below the slot, down to the level. => all are among the spares. */
+static void link_tables(lh_walk *walk, unsigned level, lh_spare_tables *spares)
+{
+	while (walk->level > level) {
+		lh_walk_link(walk, spares);
+		lh_walk_enter(walk);
+	}
+}
+
+/* Writes the leaf into an empty slot, at its level or above. */
+static lh_error write_fresh(lh_walk *walk, lh_leaf leaf, lh_spare_tables *spares)
+{
+	lh_directory *directory = walk->directory;
+	lh_frame_entry *table;
+
+	if (walk->level < leaf.level)
+		return LH_EXISTS;
+	if (walk->level - leaf.level > spares->count)
+		return LH_NO_MEMORY;
+	link_tables(walk, leaf.level, spares);
+	lh_atomic_store_total(lh_walk_slot(walk),
+			      lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel));
+	table = lh_table_entry(directory->frames, walk->path[walk->level].frame);
+	table->word++;
+	directory->leaves += lh_level_pages(directory->format, leaf.level);
+	return LH_OK;
+}
+
+/* May the new leaf be written over the old one in place? */
+static bool is_upgrade(lh_leaf old, lh_leaf new)
+{
+	return old.level == new.level && old.frame.value == new.frame.value &&
+	       old.type == new.type &&
+	       (old.flags & LH_LEAF_UNCOUNTED) == (new.flags & LH_LEAF_UNCOUNTED) &&
+	       (old.kind == LH_LEAF_NO_ACCESS ||
+		(new.kind == LH_LEAF_PRESENT && (old.rights & ~new.rights) == 0));
+}
+
+static lh_error write_over(lh_walk *walk, lh_leaf leaf)
+{
+	const lh_paging_format *format = walk->directory->format;
+	uint64_t entry = lh_entry_make_leaf(format, leaf, !walk->directory->is_kernel);
+	uint64_t hardware = lh_entry_hardware_bits(format);
+	uint64_t seen = walk->entry;
+
+	/* Read back, the new leaf has the rights that the format cannot refuse, as the old has. */
+	if (!is_upgrade(lh_walk_leaf(walk), lh_entry_read_leaf(format, leaf.level, entry)))
+		return LH_EXISTS;
+	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &seen, entry | (seen & hardware)))
+		;
+	return LH_OK;
+}
+
+lh_error lh_directory_write_locked(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+				   lh_spare_tables *spares)
+{
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
+	LH_ASSERT(directory->port,
+		  leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	find_slot(&walk, directory, address);
+	if (walk.entry == 0)
+		return write_fresh(&walk, leaf, spares);
+	return write_over(&walk, leaf);
+}
+
+static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
+{
+	uint64_t pages;
+
+	if (leaf.level == 0 || leaf.level >= format->levels || !format->leaf_at[leaf.level])
+		return false;
+	pages = lh_level_pages(format, leaf.level);
+	return (address.value >> format->page_shift) % pages == 0 && leaf.frame.value % pages == 0;
+}
+
+lh_error lh_directory_write_large_locked(lh_directory *directory, lh_virtual_address address,
+					 lh_leaf leaf, lh_spare_tables *spares)
+{
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS ||
+		  (leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE));
+	if (!fits_level(directory->format, address, leaf))
+		return LH_INVALID;
+	find_slot(&walk, directory, address);
+	if (walk.entry != 0)
+		return LH_EXISTS;
+	return write_fresh(&walk, leaf, spares);
+}
+
+bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address address,
+			       lh_gather *gather)
+{
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, gather->directory == directory);
+	if (lh_gather_is_full(gather))
+		return false;
+	find_slot(&walk, directory, address);
+	if (walk.entry == 0)
+		return true;
+	LH_ASSERT(directory->port, walk.level == 0);
+	lh_walk_clear(&walk, gather);
+	return true;
+}
