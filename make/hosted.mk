@@ -7,8 +7,8 @@
 SANITIZE ?= 1
 HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)
 
-CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
 comma := ,
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
 CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch
@@ -54,7 +54,7 @@ before = $(if $(filter-out $(1),$(firstword $(2))),$(firstword $(2)) $(call befo
 # One test program a floor: tests/FLOOR/*.c with the harness, the machine, and the
 # floors below. The machine's archive calls the public interface of no floor above base.
 define test_program
-$(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(1)/*.c) $(wildcard tests/*.c))) \
+$(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(wildcard tests/*.c))) \
 		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
 	$(CC) $(CFLAGS_SANITIZE) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lpthread -o $$@
 HOSTED_TESTS += $(HOSTED)/test-$(1)
@@ -64,7 +64,8 @@ test-$(1): $(HOSTED)/test-$(1)
 endef
 TESTED_FLOORS := $(foreach f,$(FLOORS),$(if $(wildcard tests/$(f)/*.c),$(f)))
 $(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(f)))))
-$(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,hosted,$(call floors_upto,paging))))
+# The machine's own tests; test-hosted is all of them together.
+$(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floors_upto,paging),hosted)))
 
 .PHONY: test-hosted
 test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make

@@ -53,9 +53,11 @@ uint64_t test_random(void)
 	return z ^ (z >> 31);
 }
 
+__extension__ typedef unsigned __int128 uint128;
+
 uint64_t test_random_below(uint64_t below)
 {
-	return (uint64_t)((unsigned __int128)test_random() * below >> 64);
+	return (uint64_t)((uint128)test_random() * below >> 64);
 }
 
 static bool is_wanted(const struct test *test, char **parts, int count)
