@@ -185,6 +185,15 @@ LH_MUST_USE lh_error lh_directory_write_large_locked(lh_directory *directory,
 						     lh_spare_tables *spares);
 
 /*
+ * Writes a level-0 leaf over a NO_ACCESS one that names the frame old: the last step of changing
+ * a live translation, after the leaf was restricted to no right and flushed. The entry's holder
+ * passes: leaf brings its own, the old one's is the caller's to drop.
+ * => LH_EXISTS: another leaf, or none, stands there. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_directory_replace_locked(lh_directory *directory, lh_virtual_address address,
+						 lh_frame_number old, lh_leaf leaf);
+
+/*
  * Clears one leaf into the gather; tables that become empty too. Nothing where it is
  * empty. Not for a huge leaf (a broken invariant): lh_directory_clear_range.
  * => false: the gather is full, nothing done: unlock, lh_gather_flush, lock.

@@ -108,6 +108,24 @@ lh_error lh_directory_write_locked(lh_directory *directory, lh_virtual_address a
 	return write_over(&walk, leaf);
 }
 
+lh_error lh_directory_replace_locked(lh_directory *directory, lh_virtual_address address,
+				     lh_frame_number old, lh_leaf leaf)
+{
+	const lh_paging_format *format = directory->format;
+	lh_leaf now;
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, is_own(directory, address) && leaf.level == 0);
+	find_slot(&walk, directory, address);
+	now = lh_walk_leaf(&walk);
+	if (now.kind != LH_LEAF_NO_ACCESS || now.level != 0 || now.frame.value != old.value)
+		return LH_EXISTS;
+	/* Not present: the hardware changes nothing in it behind our back. */
+	lh_atomic_store_total(lh_walk_slot(&walk),
+			      lh_entry_make_leaf(format, leaf, !directory->is_kernel));
+	return LH_OK;
+}
+
 static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
 {
 	uint64_t pages;
