@@ -33,7 +33,7 @@ struct lh_manager;
 /*
  * The host's callbacks behind a file object. Called with no library lock held.
  * read and write may return before the work is done; each ends by a call to
- * lh_object_page_read or lh_object_page_written, from any context, exactly once.
+ * lh_object_page_read or lh_object_page_written, exactly once, interrupts on, no lock held.
  */
 typedef struct lh_pager {
 	/* Fill the frame with the file's page. Bytes past the end of the file: zeroes. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * struct lh_manager: what the floors object, space and manager share of one machine.
+ * It is data; who may change it stands beside each field. The operations on it are in
+ * src/manager, which the lower floors never call.
+ *
+ *   [c] constant after lh_manager_create
+ *   [k] the kernel map lock
+ *   [a] atomic
+ */
+#ifndef LANDHOLD_OBJECT_MACHINE_H
+#define LANDHOLD_OBJECT_MACHINE_H
+
+#include <landhold/manager.h>
+#include <landhold/pool.h>
+
+/* Counted by atomic additions; read without a lock. */
+typedef struct lh_event_counts {
+	uint64_t spaces, objects, kernel_regions, user_regions;
+	uint64_t faults, zero, fresh, copied, reused, object, upgraded, refused, forks;
+} lh_event_counts;
+
+struct lh_manager {
+	lh_port *port;			/* [c] */
+	lh_frames *frames;		/* [c] */
+	const lh_paging_format *format;	/* [c] */
+	lh_virtual_range user;		/* [c] */
+	bool enforce_write_xor_execute;	/* [c] */
+	lh_pool regions;		/* [c] has a lock of its own */
+	lh_pool objects;
+	lh_pool nodes;
+	lh_frame_number zero_frame;	/* [c] held by the manager; mapped uncounted */
+	uint32_t kernel_lock;		/* the kernel's map lock: a mutex */
+	lh_region_tree kernel_tree;	/* [k] */
+	lh_directory kernel_directory;	/* has a lock of its own */
+	lh_event_counts counts;		/* [a] */
+};
+
+#endif

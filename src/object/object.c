@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of an object, its size, its regions. Pages: object_page.c, writing back: object_sync.c. */
+#include "object/object.h"
+#include "object/object_page.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "base/memory.h"
+
+#define SIZE_MAX_BYTES (UINT64_C(1) << 63)
+
+void lh_object_lock(lh_object *object)
+{
+	lh_mutex_lock(&object->lock, object->manager->port);
+}
+
+void lh_object_unlock(lh_object *object)
+{
+	lh_mutex_unlock(&object->lock, object->manager->port);
+}
+
+static uint64_t pages_of(uint64_t size)
+{
+	return (size >> LH_PAGE_SHIFT) + ((size & (LH_PAGE_SIZE - 1)) != 0);
+}
+
+bool lh_object_has_page(lh_object *object, uint64_t page)
+{
+	return page < pages_of(lh_atomic_load_total(&object->size));
+}
+
+uint64_t lh_object_size(lh_object *object)
+{
+	return lh_atomic_load(&object->size);
+}
+
+uint64_t lh_object_pages(lh_object *object)
+{
+	uint64_t pages;
+
+	lh_object_lock(object);
+	pages = object->index.pages;
+	lh_object_unlock(object);
+	return pages;
+}
+
+static lh_error validate(const lh_object_setup *setup)
+{
+	if (setup->size > SIZE_MAX_BYTES || setup->type >= LH_MEMORY_TYPE_COUNT)
+		return LH_INVALID;
+	switch (setup->kind) {
+	case LH_OBJECT_ANONYMOUS:
+		return LH_OK;
+	case LH_OBJECT_FILE:
+		return setup->pager && !setup->committed ? LH_OK : LH_INVALID;
+	case LH_OBJECT_PHYSICAL:
+		return lh_frame_is_none(setup->physical) || setup->committed ? LH_INVALID : LH_OK;
+	}
+	return LH_INVALID;
+}
+
+lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_object **object)
+{
+	uint64_t charge = setup->committed ? pages_of(setup->size) : 0;
+	lh_object *made;
+	void *item;
+	lh_error error;
+
+	LH_TRY(validate(setup));
+	LH_TRY(lh_charge_take(manager->frames, charge));
+	error = lh_pool_take(&manager->objects, &item);
+	if (error != LH_OK) {
+		lh_charge_give_back(manager->frames, charge);
+		return error;
+	}
+	made = item;
+	*made = (lh_object){
+		.manager = manager,
+		.kind = setup->kind,
+		.committed = setup->committed,
+		.holders = 1,
+		.size = setup->size,
+		.pager = setup->pager,
+		.file = setup->file,
+		.physical = setup->physical,
+		.type = setup->type,
+	};
+	lh_page_index_init(&made->index, &manager->nodes);
+	lh_atomic_add(&manager->counts.objects, 1u);
+	*object = made;
+	return LH_OK;
+}
+
+void lh_object_hold(lh_object *object)
+{
+	uint32_t before = lh_atomic_add(&object->holders, 1u);
+
+	LH_REQUIRE(object->manager->port, before != 0 && before != UINT32_MAX);
+}
+
+void lh_object_drop(lh_object *object)
+{
+	lh_manager *manager = object->manager;
+	uint32_t before = lh_atomic_subtract(&object->holders, 1u);
+
+	LH_REQUIRE(manager->port, before != 0);
+	if (before != 1)
+		return;
+	LH_ASSERT(manager->port, object->regions == NULL);
+	lh_object_lock(object);
+	lh_object_take_out_locked(object, 0);
+	lh_object_unlock(object);
+	if (object->committed)
+		lh_charge_give_back(manager->frames, pages_of(object->size));
+	if (object->kind == LH_OBJECT_FILE)
+		object->pager->release(object->file);
+	lh_atomic_subtract(&manager->counts.objects, 1u);
+	lh_pool_give_back(&manager->objects, object);
+}
+
+void lh_object_link_region_locked(lh_object *object, lh_region *region)
+{
+	region->object_previous = NULL;
+	region->object_next = object->regions;
+	if (object->regions)
+		object->regions->object_previous = region;
+	object->regions = region;
+}
+
+void lh_object_unlink_region_locked(lh_object *object, lh_region *region)
+{
+	if (region->object_next)
+		region->object_next->object_previous = region->object_previous;
+	if (region->object_previous)
+		region->object_previous->object_next = region->object_next;
+	else
+		object->regions = region->object_next;
+	region->object_next = region->object_previous = NULL;
+}
+
+/* The part of a region that shows object pages at and above `page`. => false: none. */
+static bool part_from(const lh_region *region, uint64_t page, lh_virtual_range *part)
+{
+	uint64_t skip = page > region->object_page ? page - region->object_page : 0;
+
+	if (skip >= region->range.pages)
+		return false;
+	part->base = lh_virtual_range_page(region->range, skip);
+	part->pages = region->range.pages - skip;
+	return true;
+}
+
+/* Takes every leaf that shows a page at or above `page` out of every space. */
+static void visit_regions_locked(lh_object *object, uint64_t page)
+{
+	for (lh_region *region = object->regions; region; region = region->object_next) {
+		lh_virtual_range part;
+		lh_gather gather;
+
+		if (!part_from(region, page, &part))
+			continue;
+		lh_gather_begin(&gather, region->owner);
+		lh_directory_clear_range(region->owner, part, &gather);
+		lh_gather_finish(&gather);
+	}
+}
+
+/* Bytes past the end of the last page that stays read as zeroes if the object grows again. */
+static void clear_tail_locked(lh_object *object, uint64_t size)
+{
+	uint64_t used = size & (LH_PAGE_SIZE - 1);
+	uint64_t slot = lh_page_index_get(&object->index, size >> LH_PAGE_SHIFT);
+	unsigned char *bytes;
+
+	if (used == 0 || !lh_slot_is_present(slot))
+		return;
+	bytes = lh_frame_pointer(object->manager->frames, lh_slot_frame(slot));
+	memset(bytes + used, 0, LH_PAGE_SIZE - used);
+}
+
+static void shrink_locked(lh_object *object, uint64_t size)
+{
+	uint64_t first_gone = pages_of(size);
+
+	lh_atomic_store_total(&object->size, size);
+	lh_object_disown_locked(object, first_gone);
+	visit_regions_locked(object, first_gone);
+	lh_object_take_out_locked(object, first_gone);
+	clear_tail_locked(object, size);
+}
+
+lh_error lh_object_resize(lh_object *object, uint64_t size)
+{
+	lh_frames *frames = object->manager->frames;
+	uint64_t before, after;
+
+	if (object->kind == LH_OBJECT_PHYSICAL || size > SIZE_MAX_BYTES)
+		return LH_INVALID;
+	lh_object_lock_quiet(object, pages_of(size));
+	before = object->committed ? pages_of(object->size) : 0;
+	after = object->committed ? pages_of(size) : 0;
+	if (after > before) {
+		lh_error error = lh_charge_take(frames, after - before);
+
+		if (error != LH_OK) {
+			lh_object_unlock(object);
+			return error;
+		}
+	}
+	if (size < object->size)
+		shrink_locked(object, size);
+	else
+		lh_atomic_store_total(&object->size, size);
+	if (after < before)
+		lh_charge_give_back(frames, before - after);
+	lh_object_unlock(object);
+	return LH_OK;
+}
+
+static const char *check_frame(lh_object *object, uint64_t page, uint64_t slot)
+{
+	lh_frame_entry *entry;
+
+	if (slot == LH_SLOT_FAILED)
+		return NULL;
+	entry = lh_frame_entry_of(object->manager->frames, lh_slot_frame(slot));
+	if (!entry || entry->state != LH_FRAME_OBJECT || entry->holders == 0)
+		return "an object's page is no object frame";
+	if (entry->word != lh_object_stamp(object, page))
+		return "an object's page does not carry its stamp";
+	return NULL;
+}
+
+static const char *check_locked(lh_object *object)
+{
+	const char *finding = lh_page_index_check(&object->index);
+	uint64_t slot;
+
+	for (uint64_t page = 0; !finding && (slot = lh_page_index_next(&object->index, &page)) != 0;
+	     page++) {
+		finding = check_frame(object, page, slot);
+		if (!finding && !lh_object_has_page(object, page))
+			finding = "an object has a page past its end";
+	}
+	for (lh_region *region = object->regions; region && !finding; region = region->object_next)
+		if (region->object != object || !region->tree)
+			finding = "an object's list holds a region that is not its own";
+	return finding;
+}
+
+const char *lh_object_check(lh_object *object)
+{
+	const char *finding;
+
+	lh_object_lock(object);
+	finding = check_locked(object);
+	lh_object_unlock(object);
+	return finding;
+}
