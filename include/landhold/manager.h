@@ -105,7 +105,10 @@ LH_MUST_USE lh_error lh_manager_commit(lh_manager *manager, lh_region *region,
 /* Unmaps, flushes and frees the committed frames of the range. Cannot fail. */
 void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range);
 
-/* Takes rights away from a whole kernel region, or gives within rights_max. LH_NO_ACCESS beyond. */
+/*
+ * Takes rights away from a whole kernel region, for good: no fault would bring them back.
+ * => LH_NO_ACCESS: rights has one that the region has not. Nothing changed.
+ */
 LH_MUST_USE lh_error lh_manager_protect(lh_manager *manager, lh_region *region, lh_rights rights);
 
 /* Unmaps, flushes, unlinks, frees, in that order. The region is its holder's alone again. */

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Kernel regions: populated when made, owned by their holders, indexed by the kernel's tree.
+ *
+ * One shape for all: validate; take frames or nothing, tables; under the kernel's map lock place
+ * the region and write its leaves, which cannot fail any more once the tables are there. The
+ * tables are prepared after the region is placed, when its addresses are known: a lack of them
+ * takes the region out again, and nothing has changed.
+ *
+ * Frames of a populated region are taken one by one while the leaves are written; the first that
+ * is missing unwinds what was written. No CPU has touched the new addresses, so the unwinding
+ * needs no more care than an unmap.
+ *
+ * Lock: kernel_lock is the kernel space's map lock. A flush goes to every CPU, interrupts on.
+ */
+#include "object/machine.h"
+#include "paging/entry.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/lock.h"
+
+#define TAKE_FRAMES LH_NO_FRAME
+
+/* What a kernel region's pages are. */
+struct content {
+	lh_rights rights;
+	lh_memory_type type;
+	uint64_t frame; /* of the first page; TAKE_FRAMES: fresh zeroed ones */
+};
+
+static lh_error validate(const lh_kernel_request *request, lh_rights rights)
+{
+	if ((rights & ~LH_RIGHTS_ALL) != 0)
+		return LH_INVALID;
+	if ((rights & LH_RIGHT_WRITE) != 0 && (rights & LH_RIGHT_EXECUTE) != 0)
+		return LH_INVALID;
+	if (lh_virtual_range_is_empty(request->specifically))
+		return request->placement.pages != 0 ? LH_OK : LH_INVALID;
+	return lh_virtual_range_is_valid(request->specifically) ? LH_OK : LH_INVALID;
+}
+
+static void init_region(lh_region *region, const lh_kernel_request *request, lh_backing backing)
+{
+	lh_region_init(region, backing, request->rights, LH_REGION_KERNEL);
+	region->rights_max = request->rights;
+	region->guard_before = request->guard_before;
+	region->guard_after = request->guard_after;
+	region->tag = request->tag;
+}
+
+static lh_error place_locked(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
+{
+	if (!lh_virtual_range_is_empty(request->specifically))
+		return lh_region_tree_place_specifically(&manager->kernel_tree, region,
+							 request->specifically);
+	return lh_region_tree_place_anywhere(&manager->kernel_tree, region, &request->placement);
+}
+
+static void clear(lh_manager *manager, lh_virtual_range range)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, &manager->kernel_directory);
+	lh_directory_clear_range(&manager->kernel_directory, range, &gather);
+	lh_gather_finish(&gather);
+}
+
+static lh_error write_leaf(lh_manager *manager, lh_virtual_address address, lh_leaf leaf,
+			   lh_spare_tables *tables)
+{
+	lh_directory *directory = &manager->kernel_directory;
+	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_error error = leaf.level == 0
+				 ? lh_directory_write_locked(directory, address, leaf, tables)
+				 : lh_directory_write_large_locked(directory, address, leaf, tables);
+
+	lh_directory_unlock(directory, interrupts);
+	return error;
+}
+
+static lh_leaf leaf_of(const struct content *content)
+{
+	return (lh_leaf){
+		.kind = content->rights == LH_RIGHT_NONE ? LH_LEAF_NO_ACCESS : LH_LEAF_PRESENT,
+		.rights = content->rights,
+		.type = content->type,
+		.flags = LH_LEAF_GLOBAL,
+	};
+}
+
+/* Fresh frames, page by page. On error some are mapped: the caller clears the range. */
+static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const struct content *content,
+			   lh_spare_tables *tables)
+{
+	lh_leaf leaf = leaf_of(content);
+	lh_error error;
+
+	for (uint64_t page = 0; page < range.pages; page++) {
+		LH_TRY(lh_frame_allocate_zeroed(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
+						&leaf.frame));
+		error = write_leaf(manager, lh_virtual_range_page(range, page), leaf, tables);
+		LH_REQUIRE(manager->port, error == LH_OK);
+	}
+	return LH_OK;
+}
+
+/* The highest level whose leaf fits address, frame and what is left of the range. */
+static uint8_t fitting_level(const lh_paging_format *format, lh_virtual_address address,
+			     uint64_t frame, uint64_t pages)
+{
+	uint64_t both = (address.value >> LH_PAGE_SHIFT) | frame;
+
+	for (unsigned level = format->levels - 1u; level > 0; level--) {
+		uint64_t size = lh_level_pages(format, level);
+
+		if (format->leaf_at[level] && (both & (size - 1)) == 0 && pages >= size)
+			return (uint8_t)level;
+	}
+	return 0;
+}
+
+/* Frames that are there already, by the largest leaves that fit. Takes its tables as it goes. */
+static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
+			      const struct content *content)
+{
+	lh_spare_tables tables = { 0, 0 };
+	lh_leaf leaf = leaf_of(content);
+	lh_error error = LH_OK;
+	uint64_t page = 0;
+
+	leaf.flags |= LH_LEAF_UNCOUNTED;
+	while (error == LH_OK && page < range.pages) {
+		lh_virtual_range rest = { lh_virtual_range_page(range, page), 1 };
+
+		leaf.frame = lh_frame(content->frame + page);
+		leaf.level = fitting_level(manager->format, rest.base, leaf.frame.value,
+					   range.pages - page);
+		rest.pages = lh_level_pages(manager->format, leaf.level);
+		error = lh_directory_prepare_level(&manager->kernel_directory, rest, leaf.level, &tables);
+		if (error == LH_OK)
+			error = write_leaf(manager, rest.base, leaf, &tables);
+		page += rest.pages;
+	}
+	lh_spare_tables_give_back(manager->frames, &tables);
+	return error;
+}
+
+/* Maps the range as the content says. => LH_NO_MEMORY: nothing of it is mapped. */
+static lh_error fill(lh_manager *manager, lh_virtual_range range, const struct content *content)
+{
+	lh_spare_tables tables = { 0, 0 };
+	lh_error error;
+
+	if (content->frame != TAKE_FRAMES) {
+		error = fill_physical(manager, range, content);
+	} else {
+		LH_TRY(lh_directory_prepare(&manager->kernel_directory, range, &tables));
+		error = fill_fresh(manager, range, content, &tables);
+		lh_spare_tables_give_back(manager->frames, &tables);
+	}
+	if (error != LH_OK)
+		clear(manager, range);
+	return error;
+}
+
+static lh_error make(lh_manager *manager, lh_region *region, const lh_kernel_request *request,
+		     const struct content *content)
+{
+	lh_error error;
+
+	LH_TRY(validate(request, request->rights));
+	init_region(region, request, content ? LH_BACKING_ANONYMOUS : LH_BACKING_NONE);
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	error = place_locked(manager, region, request);
+	if (error == LH_OK && content) {
+		error = fill(manager, region->range, content);
+		if (error != LH_OK)
+			lh_region_tree_remove(&manager->kernel_tree, region);
+	}
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	if (error == LH_OK)
+		lh_atomic_add(&manager->counts.kernel_regions, 1u);
+	return error;
+}
+
+lh_error lh_manager_map(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
+{
+	struct content content = { request->rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES };
+
+	return make(manager, region, request, &content);
+}
+
+lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
+				 const lh_kernel_request *request, lh_physical_address physical,
+				 lh_memory_type type)
+{
+	struct content content = { request->rights, type, lh_physical_frame(physical).value };
+
+	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT)
+		return LH_INVALID;
+	return make(manager, region, request, &content);
+}
+
+lh_error lh_manager_map_bytes(lh_manager *manager, lh_region *region, lh_physical_address physical,
+			      uint64_t bytes, lh_rights rights, lh_memory_type type, void **pointer)
+{
+	uint64_t into = physical.value & (LH_PAGE_SIZE - 1);
+	lh_kernel_request request = { .rights = rights };
+	lh_virtual_range cover;
+
+	/* A cover of physical bytes, by the same arithmetic as one of virtual bytes. */
+	LH_TRY(lh_virtual_range_cover(lh_virtual(physical.value), bytes, &cover));
+	request.placement.pages = cover.pages;
+	LH_TRY(lh_manager_map_physical(manager, region, &request,
+				       lh_physical(physical.value - into), type));
+	*pointer = (char *)(uintptr_t)region->range.base.value + into;
+	return LH_OK;
+}
+
+lh_error lh_manager_reserve(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
+{
+	return make(manager, region, request, NULL);
+}
+
+/* --- in a reservation --- */
+
+static bool note_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	(void)address;
+	(void)leaf;
+	*(bool *)context = true;
+	return false;
+}
+
+static lh_error commit_locked(lh_manager *manager, lh_virtual_range range,
+			      const struct content *content)
+{
+	bool taken = false;
+
+	lh_directory_visit(&manager->kernel_directory, range, note_leaf, &taken);
+	return taken ? LH_EXISTS : fill(manager, range, content);
+}
+
+lh_error lh_manager_commit(lh_manager *manager, lh_region *region, lh_virtual_range range,
+			   lh_rights rights)
+{
+	struct content content = { rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES };
+	lh_kernel_request request = { .specifically = range };
+	lh_error error;
+
+	LH_TRY(validate(&request, rights));
+	if (region->backing != LH_BACKING_NONE || !lh_virtual_range_covers(region->range, range))
+		return LH_INVALID;
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	error = commit_locked(manager, range, &content);
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	return error;
+}
+
+void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range)
+{
+	LH_ASSERT(manager->port, lh_virtual_range_covers(region->range, range));
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	clear(manager, range);
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+}
+
+/* --- changing and ending --- */
+
+lh_error lh_manager_protect(lh_manager *manager, lh_region *region, lh_rights rights)
+{
+	lh_gather gather;
+
+	/* What was taken cannot come back by a fault: only a taking is offered. */
+	if ((rights & ~region->rights) != 0)
+		return LH_NO_ACCESS;
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	region->rights = region->rights_max = rights;
+	lh_atomic_add(&region->version, 2u);
+	lh_gather_begin(&gather, &manager->kernel_directory);
+	lh_directory_restrict_range(&manager->kernel_directory, region->range, rights, &gather);
+	lh_gather_finish(&gather);
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	return LH_OK;
+}
+
+void lh_manager_unmap(lh_manager *manager, lh_region *region)
+{
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	clear(manager, region->range);
+	lh_region_tree_remove(&manager->kernel_tree, region);
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_atomic_subtract(&manager->counts.kernel_regions, 1u);
+}
+
+lh_error lh_manager_query(lh_manager *manager, lh_virtual_address from, lh_region_info *info)
+{
+	const lh_region *region;
+
+	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	region = lh_region_tree_find_from(&manager->kernel_tree, from);
+	if (region)
+		*info = (lh_region_info){
+			.range = region->range,
+			.rights = region->rights,
+			.rights_max = region->rights_max,
+			.backing = region->backing,
+			.flags = region->flags,
+			.tag = region->tag,
+		};
+	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	return region ? LH_OK : LH_NOT_MAPPED;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Making and unmaking a memory manager; its statistics and walkers. Kernel regions: kernel.c.
+ *
+ * Construction order: pools (take no frame yet), the kernel's tree, its directory's root, the
+ * kernel half, the zero page. Each step's field is empty before it, and lh_manager_destroy
+ * takes any prefix.
+ */
+#include "object/machine.h"
+#include "object/object.h"
+#include "object/page_index.h"
+#include "space/space.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+size_t lh_manager_size(void)
+{
+	return (sizeof(lh_manager) + 15) & ~(size_t)15;
+}
+
+/* True if the range lies in the half of the address space that the format gives to users. */
+static bool is_low(const lh_paging_format *format, lh_virtual_range range)
+{
+	return lh_virtual_range_is_valid(range) && range.base.value != 0 &&
+	       lh_virtual_range_last(range).value >> (format->address_bits - 1) == 0;
+}
+
+static bool is_high(const lh_paging_format *format, lh_virtual_range range)
+{
+	unsigned top = format->address_bits - 1u;
+
+	return lh_virtual_range_is_valid(range) && range.base.value >> top == UINT64_MAX >> top;
+}
+
+static lh_error validate(const lh_manager_setup *setup)
+{
+	if (lh_paging_format_check(setup->format))
+		return LH_INVALID;
+	if (!is_low(setup->format, setup->user) || !is_high(setup->format, setup->kernel))
+		return LH_INVALID;
+	return LH_OK;
+}
+
+static lh_error make_pools(lh_manager *manager)
+{
+	LH_TRY(lh_pool_init(&manager->regions, manager->frames, "regions", sizeof(lh_region)));
+	LH_TRY(lh_pool_init(&manager->objects, manager->frames, "objects", sizeof(lh_object)));
+	return lh_pool_init(&manager->nodes, manager->frames, "nodes", sizeof(lh_index_node));
+}
+
+static lh_error build(lh_manager *manager, const lh_manager_setup *setup)
+{
+	LH_TRY(make_pools(manager));
+	LH_TRY(lh_region_tree_init(&manager->kernel_tree, setup->kernel));
+	LH_TRY(lh_directory_add_root(&manager->kernel_directory));
+	LH_TRY(lh_directory_add_kernel_half(&manager->kernel_directory));
+	return lh_frame_allocate_zeroed(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
+					&manager->zero_frame);
+}
+
+lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manager **manager)
+{
+	lh_manager *made = memory;
+	lh_error error;
+
+	LH_TRY(validate(setup));
+	*made = (lh_manager){
+		.port = setup->port,
+		.frames = setup->frames,
+		.format = setup->format,
+		.user = setup->user,
+		.enforce_write_xor_execute = setup->enforce_write_xor_execute,
+		.zero_frame = { LH_NO_FRAME },
+	};
+	lh_directory_init(&made->kernel_directory, made->frames, made->format);
+	error = build(made, setup);
+	if (error != LH_OK) {
+		lh_manager_destroy(made);
+		return error;
+	}
+	*manager = made;
+	return LH_OK;
+}
+
+void lh_manager_destroy(lh_manager *manager)
+{
+	LH_ASSERT(manager->port, manager->counts.spaces == 0 && manager->counts.objects == 0);
+	LH_ASSERT(manager->port, manager->kernel_tree.count == 0);
+	if (!lh_frame_is_none(manager->zero_frame))
+		lh_frame_drop(manager->frames, manager->zero_frame);
+	manager->zero_frame.value = LH_NO_FRAME;
+	lh_directory_destroy(&manager->kernel_directory);
+}
+
+lh_frame_number lh_manager_kernel_root(const lh_manager *manager)
+{
+	return manager->kernel_directory.root;
+}
+
+void lh_manager_activate(lh_manager *manager)
+{
+	lh_directory_activate(&manager->kernel_directory);
+}
+
+lh_frames *lh_manager_frames(lh_manager *manager)
+{
+	return manager->frames;
+}
+
+void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
+{
+	const lh_event_counts *counts = &manager->counts;
+
+	*statistics = (lh_statistics){
+		.user_regions = lh_atomic_load_relaxed(&counts->user_regions),
+		.kernel_regions = lh_atomic_load_relaxed(&counts->kernel_regions),
+		.spaces = lh_atomic_load_relaxed(&counts->spaces),
+		.objects = lh_atomic_load_relaxed(&counts->objects),
+		.faults = lh_atomic_load_relaxed(&counts->faults),
+		.faults_zero = lh_atomic_load_relaxed(&counts->zero),
+		.faults_fresh = lh_atomic_load_relaxed(&counts->fresh),
+		.faults_copied = lh_atomic_load_relaxed(&counts->copied),
+		.faults_reused = lh_atomic_load_relaxed(&counts->reused),
+		.faults_object = lh_atomic_load_relaxed(&counts->object),
+		.faults_upgraded = lh_atomic_load_relaxed(&counts->upgraded),
+		.faults_refused = lh_atomic_load_relaxed(&counts->refused),
+		.forks = lh_atomic_load_relaxed(&counts->forks),
+	};
+	lh_frames_read_counters(manager->frames, &statistics->frames);
+	statistics->table_pages = statistics->frames.used[LH_FRAME_TABLE];
+}
+
+/* --- audit --- */
+
+struct audit {
+	uint64_t findings;
+	const lh_paging_format *format;
+	void (*finding)(void *context, lh_virtual_address address, const char *what);
+	void *context;
+};
+
+static void judge(void *context, lh_virtual_address address, const lh_leaf *leaf, bool user)
+{
+	struct audit *audit = context;
+	lh_rights both = LH_RIGHT_WRITE | LH_RIGHT_EXECUTE;
+	const char *what = NULL;
+
+	if ((leaf->rights & both) == both)
+		what = "writable and executable";
+	if (address.value >> (audit->format->address_bits - 1) != 0 && user)
+		what = "the kernel's, reachable by user mode";
+	if (!what)
+		return;
+	audit->findings++;
+	if (audit->finding)
+		audit->finding(audit->context, address, what);
+}
+
+uint64_t lh_manager_audit(lh_manager *manager,
+			  void (*finding)(void *context, lh_virtual_address address, const char *what),
+			  void *context)
+{
+	struct audit audit = { 0, manager->format, finding, context };
+
+	lh_directory_audit(&manager->kernel_directory, judge, &audit);
+	return audit.findings;
+}
+
+const char *lh_manager_check(lh_manager *manager)
+{
+	const char *finding = lh_frames_check(manager->frames);
+
+	if (!finding)
+		finding = lh_pool_check(&manager->regions);
+	if (!finding)
+		finding = lh_pool_check(&manager->objects);
+	if (!finding)
+		finding = lh_pool_check(&manager->nodes);
+	if (!finding)
+		finding = lh_region_tree_check(&manager->kernel_tree);
+	if (!finding)
+		finding = lh_directory_check(&manager->kernel_directory);
+	if (!finding && manager->regions.in_use != lh_atomic_load(&manager->counts.user_regions))
+		finding = "the manager miscounts its user regions";
+	if (!finding && manager->objects.in_use != lh_atomic_load(&manager->counts.objects))
+		finding = "the manager miscounts its objects";
+	return finding;
+}

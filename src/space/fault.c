@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The way of a fault: fault.h. Here the attempts, and what is prepared between them. */
+#include "space/fault.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/memory.h"
+
+/* --- prepare --- */
+
+static lh_error take_copy(lh_fault_plan *plan)
+{
+	lh_frames *frames = plan->space->manager->frames;
+
+	if (lh_frame_is_none(plan->source))
+		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
+	LH_TRY(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &plan->frame));
+	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
+	       LH_PAGE_SIZE);
+	return LH_OK;
+}
+
+lh_error lh_fault_prepare(lh_fault_plan *plan)
+{
+	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
+	lh_frames *frames = plan->space->manager->frames;
+
+	if (plan->seen.kind == LH_LEAF_EMPTY)
+		LH_TRY(lh_directory_prepare(&plan->space->directory, plan->page, &plan->tables));
+	switch (plan->name) {
+	case LH_CASE_FRESH:
+		return lh_frame_allocate_zeroed(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
+						&plan->frame);
+	case LH_CASE_COPY:
+		return take_copy(plan);
+	case LH_CASE_SHOW:
+		return lh_object_take_page(plan->object, plan->object_page, writes && plan->shared,
+					   &plan->frame);
+	case LH_CASE_NOTHING:
+	case LH_CASE_ZERO:
+	case LH_CASE_DEVICE:
+	case LH_CASE_UPGRADE:
+		return LH_OK;
+	}
+	return LH_OK;
+}
+
+void lh_fault_release(lh_fault_plan *plan)
+{
+	lh_frames *frames = plan->space->manager->frames;
+
+	if (!lh_frame_is_none(plan->source))
+		lh_frame_drop(frames, plan->source);
+	if (!lh_frame_is_none(plan->frame))
+		lh_frame_drop(frames, plan->frame);
+	if (plan->object)
+		lh_object_drop(plan->object);
+	lh_spare_tables_give_back(frames, &plan->tables);
+}
+
+/* --- attempts --- */
+
+static void count_case(lh_manager *manager, lh_fault_case name)
+{
+	lh_event_counts *counts = &manager->counts;
+	uint64_t *counter = name == LH_CASE_ZERO    ? &counts->zero
+			    : name == LH_CASE_FRESH ? &counts->fresh
+			    : name == LH_CASE_COPY  ? &counts->copied
+			    : name == LH_CASE_SHOW || name == LH_CASE_DEVICE ? &counts->object
+									     : &counts->upgraded;
+
+	lh_atomic_add(counter, 1u);
+}
+
+/* How one attempt ended, beside the ends of a fault. */
+enum attempt { ATTEMPT_ENDED, ATTEMPT_AGAIN, ATTEMPT_NO_MEMORY };
+
+static lh_fault outcome_of(lh_error error)
+{
+	return error == LH_OK ? LH_FAULT_OK : LH_FAULT_BUS;
+}
+
+static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
+{
+	lh_space *space = plan->space;
+	bool committed = false;
+	lh_error error = LH_OK;
+
+	lh_space_lock(space);
+	*outcome = lh_fault_make_plan(plan);
+	lh_space_unlock(space);
+	if (*outcome != LH_FAULT_OK)
+		return *outcome == LH_FAULT_NO_MEMORY ? ATTEMPT_NO_MEMORY : ATTEMPT_ENDED;
+	error = lh_fault_prepare(plan);
+	if (error == LH_NO_MEMORY)
+		return ATTEMPT_NO_MEMORY;
+	/* The page may have been truncated away, or the region replaced, since the plan: an
+	 * attempt from the start tells. Only an answer of the pager ends the fault here. */
+	if (error != LH_OK) {
+		*outcome = outcome_of(error);
+		return error == LH_IO ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
+	}
+	lh_space_lock(space);
+	committed = lh_fault_commit(plan);
+	lh_space_unlock(space);
+	if (committed)
+		count_case(space->manager, plan->name);
+	return committed ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
+}
+
+static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access)
+{
+	for (;;) {
+		lh_fault_plan plan = {
+			.space = space,
+			.page = page,
+			.access = access,
+			.source = { LH_NO_FRAME },
+			.frame = { LH_NO_FRAME },
+		};
+		lh_fault outcome;
+		enum attempt ended = attempt(&plan, &outcome);
+
+		lh_fault_release(&plan);
+		if (ended == ATTEMPT_ENDED)
+			return outcome;
+		if (ended == ATTEMPT_NO_MEMORY && !lh_port_memory_pressure(space->manager->port, 1))
+			return LH_FAULT_NO_MEMORY;
+	}
+}
+
+lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access)
+{
+	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
+	lh_manager *manager = space->manager;
+	lh_fault outcome;
+
+	lh_atomic_add(&space->faults, 1u);
+	lh_atomic_add(&manager->counts.faults, 1u);
+	outcome = resolve(space, page, access);
+	if (outcome != LH_FAULT_OK)
+		lh_atomic_add(&manager->counts.refused, 1u);
+	return outcome;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Writing the leaf of a fault, after checking again: fault.h. */
+#include "space/fault.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+/* Is the region still the one that was planned for, and unchanged? */
+static bool is_region_same(const lh_fault_plan *plan)
+{
+	const lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
+
+	return region == plan->region && region->version == plan->version;
+}
+
+/* Accessed and dirty may change at any moment: the hardware sets them. */
+static bool is_leaf_same(lh_leaf a, lh_leaf b)
+{
+	uint32_t steady = ~(LH_LEAF_ACCESSED | LH_LEAF_DIRTY);
+
+	if (a.kind != b.kind)
+		return false;
+	return a.kind == LH_LEAF_EMPTY ||
+	       (a.frame.value == b.frame.value && a.rights == b.rights &&
+		(a.flags & steady) == (b.flags & steady));
+}
+
+/* Publish, then visit (object.h): what is truncated before we look is not installed; what is
+ * truncated after is found by the visitor. Under the directory's lock. */
+static bool is_object_same(const lh_fault_plan *plan)
+{
+	if (!plan->object)
+		return true;
+	if (!lh_object_has_page(plan->object, plan->object_page))
+		return false;
+	return plan->name != LH_CASE_SHOW ||
+	       lh_object_owns(plan->object, plan->object_page, plan->frame);
+}
+
+static lh_rights without(lh_rights rights, lh_rights taken)
+{
+	return (lh_rights)(rights & ~taken);
+}
+
+/* What an object's page may be granted. A file's shared page is writable only once it is noted
+ * dirty, which the fault that writes does. */
+static lh_rights object_rights(const lh_fault_plan *plan)
+{
+	bool tracks = plan->object && plan->object->kind == LH_OBJECT_FILE;
+
+	if (!plan->shared || (tracks && (plan->access & LH_RIGHT_WRITE) == 0))
+		return without(plan->rights, LH_RIGHT_WRITE);
+	return plan->rights;
+}
+
+/* What the frame that the leaf names already may be granted. Under the directory's lock. */
+static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
+{
+	lh_manager *manager = plan->space->manager;
+	lh_frame_entry *entry;
+
+	*reused = false;
+	if ((plan->seen.flags & LH_LEAF_UNCOUNTED) != 0)
+		return plan->seen.frame.value == manager->zero_frame.value
+			       ? without(plan->rights, LH_RIGHT_WRITE)
+			       : plan->rights;
+	entry = lh_frame_entry_of(manager->frames, plan->seen.frame);
+	if (entry->state != LH_FRAME_ANONYMOUS)
+		return object_rights(plan);
+	if (lh_atomic_load(&entry->holders) != 1)
+		return without(plan->rights, LH_RIGHT_WRITE);
+	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
+	return plan->rights;
+}
+
+/* The leaf that the case asks for. */
+static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
+{
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = plan->rights, .frame = plan->frame };
+
+	*reused = false;
+	switch (plan->name) {
+	case LH_CASE_ZERO:
+		leaf.frame = plan->space->manager->zero_frame;
+		leaf.flags = LH_LEAF_UNCOUNTED;
+		leaf.rights = without(plan->rights, LH_RIGHT_WRITE);
+		break;
+	case LH_CASE_SHOW:
+		leaf.rights = object_rights(plan);
+		break;
+	case LH_CASE_DEVICE:
+		leaf.frame = lh_frame(plan->object->physical.value + plan->object_page);
+		leaf.flags = LH_LEAF_UNCOUNTED;
+		leaf.type = plan->object->type;
+		break;
+	case LH_CASE_UPGRADE:
+		leaf = plan->seen;
+		leaf.kind = LH_LEAF_PRESENT;
+		leaf.rights = upgraded_rights(plan, reused);
+		break;
+	case LH_CASE_FRESH:
+	case LH_CASE_COPY:
+	case LH_CASE_NOTHING:
+		break;
+	}
+	return leaf;
+}
+
+/* Writes where the leaf is empty, or names the same frame. */
+static bool write_in_place(lh_fault_plan *plan)
+{
+	lh_directory *directory = &plan->space->directory;
+	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_leaf now = lh_directory_read_locked(directory, plan->page.base);
+	bool reused = false, written = false;
+
+	if (is_leaf_same(now, plan->seen) && is_object_same(plan)) {
+		lh_leaf leaf = leaf_for(plan, &reused);
+
+		written = (leaf.rights & plan->access) != 0 &&
+			  lh_directory_write_locked(directory, plan->page.base, leaf,
+						    &plan->tables) == LH_OK;
+	}
+	lh_directory_unlock(directory, interrupts);
+	if (!written)
+		return false;
+	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
+	if (reused)
+		lh_atomic_add(&plan->space->manager->counts.reused, 1u);
+	return true;
+}
+
+/* Makes the leaf NO_ACCESS and flushes; it still names its frame and holds it. => false: it is
+ * not the leaf that was planned for. */
+static bool withdraw(lh_fault_plan *plan)
+{
+	uintptr_t interrupts = lh_directory_lock(&plan->space->directory);
+	lh_leaf now = lh_directory_read_locked(&plan->space->directory, plan->page.base);
+	lh_gather gather;
+
+	lh_directory_unlock(&plan->space->directory, interrupts);
+	if (!is_leaf_same(now, plan->seen))
+		return false;
+	lh_gather_begin(&gather, &plan->space->directory);
+	lh_directory_restrict_range(&plan->space->directory, plan->page, LH_RIGHT_NONE, &gather);
+	lh_gather_finish(&gather);
+	return true;
+}
+
+/* Puts another frame in the place of one that a leaf names. */
+static bool replace(lh_fault_plan *plan)
+{
+	lh_directory *directory = &plan->space->directory;
+	uintptr_t interrupts;
+	bool reused, replaced;
+
+	if (!withdraw(plan))
+		return false;
+	interrupts = lh_directory_lock(directory);
+	replaced = is_object_same(plan) &&
+		   lh_directory_replace_locked(directory, plan->page.base, plan->seen.frame,
+					       leaf_for(plan, &reused)) == LH_OK;
+	lh_directory_unlock(directory, interrupts);
+	if (!replaced)
+		return false;
+	/* The plan gives back what it holds: from now on the old frame, if it is counted. */
+	plan->frame.value = (plan->seen.flags & LH_LEAF_UNCOUNTED) != 0 ? LH_NO_FRAME
+									: plan->seen.frame.value;
+	return true;
+}
+
+/* Nothing to write; only this CPU's TLB may not know yet. */
+static bool refresh(lh_fault_plan *plan)
+{
+	lh_port *port = plan->space->manager->port;
+	uintptr_t interrupts = lh_port_interrupts_off(port);
+
+	lh_architecture_flush_local(port, plan->space->directory.root, plan->page, false);
+	lh_port_interrupts_restore(port, interrupts);
+	return true;
+}
+
+bool lh_fault_commit(lh_fault_plan *plan)
+{
+	bool dirties = plan->name == LH_CASE_UPGRADE && plan->shared && plan->object &&
+		       (plan->access & LH_RIGHT_WRITE) != 0;
+
+	if (!is_region_same(plan))
+		return false;
+	if (plan->name == LH_CASE_NOTHING)
+		return refresh(plan);
+	if (dirties)
+		lh_object_note_dirty(plan->object, plan->object_page);
+	if (plan->seen.kind != LH_LEAF_EMPTY && plan->name != LH_CASE_UPGRADE)
+		return replace(plan);
+	return write_in_place(plan);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Naming the case of a fault: the drawing in fault.h, row by row. */
+#include "space/fault.h"
+
+#include "base/atomic.h"
+
+/*
+ * A stack grows down to the page that faulted, if its limits, its neighbours' guards and its
+ * charge allow. => the region, or NULL; *no_memory where only the charge was missing.
+ */
+static lh_region *grow_stack(lh_space *space, lh_virtual_address address, bool *no_memory)
+{
+	lh_region *region = lh_region_tree_find_from(&space->tree, address);
+	lh_virtual_range range;
+	uint64_t added, charge;
+
+	if (!region || (region->flags & LH_REGION_GROWS_DOWN) == 0)
+		return NULL;
+	range.base = address;
+	added = lh_virtual_range_index(range, region->range.base);
+	range.pages = region->range.pages + added;
+	charge = (region->flags & LH_REGION_CHARGED) != 0 ? added : 0;
+	if (added > lh_space_pages_left(space) || range.pages > space->limits.stack_pages)
+		return NULL;
+	if (lh_charge_take(space->manager->frames, charge) != LH_OK) {
+		*no_memory = true;
+		return NULL;
+	}
+	if (lh_region_tree_resize(&space->tree, region, range) != LH_OK) {
+		lh_charge_give_back(space->manager->frames, charge);
+		return NULL;
+	}
+	space->pages += added;
+	space->charged += charge;
+	return region;
+}
+
+/* The state of the frame that a counted leaf names, and how many hold it. */
+static bool is_own(const lh_fault_plan *plan, uint32_t *holders)
+{
+	lh_frame_entry *entry = lh_frame_entry_of(plan->space->manager->frames, plan->seen.frame);
+
+	*holders = lh_atomic_load(&entry->holders);
+	return entry->state == LH_FRAME_ANONYMOUS;
+}
+
+static lh_fault_case case_of_empty(const lh_fault_plan *plan, const lh_region *region)
+{
+	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
+
+	if (region->backing == LH_BACKING_ANONYMOUS)
+		return writes ? LH_CASE_FRESH : LH_CASE_ZERO;
+	if (region->object->kind == LH_OBJECT_PHYSICAL)
+		return LH_CASE_DEVICE;
+	return writes && !plan->shared ? LH_CASE_COPY : LH_CASE_SHOW;
+}
+
+static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
+{
+	uint32_t holders;
+
+	if ((plan->access & LH_RIGHT_WRITE) == 0)
+		return LH_CASE_UPGRADE;
+	if ((plan->seen.flags & LH_LEAF_UNCOUNTED) != 0)
+		return plan->seen.frame.value == plan->space->manager->zero_frame.value
+			       ? LH_CASE_FRESH
+			       : LH_CASE_UPGRADE;
+	if (is_own(plan, &holders))
+		return holders == 1 ? LH_CASE_UPGRADE : LH_CASE_COPY;
+	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
+}
+
+/* Reads the leaf and names the case; the source of a copy gets a holder before the lock goes. */
+static void name_case(lh_fault_plan *plan, const lh_region *region)
+{
+	lh_directory *directory = &plan->space->directory;
+	uintptr_t interrupts = lh_directory_lock(directory);
+
+	plan->seen = lh_directory_read_locked(directory, plan->page.base);
+	if (plan->seen.kind == LH_LEAF_EMPTY) {
+		plan->name = case_of_empty(plan, region);
+	} else if (plan->seen.kind == LH_LEAF_PRESENT && (plan->seen.rights & plan->access) != 0) {
+		plan->name = LH_CASE_NOTHING;
+	} else {
+		plan->name = case_of_leaf(plan);
+		if (plan->name == LH_CASE_COPY) {
+			plan->source = plan->seen.frame;
+			lh_frame_hold(plan->space->manager->frames, plan->source);
+		}
+	}
+	lh_directory_unlock(directory, interrupts);
+}
+
+/* The pages of a private region past its object's end are gone, like the shared ones. */
+static bool is_past_end(const lh_fault_plan *plan)
+{
+	return plan->object && !lh_object_has_page(plan->object, plan->object_page);
+}
+
+lh_fault lh_fault_make_plan(lh_fault_plan *plan)
+{
+	lh_space *space = plan->space;
+	lh_virtual_address address = plan->page.base;
+	lh_region *region = lh_region_tree_find(&space->tree, address);
+	bool no_memory = false;
+
+	if (!region)
+		region = grow_stack(space, address, &no_memory);
+	if (!region)
+		return no_memory ? LH_FAULT_NO_MEMORY : LH_FAULT_NOT_MAPPED;
+	if (region->backing == LH_BACKING_NONE || (region->rights & plan->access) == 0)
+		return LH_FAULT_NO_ACCESS;
+	plan->region = region;
+	plan->version = region->version;
+	plan->rights = region->rights;
+	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
+	if (region->object) {
+		plan->object = region->object;
+		plan->object_page = lh_region_object_page(region, address);
+		lh_object_hold(plan->object);
+	}
+	if (is_past_end(plan))
+		return LH_FAULT_BUS;
+	name_case(plan, region);
+	return LH_FAULT_OK;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of a space, its regions' common steps, queries. */
+#include "space/space.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/lock.h"
+
+size_t lh_space_size(void)
+{
+	return (sizeof(lh_space) + 15) & ~(size_t)15;
+}
+
+lh_error lh_space_create(lh_manager *manager, void *memory, lh_space **space)
+{
+	lh_space *made = memory;
+
+	*made = (lh_space){ .manager = manager };
+	LH_TRY(lh_region_tree_init(&made->tree, manager->user));
+	lh_directory_init(&made->directory, manager->frames, manager->format);
+	LH_TRY(lh_directory_add_root(&made->directory));
+	lh_directory_share_kernel_half(&made->directory, &manager->kernel_directory);
+	made->limits.regions = LH_SPACE_REGIONS_DEFAULT;
+	lh_atomic_add(&manager->counts.spaces, 1u);
+	*space = made;
+	return LH_OK;
+}
+
+/* Takes every region out, without touching a leaf: the directory's destructor does that. */
+static void take_all_regions(lh_space *space, lh_region_list *dead)
+{
+	lh_region *region;
+
+	while ((region = lh_region_tree_first(&space->tree)) != NULL) {
+		lh_space_unlink_object(region);
+		lh_region_tree_remove(&space->tree, region);
+		lh_region_list_push(dead, region);
+	}
+}
+
+void lh_space_destroy(lh_space *space)
+{
+	lh_region_list dead = { NULL, 0 };
+	lh_manager *manager;
+
+	if (!space)
+		return;
+	manager = space->manager;
+	/* Off the objects first: from then on nobody else visits the tables. */
+	take_all_regions(space, &dead);
+	lh_directory_destroy(&space->directory);
+	lh_charge_give_back(manager->frames, space->charged);
+	lh_region_list_release(manager, &dead);
+	lh_atomic_subtract(&manager->counts.spaces, 1u);
+}
+
+void lh_space_activate(lh_space *space)
+{
+	lh_directory_activate(&space->directory);
+}
+
+void lh_space_deactivate(lh_space *space)
+{
+	lh_port *port = space->manager->port;
+
+	lh_architecture_load(port, space->manager->kernel_directory.root);
+	lh_directory_deactivate(&space->directory);
+}
+
+void lh_space_lock(lh_space *space)
+{
+	lh_mutex_lock(&space->lock, space->manager->port);
+}
+
+void lh_space_unlock(lh_space *space)
+{
+	lh_mutex_unlock(&space->lock, space->manager->port);
+}
+
+lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)
+{
+	if (!lh_virtual_range_is_valid(range) || !lh_virtual_range_covers(space->tree.total, range))
+		return LH_INVALID;
+	return LH_OK;
+}
+
+/* --- lists of regions --- */
+
+void lh_region_list_push(lh_region_list *list, lh_region *region)
+{
+	region->object_next = list->first;
+	list->first = region;
+	list->count++;
+}
+
+lh_region *lh_region_list_pop(lh_region_list *list)
+{
+	lh_region *region = list->first;
+
+	list->first = region->object_next;
+	region->object_next = NULL;
+	list->count--;
+	return region;
+}
+
+lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count)
+{
+	lh_region_list taken = { NULL, 0 };
+
+	while (taken.count < count) {
+		void *item;
+		lh_error error = lh_pool_take(&manager->regions, &item);
+
+		if (error != LH_OK) {
+			lh_region_list_release(manager, &taken);
+			return error;
+		}
+		lh_region_init(item, LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
+		lh_region_list_push(&taken, item);
+	}
+	while (taken.count > 0)
+		lh_region_list_push(list, lh_region_list_pop(&taken));
+	lh_atomic_add(&manager->counts.user_regions, count);
+	return LH_OK;
+}
+
+/* The object's holder goes with the region: what ends in the pool holds nothing. */
+static void release_region(lh_manager *manager, lh_region *region)
+{
+	lh_object *object = region->object;
+
+	region->object = NULL;
+	lh_pool_give_back(&manager->regions, region);
+	if (object)
+		lh_object_drop(object);
+}
+
+void lh_region_list_release(lh_manager *manager, lh_region_list *list)
+{
+	lh_atomic_subtract(&manager->counts.user_regions, list->count);
+	while (list->count > 0)
+		release_region(manager, lh_region_list_pop(list));
+}
+
+/* --- regions under the map lock --- */
+
+void lh_space_link_object(lh_region *region)
+{
+	if (!region->object)
+		return;
+	lh_object_lock(region->object);
+	lh_object_link_region_locked(region->object, region);
+	lh_object_unlock(region->object);
+}
+
+void lh_space_unlink_object(lh_region *region)
+{
+	if (!region->object)
+		return;
+	lh_object_lock(region->object);
+	lh_object_unlink_region_locked(region->object, region);
+	lh_object_unlock(region->object);
+}
+
+void lh_space_split(lh_space *space, lh_region *region, lh_virtual_address at, lh_region_list *spares)
+{
+	lh_region *upper = lh_region_list_pop(spares);
+	lh_object *object = region->object;
+
+	upper->owner = region->owner;
+	if (!object) {
+		lh_region_tree_split(&space->tree, region, at, upper);
+		return;
+	}
+	lh_object_hold(object);
+	lh_object_lock(object);
+	lh_region_tree_split(&space->tree, region, at, upper);
+	lh_object_link_region_locked(object, upper);
+	lh_object_unlock(object);
+}
+
+/* Merges a region with its follower. => true if they were one. */
+static bool merge_next(lh_space *space, lh_region *region, lh_region_list *dead)
+{
+	lh_region *next = lh_region_tree_next(region);
+	lh_object *object = region->object;
+
+	if (!next || !lh_region_is_mergeable(region, next))
+		return false;
+	if (object)
+		lh_object_lock(object);
+	next = lh_region_tree_merge_next(&space->tree, region);
+	LH_REQUIRE(space->manager->port, next != NULL);
+	if (object) {
+		lh_object_unlink_region_locked(object, next);
+		lh_object_unlock(object);
+	}
+	lh_region_list_push(dead, next);
+	return true;
+}
+
+void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead)
+{
+	lh_virtual_address last = lh_virtual_range_last(range);
+	lh_region *region = lh_region_tree_find_from(&space->tree, range.base);
+
+	if (region && lh_region_tree_previous(region))
+		region = lh_region_tree_previous(region);
+	while (region && region->range.base.value <= last.value)
+		if (!merge_next(space, region, dead))
+			region = lh_region_tree_next(region);
+}
+
+uint64_t lh_space_pages_left(const lh_space *space)
+{
+	uint64_t limit = space->limits.pages;
+
+	if (limit == 0)
+		return UINT64_MAX;
+	return limit > space->pages ? limit - space->pages : 0;
+}
+
+uint64_t lh_space_regions_left(const lh_space *space)
+{
+	uint64_t limit = space->limits.regions;
+
+	return limit > space->tree.count ? limit - space->tree.count : 0;
+}
+
+/* --- queries --- */
+
+lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info *info)
+{
+	const lh_region *region;
+
+	lh_space_lock(space);
+	region = lh_region_tree_find_from(&space->tree, from);
+	if (region)
+		*info = (lh_region_info){
+			.range = region->range,
+			.rights = region->rights,
+			.rights_max = region->rights_max,
+			.backing = region->backing,
+			.flags = region->flags,
+			.object = region->object,
+			.object_page = region->object_page,
+			.tag = region->tag,
+		};
+	lh_space_unlock(space);
+	return region ? LH_OK : LH_NOT_MAPPED;
+}
+
+void lh_space_read_counters(lh_space *space, lh_space_counters *counters)
+{
+	uintptr_t interrupts;
+
+	lh_space_lock(space);
+	interrupts = lh_directory_lock(&space->directory);
+	*counters = (lh_space_counters){
+		.regions = space->tree.count,
+		.pages = space->pages,
+		.resident = space->directory.leaves,
+		.tables = space->directory.tables,
+		.charged = space->charged,
+		.faults = lh_atomic_load_relaxed(&space->faults),
+	};
+	lh_directory_unlock(&space->directory, interrupts);
+	lh_space_unlock(space);
+}
+
+void lh_space_set_limits(lh_space *space, const lh_space_limits *limits)
+{
+	lh_space_lock(space);
+	space->limits = *limits;
+	if (space->limits.regions == 0)
+		space->limits.regions = LH_SPACE_REGIONS_DEFAULT;
+	lh_space_unlock(space);
+}
+
+lh_frame_number lh_space_root(const lh_space *space)
+{
+	return space->directory.root;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside of an address space.
+ *
+ * Authority: the tree says what is mapped; for a private page the leaf entry is the only
+ * record; for an object's page the object's index is.
+ *
+ * Locks, by letter:
+ *   [m] the map lock: a mutex. Every operation that changes the tree, and every fault while it
+ *       plans and while it commits, holds it; never across I/O or a wait for memory.
+ *   [d] the directory's lock, inside the map lock
+ *   [a] atomic
+ *   [c] constant
+ * Truncation of an object comes from the other side: it holds the object's lock and only [d].
+ * So under [m] alone a leaf that shows an object's page may vanish at any moment, but none can
+ * appear; the table pages may go with it.
+ *
+ * Invariants when the map lock is free (lh_space_check):
+ *   each leaf that is not empty lies in a region, and grants no right that the region does not;
+ *   a leaf with the write right in a private region names an ANONYMOUS frame with one holder;
+ *   an OBJECT frame's leaf is read-only in a private region;
+ *   pages, charged == the sums over the regions; each region with an object is on its list;
+ *   neighbours that could be one region are one.
+ */
+#ifndef LANDHOLD_SPACE_SPACE_H
+#define LANDHOLD_SPACE_SPACE_H
+
+#include "object/machine.h"
+#include "object/object.h"
+
+struct lh_space {
+	lh_directory directory;	  /* [d]; first: regions name it as their owner */
+	lh_manager *manager;	  /* [c] */
+	uint32_t lock;		  /* the map lock */
+	lh_region_tree tree;	  /* [m] */
+	uint64_t pages;		  /* [m] in regions */
+	uint64_t charged;	  /* [m] */
+	lh_space_limits limits;	  /* [m] */
+	uint64_t faults;	  /* [a] */
+};
+
+#define LH_SPACE_REGIONS_DEFAULT 65530
+
+/* Regions taken from the pool beforehand, and regions to be given back afterwards. */
+typedef struct lh_region_list {
+	lh_region *first; /* through object_next */
+	unsigned count;
+} lh_region_list;
+
+/* Adds count fresh regions. => LH_NO_MEMORY: the list is as before. */
+LH_MUST_USE lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count);
+lh_region *lh_region_list_pop(lh_region_list *list);
+void lh_region_list_push(lh_region_list *list, lh_region *region);
+/* Gives all back to the pool; where a region has an object, drops its holder. No lock. */
+void lh_region_list_release(lh_manager *manager, lh_region_list *list);
+
+void lh_space_lock(lh_space *space);
+void lh_space_unlock(lh_space *space);
+
+/* LH_OK if the range is valid and lies in the user range. */
+LH_MUST_USE lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range);
+
+/* --- under the map lock --- */
+
+/* Puts a placed region on its object's list; takes it off. */
+void lh_space_link_object(lh_region *region);
+void lh_space_unlink_object(lh_region *region);
+
+/*
+ * Splits a region at an address strictly inside it, with a spare from the list; both parts are
+ * on the object's list, with a holder each. Cannot fail: => the list is not empty.
+ */
+void lh_space_split(lh_space *space, lh_region *region, lh_virtual_address at, lh_region_list *spares);
+
+/* Merges every pair of mergeable neighbours that touches the range; the dead go to the list. */
+void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead);
+
+/* True if unmapping the range leaves two pieces of one region. */
+bool lh_space_is_punched(const lh_space *space, lh_virtual_range range);
+
+/* True if every page of the range is mapped. */
+bool lh_space_is_mapped(const lh_space *space, lh_virtual_range range);
+
+/* The part of unmap that cannot fail. => spares has a region if the range is punched. */
+void lh_space_unmap_committed(lh_space *space, lh_virtual_range range, lh_region_list *spares,
+			      lh_region_list *dead);
+
+/* Pages that the space may still map, by its page limit. */
+uint64_t lh_space_pages_left(const lh_space *space);
+uint64_t lh_space_regions_left(const lh_space *space);
+
+#endif
