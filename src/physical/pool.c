@@ -160,11 +160,12 @@ static struct pool_page *page_of_item(lh_pool *pool, lh_port *port, void *item, 
 {
 	uint64_t offset = (uintptr_t)item & (LH_PAGE_SIZE - 1);
 	uint64_t header = header_size(pool->items_per_page);
-	struct pool_page *page = (struct pool_page *)(void *)((unsigned char *)item - offset);
+	struct pool_page *page;
 	lh_frame_entry *entry;
 
 	LH_REQUIRE(port, item != NULL && offset >= header);
 	LH_REQUIRE(port, (offset - header) % pool->item_size == 0);
+	page = (struct pool_page *)(void *)((unsigned char *)item - offset);
 	LH_REQUIRE(port, page->pool == pool);
 	entry = lh_frame_entry_of(pool->frames, page->frame);
 	LH_REQUIRE(port, entry != NULL && entry->state == LH_FRAME_POOL);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pools against a list of the items given out. */
+#include "small_machine.h"
+
+#include <string.h>
+
+#define ITEMS_MOST 4096
+
+static lh_frames *frames;
+static lh_pool pool;
+static unsigned char *items[ITEMS_MOST];
+static unsigned char marks[ITEMS_MOST];
+static size_t count;
+
+static void begin(uint32_t item_size)
+{
+	frames = small_machine(LH_CHARGE_STRICT, SPANS({ 7, 60 }, { 100, 40 }));
+	CHECK_OK(lh_pool_init(&pool, frames, "items", item_size));
+	count = 0;
+}
+
+static uint64_t free_frames(void)
+{
+	lh_frame_counters counters;
+
+	lh_frames_read_counters(frames, &counters);
+	return counters.free;
+}
+
+static void check_all(void)
+{
+	CHECK_SOUND(lh_frames_check(frames));
+	CHECK_SOUND(lh_pool_check(&pool));
+	CHECK_EQUAL(pool.in_use, count);
+	CHECK_EQUAL(free_frames() + pool.pages, 100);
+	CHECK_EQUAL(small_machine_interrupts_off, 0);
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t byte = 0; byte < pool.item_size; byte += 5)
+			CHECK_EQUAL(items[i][byte], marks[i]);
+}
+
+static bool take(void)
+{
+	void *item = NULL;
+
+	if (lh_pool_take(&pool, &item) != LH_OK) {
+		CHECK(item == NULL);
+		CHECK_EQUAL(free_frames(), 0);
+		CHECK_EQUAL(count, pool.pages * pool.items_per_page);
+		return false;
+	}
+	CHECK_EQUAL((uintptr_t)item % 16, 0);
+	CHECK(count < ITEMS_MOST);
+	items[count] = item;
+	marks[count] = (unsigned char)test_random();
+	memset(item, marks[count], pool.item_size); /* an item shared with another would show */
+	count++;
+	return true;
+}
+
+static void give_back(size_t index)
+{
+	lh_pool_give_back(&pool, items[index]);
+	count--;
+	items[index] = items[count];
+	marks[index] = marks[count];
+}
+
+TEST(random_taking_and_giving_back_agrees_with_a_list)
+{
+	static const uint32_t sizes[] = { 16, 40, 200, 1000, 2000, 4032 };
+
+	for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+		begin(sizes[s]);
+		for (unsigned step = 0; step < 3000; step++) {
+			uint64_t grow = step / 500 % 2 ? 1 : 3; /* tides */
+
+			if (test_random_below(4) < grow && count < ITEMS_MOST)
+				(void)take();
+			else if (count != 0)
+				give_back(test_random_below(count));
+			if (step % 64 == 0)
+				check_all();
+		}
+		while (count != 0)
+			give_back(test_random_below(count));
+		check_all();
+		CHECK_EQUAL(pool.pages, 0);
+		CHECK_EQUAL(free_frames(), 100);
+	}
+}
+
+TEST(a_pool_that_runs_out_loses_nothing)
+{
+	begin(2000);
+	while (take())
+		;
+	CHECK_EQUAL(count, 200);
+	check_all();
+	give_back(0);
+	CHECK(take());
+	check_all();
+	while (count != 0)
+		give_back(count - 1);
+	CHECK_EQUAL(free_frames(), 100);
+}
+
+TEST(an_item_keeps_its_bytes_while_its_page_is_in_the_pool)
+{
+	unsigned char *kept;
+
+	begin(64);
+	CHECK(take());
+	CHECK(take());
+	kept = items[0];
+	memset(kept, 0x5c, 64);
+	marks[0] = 0x5c;
+	give_back(0);
+	for (unsigned i = 0; i < 64; i++)
+		CHECK_EQUAL(kept[i], 0x5c);
+}
+
+TEST(a_new_page_of_a_pool_is_zeroed)
+{
+	void *item;
+	lh_frame_number frame;
+
+	begin(64);
+	for (unsigned i = 0; i < 100; i++) {
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+		memset(lh_frame_pointer(frames, frame), 0xee, LH_PAGE_SIZE);
+	}
+	CHECK(lh_frame_drop(frames, frame));
+	CHECK_OK(lh_pool_take(&pool, &item));
+	for (unsigned i = 0; i < 64; i++)
+		CHECK_EQUAL(((unsigned char *)item)[i], 0);
+}
+
+TEST(b30_giving_an_item_back_twice_stops_the_machine)
+{
+	begin(64);
+	CHECK(take());
+	CHECK(take());
+	lh_pool_give_back(&pool, items[0]);
+	CHECK_PANICS(lh_pool_give_back(&pool, items[0]));
+}
+
+TEST(what_is_no_item_of_the_pool_is_not_taken_back)
+{
+	lh_pool other;
+	void *stranger;
+
+	begin(64);
+	CHECK(take());
+	CHECK_PANICS(lh_pool_give_back(&pool, NULL));
+	CHECK_PANICS(lh_pool_give_back(&pool, items[0] + 16));
+	CHECK_PANICS(lh_pool_give_back(&pool, items[0] - 48)); /* the header */
+	CHECK_OK(lh_pool_init(&other, frames, "other", 64));
+	CHECK_OK(lh_pool_take(&other, &stranger));
+	CHECK_PANICS(lh_pool_give_back(&pool, stranger));
+}
+
+TEST(sizes_that_no_page_holds_are_refused)
+{
+	begin(16);
+	CHECK_ERROR(lh_pool_init(&pool, frames, "none", 0), LH_INVALID);
+	CHECK_ERROR(lh_pool_init(&pool, frames, "large", (uint32_t)LH_PAGE_SIZE), LH_INVALID);
+	CHECK_ERROR(lh_pool_init(&pool, frames, "vast", UINT32_MAX), LH_INVALID);
+}
+
+TEST(every_take_from_a_pool_can_be_made_to_fail)
+{
+	lh_frame_steps steps;
+	void *item;
+
+	for (uint64_t fail = 0; fail <= 4; fail++) {
+		bool ok[3];
+
+		begin(64);
+		lh_frames_fail_at(frames, fail);
+		for (unsigned i = 0; i < 3; i++) /* steps: item, frame, item, item */
+			ok[i] = lh_pool_take(&pool, &item) == LH_OK;
+		CHECK_EQUAL(ok[0], fail != 1 && fail != 2);
+		CHECK_EQUAL(ok[0] + ok[1] + ok[2], fail == 0 ? 3 : 2);
+		CHECK_EQUAL(pool.in_use, fail == 0 ? 3 : 2);
+		CHECK_SOUND(lh_pool_check(&pool));
+		lh_frames_read_steps(frames, &steps);
+		CHECK_EQUAL(steps.pool_items, 3);
+	}
+}
+
+/* --- The walker --- */
+
+struct page_words { /* what pool.c keeps at the beginning of a page */
+	uint64_t pool, frame, next, previous;
+	uint32_t in_use, padding;
+	uint64_t bits;
+};
+
+static struct page_words *page_of(void *item)
+{
+	return (struct page_words *)((uintptr_t)item & ~(uintptr_t)(LH_PAGE_SIZE - 1));
+}
+
+#define CHECK_FINDS(field, wrong)                                                  \
+	do {                                                                       \
+		__typeof__(field) right_ = (field);                                \
+		(field) = (__typeof__(field))(wrong);                              \
+		CHECK(lh_pool_check(&pool) != NULL);                               \
+		(field) = right_;                                                  \
+		CHECK_SOUND(lh_pool_check(&pool));                                 \
+	} while (0)
+
+TEST(the_walker_of_a_pool_finds_each_corrupted_field)
+{
+	struct page_words *page;
+
+	begin(64);
+	for (unsigned i = 0; i < 70; i++)
+		CHECK(take());
+	page = page_of(items[69]);
+	check_all();
+	CHECK_FINDS(pool.in_use, 69);
+	CHECK_FINDS(pool.pages, 3);
+	CHECK_FINDS(pool.partial, LH_NO_FRAME);
+	CHECK_FINDS(pool.partial, page_of(items[0])->frame);
+	CHECK_FINDS(page->pool, 0);
+	CHECK_FINDS(page->frame, 9);
+	CHECK_FINDS(page->next, page_of(items[0])->frame);
+	CHECK_FINDS(page->next, 3);
+	CHECK_FINDS(page->previous, 7);
+	CHECK_FINDS(page->in_use, 0);
+	CHECK_FINDS(page->bits, page->bits | UINT64_C(1) << 63);
+	CHECK_FINDS(page->bits, 0);
+	CHECK_FINDS(lh_frame_entry_of(frames, lh_frame(page->frame))->word, 0);
+}
