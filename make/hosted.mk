@@ -63,7 +63,9 @@ test-$(1): $(HOSTED)/test-$(1)
 	$(HOSTED)/test-$(1)
 endef
 TESTED_FLOORS := $(foreach f,$(FLOORS),$(if $(wildcard tests/$(f)/*.c),$(f)))
-$(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(f)))))
+# Objects and spaces live in a machine that only the manager makes.
+test_floor = $(if $(filter object space,$(1)),manager,$(1))
+$(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(call test_floor,$(f))))))
 # The machine's own tests; test-hosted is all of them together.
 $(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floors_upto,paging),hosted)))
 
