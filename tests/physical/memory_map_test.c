@@ -204,6 +204,25 @@ TEST(a19_no_page_is_lost_or_doubled_around_a_reserved_range)
 		}
 }
 
+TEST(a19_every_relation_of_two_ends_within_a_byte_of_a_border_is_right)
+{
+	uint64_t ends[12];
+
+	for (unsigned i = 0; i < 12; i++)
+		ends[i] = PAGE + (i / 3) * PAGE + i % 3 - 1;
+	for (unsigned i = 0; i < 12 * 12 * 12 * 12; i++) {
+		uint64_t from = ends[i % 12], to = ends[i / 12 % 12];
+		uint64_t cut = ends[i / 144 % 12], cut_to = ends[i / 1728];
+
+		if (from >= to || cut >= cut_to)
+			continue;
+		begin();
+		add(from, to - from, LH_MEMORY_USABLE);
+		add(cut, cut_to - cut, LH_MEMORY_RESERVED);
+		check_window(0, 6);
+	}
+}
+
 TEST(all_of_the_address_space_loses_only_its_last_page)
 {
 	begin();
