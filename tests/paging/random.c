@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A directory against a naive model, a map page -> leaf, through random operations. After
+ * each one, every page of interest is compared with what the library reads and with what an
+ * independent page walker finds in the table bytes; the walker recounts; holders are
+ * recounted; and every entry of every TLB must still be true.
+ *
+ * Pages of interest lie on both sides of a table boundary of each level, and in one dense
+ * row, longer than a gather. Ranges reach from any of them to any other.
+ */
+#include "room.h"
+
+#include <string.h>
+
+#define FRAMES 24
+#define DENSE 160
+#define AROUND 6
+#define PAGES_MAX (DENSE + 4 * 2 * AROUND + AROUND)
+
+/* What the model knows of a page. */
+typedef struct test_page {
+	uint64_t address;
+	lh_leaf leaf;
+} test_page;
+
+typedef struct test_world {
+	test_room room;
+	lh_directory *directory; /* the one under test */
+	uint64_t base;		 /* of its half */
+	lh_frame_number frames[FRAMES];
+	test_page pages[PAGES_MAX]; /* ascending */
+	unsigned count;
+	unsigned cpus;
+} test_world;
+
+static void add_pages(test_world *world, uint64_t first, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		test_page *page = &world->pages[world->count++];
+
+		page->address = world->base + first + i * LH_PAGE_SIZE;
+		page->leaf = (lh_leaf){ .kind = LH_LEAF_EMPTY };
+	}
+}
+
+static void add_boundary(test_world *world, uint64_t boundary)
+{
+	add_pages(world, boundary - AROUND * LH_PAGE_SIZE, 2 * AROUND);
+}
+
+typedef enum test_half { USER_HALF, KERNEL_HALF } test_half;
+
+static void make_world(test_world *world, test_half half, bool no_execute)
+{
+	uintptr_t interrupts;
+
+	memset(world, 0, sizeof(*world));
+	world->cpus = 2;
+	room_open(&world->room, 2048, world->cpus);
+	if (!no_execute)
+		world->room.format.execute.mask = world->room.format.execute.value = 0;
+	room_build(&world->room);
+	world->directory = half == USER_HALF ? &world->room.user : &world->room.kernel;
+	world->base = half == USER_HALF ? 0 : UPPER_HALF;
+	for (unsigned i = 0; i < FRAMES; i++)
+		world->frames[i] = room_frame(&world->room);
+	add_pages(world, 64 * LH_PAGE_SIZE, DENSE);
+	add_boundary(world, 2 * MIB);
+	add_boundary(world, 1 * GIB);
+	add_boundary(world, 512 * GIB);
+	add_boundary(world, 96 * TIB + 6 * MIB);
+	add_pages(world, 128 * TIB - AROUND * LH_PAGE_SIZE, AROUND);
+	for (unsigned cpu = 0; cpu < world->cpus; cpu++) {
+		machine_run_on(world->room.machine, cpu);
+		world->room.machine->cpus[cpu].control.no_execute = no_execute;
+		interrupts = lh_port_interrupts_off(world->room.machine);
+		lh_directory_activate(world->directory);
+		lh_port_interrupts_restore(world->room.machine, interrupts);
+	}
+	machine_run_on(world->room.machine, 0);
+}
+
+static void end_world(test_world *world)
+{
+	uint64_t drop = FRAMES;
+	uintptr_t interrupts;
+
+	for (unsigned cpu = 0; cpu < world->cpus; cpu++) {
+		machine_run_on(world->room.machine, cpu);
+		interrupts = lh_port_interrupts_off(world->room.machine);
+		lh_directory_activate(&world->room.kernel);
+		lh_directory_deactivate(&world->room.user);
+		lh_port_interrupts_restore(world->room.machine, interrupts);
+	}
+	machine_run_on(world->room.machine, 0);
+	lh_directory_destroy(world->directory);
+	while (drop-- > 0) {
+		CHECK_EQUAL(room_holders(&world->room, world->frames[drop]), 1);
+		lh_frame_drop(world->room.frames, world->frames[drop]);
+	}
+	room_close(&world->room);
+}
+
+/* The rights as the format can keep them. */
+static lh_rights rounded(const test_world *world, lh_rights rights)
+{
+	if (rights == LH_RIGHT_NONE)
+		return rights;
+	rights |= LH_RIGHT_READ;
+	if (world->room.format.execute.mask == 0)
+		rights |= LH_RIGHT_EXECUTE;
+	return rights;
+}
+
+static test_page *random_page(test_world *world)
+{
+	return &world->pages[test_random_below(world->count)];
+}
+
+static lh_virtual_range random_range(test_world *world)
+{
+	uint64_t a = random_page(world)->address, b = random_page(world)->address;
+	uint64_t low = a < b ? a : b, high = a < b ? b : a;
+
+	if (test_random_below(4) == 0)
+		high = low + test_random_below(8) * LH_PAGE_SIZE;
+	if (high - world->base >= 128 * TIB)
+		high = world->base + 128 * TIB - LH_PAGE_SIZE;
+	return range_of(low, (high - low) / LH_PAGE_SIZE + 1);
+}
+
+/* --- comparing --- */
+
+static void compare_read(test_world *world, const test_page *page)
+{
+	lh_leaf read = lh_directory_read_locked(world->directory, lh_virtual(page->address));
+
+	CHECK_EQUAL(read.kind, page->leaf.kind);
+	if (read.kind == LH_LEAF_EMPTY)
+		return;
+	CHECK_EQUAL(read.level, 0);
+	CHECK_EQUAL(read.frame.value, page->leaf.frame.value);
+	CHECK_EQUAL(read.type, page->leaf.type);
+	CHECK_EQUAL(read.flags & ~LH_LEAF_GLOBAL, page->leaf.flags);
+	if (read.kind != LH_LEAF_PRESENT)
+		return;
+	CHECK_EQUAL(read.rights, page->leaf.rights);
+	CHECK_EQUAL(!!(read.flags & LH_LEAF_GLOBAL), world->base != 0);
+}
+
+static void compare_walk(test_world *world, const test_page *page)
+{
+	mmu_result found = room_walk(&world->room, world->directory, page->address);
+
+	if (page->leaf.kind != LH_LEAF_PRESENT) {
+		CHECK_EQUAL(found.outcome, MMU_PAGE_FAULT);
+		CHECK(!(found.error_code & (MMU_ERROR_PRESENT | MMU_ERROR_RESERVED)));
+		return;
+	}
+	CHECK_EQUAL(found.outcome, MMU_TRANSLATED);
+	CHECK_EQUAL(found.physical, page->leaf.frame.value << LH_PAGE_SHIFT);
+	CHECK_EQUAL(found.translation.level, 0);
+	CHECK_EQUAL(found.translation.user, world->base == 0);
+	CHECK_EQUAL(found.translation.writable, !!(page->leaf.rights & LH_RIGHT_WRITE));
+	CHECK_EQUAL(found.translation.executable, !!(page->leaf.rights & LH_RIGHT_EXECUTE));
+	CHECK_EQUAL(found.translation.dirty, !!(page->leaf.flags & LH_LEAF_DIRTY));
+}
+
+static void compare_holders(test_world *world)
+{
+	uint64_t leaves = 0;
+
+	for (unsigned f = 0; f < FRAMES; f++) {
+		uint32_t holders = 1;
+
+		for (unsigned i = 0; i < world->count; i++) {
+			const lh_leaf *leaf = &world->pages[i].leaf;
+
+			if (leaf->kind != LH_LEAF_EMPTY && !(leaf->flags & LH_LEAF_UNCOUNTED) &&
+			    leaf->frame.value == world->frames[f].value)
+				holders++;
+		}
+		CHECK_EQUAL(room_holders(&world->room, world->frames[f]), holders);
+	}
+	for (unsigned i = 0; i < world->count; i++)
+		leaves += world->pages[i].leaf.kind != LH_LEAF_EMPTY;
+	CHECK_EQUAL(world->directory->leaves, leaves);
+}
+
+/* A TLB may know less than the tables; never another thing, nor more rights. */
+static bool tlb_entry_is_true(void *context, const mmu_tlb_entry *entry)
+{
+	test_world *world = context;
+	mmu_result found;
+
+	if (entry->is_upper) {
+		lh_frame_entry *table = lh_frame_entry_of(world->room.frames,
+							  lh_frame(entry->upper.table >> 12));
+
+		CHECK_EQUAL(table->state, LH_FRAME_TABLE);
+		CHECK_EQUAL(table->holders, 1);
+		CHECK_EQUAL(*room_entry(&world->room, world->directory, entry->upper.linear,
+					entry->upper.level) << 12 >> 24,
+			    entry->upper.table >> 12);
+		return true;
+	}
+	found = room_walk(&world->room, world->directory, entry->translation.linear);
+	CHECK_EQUAL(found.outcome, MMU_TRANSLATED);
+	CHECK_EQUAL(found.physical, entry->translation.physical);
+	CHECK(found.translation.writable || !entry->translation.writable);
+	CHECK(found.translation.executable || !entry->translation.executable);
+	return true;
+}
+
+static void compare(test_world *world)
+{
+	for (unsigned i = 0; i < world->count; i++) {
+		compare_read(world, &world->pages[i]);
+		compare_walk(world, &world->pages[i]);
+	}
+	compare_holders(world);
+	for (unsigned cpu = 0; cpu < world->cpus; cpu++)
+		mmu_tlb_visit(&world->room.machine->cpus[cpu].tlb, tlb_entry_is_true, world);
+	CHECK_SOUND(lh_directory_check(world->directory));
+}
+
+/* --- operations --- */
+
+static lh_leaf random_leaf(test_world *world)
+{
+	lh_leaf leaf = leaf_of(world->frames[test_random_below(FRAMES)],
+			       (lh_rights)(1 + test_random_below(7)));
+
+	if (test_random_below(8) == 0) {
+		leaf.frame = lh_frame(0xfee00);
+		leaf.flags |= LH_LEAF_UNCOUNTED;
+		leaf.type = (lh_memory_type)test_random_below(LH_MEMORY_TYPE_COUNT);
+	}
+	if (test_random_below(6) == 0)
+		leaf.kind = LH_LEAF_NO_ACCESS;
+	if (test_random_below(6) == 0)
+		leaf.flags |= LH_LEAF_DIRTY | LH_LEAF_ACCESSED;
+	return leaf;
+}
+
+static bool may_upgrade(const test_world *world, const lh_leaf *old, const lh_leaf *new)
+{
+	if (old->frame.value != new->frame.value || old->type != new->type ||
+	    (old->flags ^ new->flags) & LH_LEAF_UNCOUNTED)
+		return false;
+	if (old->kind == LH_LEAF_NO_ACCESS)
+		return true;
+	return new->kind == LH_LEAF_PRESENT &&
+	       !(old->rights & ~rounded(world, new->rights));
+}
+
+static void do_write(test_world *world)
+{
+	test_page *page = random_page(world);
+	lh_leaf old = page->leaf, leaf = random_leaf(world);
+	lh_spare_tables spares = { 0, 0 };
+	uintptr_t interrupts;
+	lh_error error;
+
+	if (old.kind != LH_LEAF_EMPTY && test_random_below(2)) {
+		leaf.frame = old.frame;
+		leaf.type = old.type;
+		leaf.flags = old.flags & LH_LEAF_UNCOUNTED;
+	}
+	CHECK_OK(lh_directory_prepare(world->directory, range_of(page->address, 1), &spares));
+	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
+		lh_frame_hold(world->room.frames, leaf.frame);
+	interrupts = lh_directory_lock(world->directory);
+	error = lh_directory_write_locked(world->directory, lh_virtual(page->address), leaf,
+					  &spares);
+	lh_directory_unlock(world->directory, interrupts);
+	CHECK_EQUAL(spares.count, 0);
+	if (old.kind == LH_LEAF_EMPTY || may_upgrade(world, &old, &leaf)) {
+		CHECK_OK(error);
+		leaf.rights = rounded(world, leaf.rights);
+		leaf.flags |= old.flags & (LH_LEAF_ACCESSED | LH_LEAF_DIRTY);
+		page->leaf = leaf;
+	} else {
+		CHECK_ERROR(error, LH_EXISTS);
+	}
+	if (old.kind != LH_LEAF_EMPTY && !(leaf.flags & LH_LEAF_UNCOUNTED))
+		lh_frame_drop(world->room.frames, leaf.frame);
+}
+
+static void do_clear(test_world *world, lh_gather *gather)
+{
+	test_page *page = random_page(world);
+	uintptr_t interrupts = lh_directory_lock(world->directory);
+
+	CHECK(lh_directory_clear_locked(world->directory, lh_virtual(page->address), gather));
+	lh_directory_unlock(world->directory, interrupts);
+	page->leaf = (lh_leaf){ .kind = LH_LEAF_EMPTY };
+}
+
+static void do_clear_range(test_world *world, lh_gather *gather)
+{
+	lh_virtual_range range = random_range(world);
+
+	lh_directory_clear_range(world->directory, range, gather);
+	for (unsigned i = 0; i < world->count; i++)
+		if (lh_virtual_range_contains(range, lh_virtual(world->pages[i].address)))
+			world->pages[i].leaf = (lh_leaf){ .kind = LH_LEAF_EMPTY };
+}
+
+static void do_restrict(test_world *world, lh_gather *gather)
+{
+	lh_virtual_range range = random_range(world);
+	lh_rights rights = (lh_rights)test_random_below(8);
+
+	lh_directory_restrict_range(world->directory, range, rights, gather);
+	for (unsigned i = 0; i < world->count; i++) {
+		lh_leaf *leaf = &world->pages[i].leaf;
+
+		if (leaf->kind != LH_LEAF_PRESENT ||
+		    !lh_virtual_range_contains(range, lh_virtual(world->pages[i].address)))
+			continue;
+		if ((leaf->rights & rights) == 0)
+			leaf->kind = LH_LEAF_NO_ACCESS;
+		leaf->rights = rounded(world, leaf->rights & rights);
+	}
+}
+
+/* What a visitor does and sees. */
+typedef struct test_visitor {
+	test_world *world;
+	lh_virtual_range range;
+	unsigned next; /* page of the model to be looked at next */
+	uint64_t left; /* leaves to see before it stops */
+	bool stopped;
+	lh_gather *gather;
+} test_visitor;
+
+static void change_leaf(test_visitor *visitor, test_page *page, lh_leaf *leaf)
+{
+	test_world *world = visitor->world;
+
+	switch (test_random_below(4)) {
+	case 0:
+		leaf->kind = page->leaf.kind = LH_LEAF_NO_ACCESS;
+		break;
+	case 1:
+		leaf->rights &= LH_RIGHT_READ | LH_RIGHT_EXECUTE;
+		page->leaf.rights = rounded(world, leaf->rights);
+		break;
+	case 2:
+		leaf->flags &= ~LH_LEAF_DIRTY;
+		page->leaf.flags &= ~LH_LEAF_DIRTY;
+		break;
+	default:
+		return;
+	}
+	lh_gather_note(visitor->gather, lh_virtual(page->address));
+}
+
+static bool visit_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	test_visitor *visitor = context;
+	test_page *page = &visitor->world->pages[visitor->next];
+
+	CHECK(!visitor->stopped);
+	while (page->leaf.kind == LH_LEAF_EMPTY ||
+	       !lh_virtual_range_contains(visitor->range, lh_virtual(page->address))) {
+		page = &visitor->world->pages[++visitor->next];
+		CHECK(visitor->next < visitor->world->count);
+	}
+	CHECK_EQUAL(address.value, page->address);
+	CHECK_EQUAL(leaf->kind, page->leaf.kind);
+	CHECK_EQUAL(leaf->frame.value, page->leaf.frame.value);
+	if (leaf->kind == LH_LEAF_PRESENT)
+		change_leaf(visitor, page, leaf);
+	visitor->next++;
+	visitor->stopped = visitor->left-- == 0;
+	return !visitor->stopped;
+}
+
+static void do_visit(test_world *world, lh_gather *gather)
+{
+	test_visitor visitor = { .world = world, .range = random_range(world), .gather = gather,
+			    .left = test_random_below(2) ? UINT64_MAX : test_random_below(9) };
+
+	lh_directory_visit(world->directory, visitor.range, visit_leaf, &visitor);
+	/* If it was not stopped, nothing in the range was left out. */
+	while (!visitor.stopped && visitor.next < world->count) {
+		const test_page *page = &world->pages[visitor.next++];
+
+		CHECK(page->leaf.kind == LH_LEAF_EMPTY ||
+		      !lh_virtual_range_contains(visitor.range, lh_virtual(page->address)));
+	}
+}
+
+static bool write_memory(void *context, uint64_t physical, uint64_t *expected, uint64_t desired)
+{
+	uint64_t *entry = (uint64_t *)((uint8_t *)machine_bytes(context, physical >> 12) +
+				       (physical & 4095));
+
+	return __atomic_compare_exchange_n(entry, expected, desired, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+static bool read_memory(void *context, uint64_t physical, uint64_t *entry)
+{
+	uint8_t *bytes = machine_bytes(context, physical >> 12);
+
+	if (bytes)
+		memcpy(entry, bytes + (physical & 4095), sizeof(*entry));
+	return bytes != NULL;
+}
+
+/* A CPU uses a page, through its TLB: accessed and dirty bits appear. */
+static void do_touch(test_world *world)
+{
+	test_page *page = random_page(world);
+	machine_cpu *cpu = &world->room.machine->cpus[test_random_below(world->cpus)];
+	mmu_memory memory = { world->room.machine, read_memory, write_memory };
+	mmu_request request = { .root = world->directory->root.value << 12,
+				.address = page->address, .user = world->base == 0,
+				.access = test_random_below(2) ? MMU_WRITE : MMU_READ };
+	lh_rights wanted = request.access == MMU_WRITE ? LH_RIGHT_WRITE : LH_RIGHT_READ;
+	mmu_result result = mmu_translate(&cpu->tlb, &memory, &cpu->control, &request);
+
+	/* After an upgrade a stale entry may fault once, and is gone then. */
+	if (result.outcome == MMU_PAGE_FAULT)
+		result = mmu_translate(&cpu->tlb, &memory, &cpu->control, &request);
+	if (page->leaf.kind != LH_LEAF_PRESENT || !(page->leaf.rights & wanted)) {
+		CHECK_EQUAL(result.outcome, MMU_PAGE_FAULT);
+		return;
+	}
+	CHECK_EQUAL(result.outcome, MMU_TRANSLATED);
+	page->leaf.flags |= LH_LEAF_ACCESSED;
+	if (request.access == MMU_WRITE)
+		page->leaf.flags |= LH_LEAF_DIRTY;
+}
+
+static void fill_dense(test_world *world)
+{
+	for (unsigned i = 0; i < DENSE; i++) {
+		test_page *page = &world->pages[i];
+
+		if (page->leaf.kind != LH_LEAF_EMPTY)
+			continue;
+		page->leaf = leaf_of(world->frames[i % FRAMES], LH_RIGHT_READ | LH_RIGHT_WRITE);
+		room_map(&world->room, world->directory, page->address, page->leaf);
+		page->leaf.rights = rounded(world, page->leaf.rights);
+	}
+}
+
+static void do_step(test_world *world)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, world->directory);
+	switch (test_random_below(40)) {
+	case 0:
+		fill_dense(world);
+		break;
+	case 1:
+	case 2:
+		do_clear_range(world, &gather);
+		break;
+	case 3:
+	case 4:
+		do_restrict(world, &gather);
+		break;
+	case 5:
+	case 6:
+		do_visit(world, &gather);
+		break;
+	case 7:
+	case 8:
+		do_clear(world, &gather);
+		break;
+	default:
+		if (test_random_below(2))
+			do_write(world);
+		else
+			do_touch(world);
+	}
+	lh_gather_finish(&gather);
+}
+
+static void run(test_half half, bool no_execute, unsigned steps)
+{
+	test_world world;
+
+	make_world(&world, half, no_execute);
+	for (unsigned i = 0; i < steps; i++) {
+		do_step(&world);
+		compare(&world);
+	}
+	end_world(&world);
+}
+
+TEST(random_operations_agree_with_the_model_in_the_low_half)
+{
+	run(USER_HALF, true, 2500);
+}
+
+TEST(random_operations_agree_with_the_model_in_the_kernel_half)
+{
+	run(KERNEL_HALF, true, 1000);
+}
+
+TEST(random_operations_agree_with_the_model_without_no_execute)
+{
+	run(USER_HALF, false, 1000);
+}
