@@ -79,8 +79,6 @@ void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, l
 			breathe(&way, gather);
 			continue;
 		}
-		/* A huge leaf that straddles the range would have to be split. */
-		LH_ASSERT(directory->port, walk->level == 0 || lh_walk_covers(walk));
 		lh_walk_clear(walk, gather);
 	}
 	end(&way);
@@ -96,7 +94,8 @@ static lh_leaf restricted(lh_leaf leaf, lh_rights rights)
 }
 
 /*
- * Replaces the leaf under the cursor. => false: it is the same. Accessed and dirty bits that
+ * Replaces the leaf under the cursor. => false: it is the same. A huge leaf must not straddle
+ * the range: it would have to be split. Accessed and dirty bits that
  * the new leaf has lost go; others that the hardware has set since the walk read it stay.
  */
 static bool replace(lh_walk *walk, lh_leaf leaf)
@@ -108,6 +107,7 @@ static bool replace(lh_walk *walk, lh_leaf leaf)
 
 	if (entry == walk->entry)
 		return false;
+	LH_ASSERT(walk->directory->port, walk->level == 0 || lh_walk_covers(walk));
 	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &now, entry | (now & unseen)))
 		;
 	return true;
@@ -129,7 +129,6 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
 		leaf = lh_walk_leaf(walk);
 		if (leaf.kind != LH_LEAF_PRESENT || !replace(walk, restricted(leaf, rights)))
 			continue;
-		LH_ASSERT(directory->port, walk->level == 0 || lh_walk_covers(walk));
 		lh_gather_note_range(gather, lh_walk_span(walk));
 	}
 	end(&way);
