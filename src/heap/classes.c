@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Size classes, computed: 16 to 128 by 16 (classes 0 to 7), then four steps a doubling
+ * (160, 192, 224, 256; 320 ...), so no more than a fifth is lost by rounding up. A size is a
+ * multiple of its alignment: items of 96 bytes lie at multiples of 32, those of 128 at
+ * multiples of 128.
+ */
+#include "heap/heap_internal.h"
+
+#define LINEAR 8 /* classes before the doublings */
+
+uint64_t lh_heap_class_size(uint32_t size_class)
+{
+	uint32_t doubling, step;
+
+	if (size_class < LINEAR)
+		return (uint64_t)(size_class + 1) * ITEM_LEAST;
+	doubling = (size_class - LINEAR) / 4;
+	step = (size_class - LINEAR) % 4;
+	return UINT64_C(32) * (step + 5) << doubling;
+}
+
+/* The fewest pages that hold four items and waste no more than an eighth; else the most. */
+uint64_t lh_heap_class_pages(uint32_t size_class)
+{
+	uint64_t size = lh_heap_class_size(size_class);
+
+	for (uint64_t pages = 1; pages < SLAB_PAGES_MOST; pages++) {
+		uint64_t bytes = pages << LH_PAGE_SHIFT;
+
+		if (bytes / size >= 4 && bytes % size <= bytes / 8)
+			return pages;
+	}
+	return SLAB_PAGES_MOST;
+}
+
+uint64_t lh_heap_class_items(uint32_t size_class)
+{
+	return (lh_heap_class_pages(size_class) << LH_PAGE_SHIFT) / lh_heap_class_size(size_class);
+}
+
+/* The smallest class of at least so many bytes, which one has. */
+static uint32_t class_of_size(uint64_t bytes)
+{
+	uint32_t doubling, step;
+
+	if (bytes <= LINEAR * ITEM_LEAST)
+		return (uint32_t)((bytes + ITEM_LEAST - 1) / ITEM_LEAST - 1);
+	/* bytes - 1 lies in [128 << doubling, 256 << doubling). */
+	doubling = 63u - (uint32_t)__builtin_clzll(bytes - 1) - 7;
+	step = (uint32_t)((bytes - 1) >> (doubling + 5)) - 4;
+	return LINEAR + doubling * 4 + step;
+}
+
+uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment)
+{
+	uint32_t size_class;
+
+	if (bytes > LH_HEAP_CLASS_LARGEST || alignment > LH_PAGE_SIZE)
+		return LARGE;
+	size_class = class_of_size(bytes);
+	while (size_class < LARGE && lh_heap_class_size(size_class) % alignment != 0)
+		size_class++;
+	return size_class;
+}
