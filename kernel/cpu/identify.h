@@ -28,6 +28,9 @@ struct cpu_identification {
 	bool has_rdrand, has_fxsr, has_sse2;
 };
 
+/* Asks the CPU; boot calls it once. Panics on a CPU without what the kernel cannot do without. */
+void cpu_identify(void);
+
 /* Of the CPU this runs on, found out at boot. */
 const struct cpu_identification *cpu_identification(void);
 

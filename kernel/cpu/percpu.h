@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <landhold/config.h>
+/* Most CPUs that the kernel has room for. */
+#define KERNEL_CPUS_MAX 16
 
 struct thread;
 
@@ -34,6 +35,9 @@ static inline struct cpu *cpu_this(void)
 	__asm__ volatile("movq %%gs:0, %0" : "=r"(cpu));
 	return cpu;
 }
+
+/* The struct of one CPU more; NULL if there is no room. Boot only. */
+struct cpu *cpu_add(void);
 
 /* CPUs that run; and each of them. */
 uint32_t cpu_count(void);

@@ -19,6 +19,9 @@
 
 #define LINK_PAYLOAD_MAX 65536
 
+/* Finds the device, starts the link's thread. Boot only, in a thread. */
+void link_start(void);
+
 /* True: framed, over virtio. False: the serial port as a terminal. */
 bool link_present(void);
 

@@ -7,6 +7,10 @@
 
 #define CLOCK_TICKS_PER_SECOND 100
 
+/* Calibrates, reads the RTC. => counts of the APIC's timer to a tick. Once, after apic_start;
+ * before it the time is 0. */
+uint32_t clock_start(void);
+
 /* Since boot; never goes back. */
 uint64_t clock_nanoseconds(void);
 /* Add this to get nanoseconds since 1970-01-01 UTC: the RTC as read at boot. */

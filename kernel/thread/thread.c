@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "thread/thread.h"
+
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/trap_frame.h"
+#include "cpu/percpu.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "memory/heap.h"
+#include "memory/memory.h"
+#include "thread/scheduler.h"
+#include "thread/wait.h"
+
+_Static_assert(offsetof(struct thread, saved_stack) == 0, "entry.S: thread_switch_stacks");
+
+#define FPU_CONTROL_WORD 0x037f /* as after finit: all exceptions masked, 64-bit mantissa */
+#define FPU_MXCSR 0x1f80	/* as after reset */
+#define MXCSR_OFFSET 24
+#define MXCSR_MASK_OFFSET 28
+
+/* What thread_switch_stacks takes off a new thread's stack: six registers and where to go. */
+#define FIRST_STACK_WORDS 7
+
+void thread_first_entry(void);
+__attribute__((noreturn)) void thread_begin(void); /* called by thread_first_entry */
+
+static struct list dead = LIST_INIT(dead); /* scheduler_lock */
+static struct wait_queue reaper_queue = WAIT_QUEUE_INIT(reaper_queue);
+static uint64_t count; /* atomic */
+
+struct thread *thread_current(void)
+{
+	struct thread *thread;
+
+	/* One instruction: the answer stays true when the thread is moved. */
+	__asm__ volatile("movq %%gs:8, %0" : "=r"(thread));
+	return thread;
+}
+
+uint64_t thread_count(void)
+{
+	return __atomic_load_n(&count, __ATOMIC_RELAXED);
+}
+
+static void reset_image(uint8_t *image)
+{
+	uint16_t control = FPU_CONTROL_WORD;
+	uint32_t mxcsr = FPU_MXCSR;
+
+	memset(image, 0, 512);
+	memcpy(image, &control, sizeof(control));
+	memcpy(image + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+}
+
+struct trap_frame *thread_user_frame(struct thread *thread)
+{
+	return (struct trap_frame *)(uintptr_t)(thread->stack_top - sizeof(struct trap_frame));
+}
+
+/* The room at the top is kept for the frame that user_enter will need. */
+static void prepare_stack(struct thread *thread)
+{
+	uint64_t *top = (uint64_t *)thread_user_frame(thread);
+
+	/* One word beyond what is taken off keeps the stack aligned as after a call. */
+	top -= FIRST_STACK_WORDS + 1;
+	memset(top, 0, (FIRST_STACK_WORDS + 1) * sizeof(*top));
+	top[FIRST_STACK_WORDS - 1] = (uint64_t)(uintptr_t)thread_first_entry;
+	thread->saved_stack = (uint64_t)(uintptr_t)top;
+}
+
+static lh_error add_stack(struct thread *thread)
+{
+	lh_kernel_request request = memory_request(THREAD_STACK_PAGES, LH_RIGHT_READ | LH_RIGHT_WRITE);
+
+	request.guard_before = 1;
+	LH_TRY(lh_manager_map(memory_manager(), &thread->stack, &request));
+	thread->stack_top = lh_virtual_range_last(thread->stack.range).value + 1;
+	prepare_stack(thread);
+	return LH_OK;
+}
+
+lh_error thread_create(void (*entry)(void *), void *argument, struct thread **created)
+{
+	struct thread *thread = kernel_allocate(sizeof(*thread));
+	lh_error error;
+
+	if (thread == NULL)
+		return LH_NO_MEMORY;
+	thread->state = THREAD_NEW;
+	thread->entry = entry;
+	thread->argument = argument;
+	thread->name = "thread";
+	list_init(&thread->queue);
+	list_init(&thread->timed);
+	reset_image(thread->fpu);
+	error = add_stack(thread);
+	if (error != LH_OK) {
+		kernel_free(thread, sizeof(*thread));
+		return error;
+	}
+	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
+	*created = thread;
+	return LH_OK;
+}
+
+void thread_destroy(struct thread *thread)
+{
+	lh_manager_unmap(memory_manager(), &thread->stack);
+	kernel_free(thread, sizeof(*thread));
+	__atomic_fetch_sub(&count, 1, __ATOMIC_RELAXED);
+}
+
+void thread_start(struct thread *thread)
+{
+	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+
+	scheduler_add_locked(thread);
+	spinlock_release(&scheduler_lock, interrupts);
+}
+
+void thread_begin(void)
+{
+	struct thread *thread = thread_current();
+
+	spinlock_release(&scheduler_lock, 1);
+	thread->entry(thread->argument);
+	thread_exit();
+}
+
+void thread_exit(void)
+{
+	struct thread *thread = thread_current();
+
+	thread_set_space(NULL);
+	(void)spinlock_take(&scheduler_lock);
+	thread->state = THREAD_DEAD;
+	list_append(&dead, &thread->queue);
+	spinlock_release(&scheduler_lock, 0);
+	/* The reaper cannot run before this thread has left: interrupts are off, and another CPU's
+	 * reaper needs the lock and looks at who runs. */
+	wake_all(&reaper_queue);
+	(void)spinlock_take(&scheduler_lock);
+	scheduler_switch_locked();
+	panic("a dead thread runs");
+}
+
+static bool is_running_locked(const struct thread *thread)
+{
+	for (uint32_t number = 0; number < cpu_count(); number++)
+		if (cpu_by_number(number)->current == thread)
+			return true;
+	return false;
+}
+
+static struct thread *take_dead(void)
+{
+	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+	struct thread *found = NULL;
+
+	LIST_FOR_EACH_SAFE(node, following, &dead)
+	{
+		struct thread *thread = container_of(node, struct thread, queue);
+
+		if (!is_running_locked(thread)) {
+			list_remove(node);
+			found = thread;
+			break;
+		}
+	}
+	spinlock_release(&scheduler_lock, interrupts);
+	return found;
+}
+
+static void reap(void *argument)
+{
+	(void)argument;
+	for (;;) {
+		struct thread *thread = NULL;
+
+		WAIT_UNTIL(&reaper_queue, (thread = take_dead()) != NULL);
+		thread_destroy(thread);
+	}
+}
+
+void thread_start_reaper(void)
+{
+	struct thread *reaper;
+	lh_error error = thread_create(reap, NULL, &reaper);
+
+	if (error != LH_OK)
+		panic("the reaper: %s", lh_error_string(error));
+	reaper->name = "reaper";
+	thread_start(reaper);
+}
+
+lh_error thread_set_fs_base(uint64_t base)
+{
+	uintptr_t interrupts;
+
+	if (base >= USER_LIMIT)
+		return LH_NOT_PERMITTED;
+	interrupts = interrupts_off();
+	thread_current()->fs_base = base;
+	write_msr(MSR_FS_BASE, base);
+	interrupts_restore(interrupts);
+	return LH_OK;
+}
+
+lh_error thread_set_gs_base(uint64_t base)
+{
+	uintptr_t interrupts;
+
+	if (base >= USER_LIMIT)
+		return LH_NOT_PERMITTED;
+	interrupts = interrupts_off();
+	thread_current()->gs_base = base;
+	write_msr(MSR_KERNEL_GS_BASE, base);
+	interrupts_restore(interrupts);
+	return LH_OK;
+}
+
+void thread_save_fpu(void *image)
+{
+	__asm__ volatile("fxsave64 (%0)" : : "r"(image) : "memory");
+}
+
+void thread_load_fpu(const void *image)
+{
+	uint8_t copy[512] __attribute__((aligned(16)));
+	uint32_t mask, mxcsr;
+
+	/* What this CPU says it has; 0 means the bits of the first ones. */
+	thread_save_fpu(copy);
+	memcpy(&mask, copy + MXCSR_MASK_OFFSET, sizeof(mask));
+	memcpy(copy, image, sizeof(copy));
+	memcpy(&mxcsr, copy + MXCSR_OFFSET, sizeof(mxcsr));
+	mxcsr &= mask != 0 ? mask : 0xffbf;
+	memcpy(copy + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+	__asm__ volatile("fxrstor64 %0" : : "m"(copy));
+}
+
+void thread_reset_fpu(void)
+{
+	uint8_t image[512] __attribute__((aligned(16)));
+
+	reset_image(image);
+	__asm__ volatile("fxrstor64 %0" : : "m"(image));
+}
+
+void thread_copy_user_state(struct thread *child)
+{
+	struct thread *parent = thread_current();
+
+	thread_save_fpu(child->fpu);
+	child->fs_base = parent->fs_base;
+	child->gs_base = parent->gs_base;
+}
