@@ -53,8 +53,9 @@ before = $(if $(filter-out $(1),$(firstword $(2))),$(firstword $(2)) $(call befo
 
 # One test program a floor: tests/FLOOR/*.c with the harness, the machine, and the
 # floors below. The machine's archive calls the public interface of no floor above base.
+shared_tests = $(if $(filter object space manager,$(1)),$(wildcard tests/world/*.c))
 define test_program
-$(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(wildcard tests/*.c))) \
+$(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(call shared_tests,$(1)) $(wildcard tests/*.c))) \
 		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
 	$(CC) $(CFLAGS_SANITIZE) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lpthread -o $$@
 HOSTED_TESTS += $(HOSTED)/test-$(1)
