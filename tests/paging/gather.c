@@ -17,6 +17,7 @@
 #define lh_chain_drop spy_chain_drop
 #include "paging/gather.c"
 #undef lh_gather_begin
+#undef lh_gather_note
 #undef lh_gather_flush
 #undef lh_architecture_flush_local
 #undef lh_leaf_drop
@@ -28,6 +29,7 @@
 
 /* The library's own, whose headers were read under the other names. */
 void lh_gather_begin(lh_gather *gather, lh_directory *directory);
+void lh_gather_note(lh_gather *gather, lh_virtual_address address);
 void lh_gather_flush(lh_gather *gather);
 void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range,
 				 bool global);
@@ -198,6 +200,26 @@ TEST(nothing_gathered_is_nothing_flushed)
 	spied_flush(&gather);
 	CHECK_EQUAL(spy.flushes, 0);
 	CHECK_EQUAL(room.user.generation, 0);
+	room_clear(&room.user, range_of(0, GIB / 2048));
+	close_room(&room, frame);
+}
+
+TEST(what_is_flushed_spans_all_that_was_noted_in_any_order)
+{
+	test_room room;
+	lh_gather gather;
+	lh_frame_number frame = open_room(&room, 0x1);
+
+	lh_gather_begin(&gather, &room.user);
+	lh_gather_note(&gather, lh_virtual(GIB + 123));
+	CHECK(lh_virtual_range_equals(gather.span, range_of(GIB, 1)));
+	lh_gather_note(&gather, lh_virtual(5 * MIB));
+	lh_gather_note(&gather, lh_virtual(6 * MIB));
+	CHECK(lh_virtual_range_equals(gather.span, range_of(5 * MIB, (GIB - 5 * MIB) / 4096 + 1)));
+	lh_gather_note(&gather, lh_virtual(2 * GIB));
+	spied_flush(&gather);
+	CHECK(lh_virtual_range_equals(spy.range, range_of(5 * MIB, (2 * GIB - 5 * MIB) / 4096 + 1)));
+	CHECK(lh_virtual_range_is_empty(gather.span));
 	room_clear(&room.user, range_of(0, GIB / 2048));
 	close_room(&room, frame);
 }

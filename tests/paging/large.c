@@ -276,10 +276,27 @@ TEST(a_wide_range_over_three_pages_costs_one_flush)
 	room_close(&room);
 }
 
+/* How many leaves a visit saw; each must lie above the one before. */
+typedef struct seen {
+	uint64_t count, last;
+} seen;
+
+static bool count_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	seen *counted = context;
+
+	(void)leaf;
+	CHECK(counted->count == 0 || address.value > counted->last);
+	counted->last = address.value;
+	counted->count++;
+	return true;
+}
+
 /* The lock is let go on a long way: more tables than are walked at a time, none left out. */
 TEST(a_long_walk_that_lets_others_in_leaves_nothing_out)
 {
 	enum { ROWS = 150 };
+	seen counted = { 0, 0 };
 	lh_frame_number frame;
 	lh_gather gather;
 	test_room room;
@@ -287,24 +304,72 @@ TEST(a_long_walk_that_lets_others_in_leaves_nothing_out)
 	room_open(&room, 2048, 1);
 	room_build(&room);
 	frame = room_frame(&room);
-	for (uint64_t i = 0; i < ROWS; i++) {
-		room_map(&room, &room.user, (2 * i + 1) * 2 * MIB, leaf_of(frame, LH_RIGHT_READ));
-		room_map(&room, &room.user, (2 * i + 2) * 2 * MIB - 4096,
-			 leaf_of(frame, LH_RIGHT_READ | LH_RIGHT_WRITE));
+	/* The first two and the last page of each leaf table, so that one follows the other. */
+	for (uint64_t i = 1; i <= ROWS; i++) {
+		room_map(&room, &room.user, i * 2 * MIB, leaf_of(frame, LH_RIGHTS_ALL));
+		room_map(&room, &room.user, i * 2 * MIB + 4096, leaf_of(frame, LH_RIGHTS_ALL));
+		room_map(&room, &room.user, (i + 1) * 2 * MIB - 4096, leaf_of(frame, LH_RIGHTS_ALL));
 	}
+	lh_directory_visit(&room.user, lh_directory_own_range(&room.user), count_leaf, &counted);
+	CHECK_EQUAL(counted.count, 3 * ROWS);
 	lh_gather_begin(&gather, &room.user);
 	lh_directory_restrict_range(&room.user, range_of(0, ROWS * 1024), LH_RIGHT_READ, &gather);
 	lh_gather_finish(&gather);
-	for (uint64_t i = 0; i < ROWS; i++)
-		CHECK_EQUAL(lh_directory_read_locked(&room.user,
-				lh_virtual((2 * i + 2) * 2 * MIB - 4096)).rights, LH_RIGHT_READ);
+	for (uint64_t i = 2 * MIB; i < (ROWS + 1) * 2 * MIB; i += 2 * MIB) {
+		CHECK_EQUAL(lh_directory_read_locked(&room.user, lh_virtual(i)).rights,
+			    LH_RIGHT_READ);
+		CHECK_EQUAL(lh_directory_read_locked(&room.user, lh_virtual(i + 511 * 4096)).rights,
+			    LH_RIGHT_READ);
+	}
 	/* Not covered: from the second page of the first table on. */
-	lh_directory_clear_range(&room.user, range_of(2 * MIB + 4096, ROWS * 1024), &gather);
+	lh_directory_clear_range(&room.user, range_of(2 * MIB + 4096, ROWS * 512), &gather);
 	lh_gather_finish(&gather);
 	CHECK_EQUAL(room.user.leaves, 1);
 	CHECK_EQUAL(room_holders(&room, frame), 2);
 	lh_directory_destroy(&room.user);
 	CHECK_EQUAL(room_table_frames(&room), 257);
+	lh_frame_drop(room.frames, frame);
+	room_close(&room);
+}
+
+/* The entry that a visitor is looking at, and what the CPU writes into it meanwhile. */
+typedef struct raced {
+	uint64_t *entry;
+	uint64_t bits;
+	lh_rights keep;
+} raced;
+
+static bool race_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	raced *race = context;
+
+	(void)address;
+	leaf->rights &= race->keep;
+	leaf->flags &= ~LH_LEAF_ACCESSED;
+	*race->entry |= race->bits;
+	return true;
+}
+
+TEST(b20_a_dirty_bit_that_the_hardware_sets_meanwhile_survives)
+{
+	lh_frame_number frame;
+	test_room room;
+	lh_leaf leaf;
+	raced race;
+
+	room_open(&room, 1024, 1);
+	room_build(&room);
+	frame = room_frame(&room);
+	leaf = leaf_of(frame, LH_RIGHT_READ | LH_RIGHT_WRITE);
+	leaf.flags = LH_LEAF_ACCESSED;
+	room_map(&room, &room.user, 0x7000, leaf);
+	race = (raced){ room_entry(&room, &room.user, 0x7000, 0), 1 << 6, LH_RIGHT_READ };
+	lh_directory_visit(&room.user, range_of(0x7000, 1), race_leaf, &race);
+	leaf = lh_directory_read_locked(&room.user, lh_virtual(0x7000));
+	/* Dirty came; accessed, which the visitor saw and took away, went. */
+	CHECK_EQUAL(leaf.flags, LH_LEAF_DIRTY);
+	CHECK_EQUAL(leaf.rights, LH_RIGHT_READ);
+	room_clear(&room.user, range_of(0x7000, 1));
 	lh_frame_drop(room.frames, frame);
 	room_close(&room);
 }
