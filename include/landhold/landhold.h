@@ -7,6 +7,7 @@
 #include <landhold/directory.h>
 #include <landhold/error.h>
 #include <landhold/frames.h>
+#include <landhold/heap.h>
 #include <landhold/manager.h>
 #include <landhold/memory_map.h>
 #include <landhold/object.h>
