@@ -159,7 +159,7 @@ LH_MUST_USE lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_
 void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 
 /* The leaf for an address, in either half: EMPTY where a table is missing (level says at which
- * level the descent ended) and outside both halves. */
+ * level the descent ended) and outside both halves. Of a huge leaf, the frame is its first. */
 lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address);
 
 /*
@@ -229,7 +229,8 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
  * held. It may return a leaf with fewer rights in *leaf to be written back (same kind
  * or NO_ACCESS, same frame), or without an accessed or dirty flag it had; what the hardware
  * sets meanwhile stays. What must be flushed for that, it notes in a gather of its own.
- * It returns false to stop the walk (after the write-back).
+ * It returns false to stop the walk (after the write-back). A huge leaf is given with its
+ * first address in the range and may be changed only if the range has all of it.
  */
 typedef bool lh_leaf_visit(void *context, lh_virtual_address address, lh_leaf *leaf);
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,

@@ -92,6 +92,11 @@ void lh_walk_link(lh_walk *walk, lh_spare_tables *spares);
  */
 void lh_walk_clear(lh_walk *walk, lh_gather *gather);
 
+static inline bool lh_directory_owns(const lh_directory *directory, lh_virtual_address address)
+{
+	return lh_virtual_range_contains(lh_directory_own_range(directory), address);
+}
+
 /* --- table pages (spares.c) --- */
 
 /* The frame entry of a table. */

@@ -8,11 +8,6 @@
  */
 #include "paging/walk.h"
 
-static bool is_own(const lh_directory *directory, lh_virtual_address address)
-{
-	return lh_virtual_range_contains(lh_directory_own_range(directory), address);
-}
-
 /* Stands at the lowest existing slot for an address. */
 static void find_slot(lh_walk *walk, lh_directory *directory, lh_virtual_address address)
 {
@@ -98,7 +93,7 @@ lh_error lh_directory_write_locked(lh_directory *directory, lh_virtual_address a
 {
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
 	LH_ASSERT(directory->port,
 		  leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
@@ -115,7 +110,7 @@ lh_error lh_directory_replace_locked(lh_directory *directory, lh_virtual_address
 	lh_leaf now;
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, is_own(directory, address) && leaf.level == 0);
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address) && leaf.level == 0);
 	find_slot(&walk, directory, address);
 	now = lh_walk_leaf(&walk);
 	if (now.kind != LH_LEAF_NO_ACCESS || now.level != 0 || now.frame.value != old.value)
@@ -141,7 +136,7 @@ lh_error lh_directory_write_large_locked(lh_directory *directory, lh_virtual_add
 {
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS ||
 		  (leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE));
 	if (!fits_level(directory->format, address, leaf))
@@ -157,7 +152,7 @@ bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address addre
 {
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, is_own(directory, address));
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_ASSERT(directory->port, gather->directory == directory);
 	if (lh_gather_is_full(gather))
 		return false;
