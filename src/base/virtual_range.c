@@ -32,8 +32,8 @@ bool lh_virtual_range_covers(lh_virtual_range outer, lh_virtual_range inner)
 {
 	uint64_t index = lh_virtual_range_index(outer, inner.base);
 
-	return inner.base.value >= outer.base.value && index < outer.pages &&
-	       inner.pages <= outer.pages - index;
+	return !lh_virtual_range_is_empty(inner) && inner.base.value >= outer.base.value &&
+	       index < outer.pages && inner.pages <= outer.pages - index;
 }
 
 bool lh_virtual_range_overlaps(lh_virtual_range a, lh_virtual_range b)
