@@ -16,8 +16,7 @@ CFLAGS_FREESTANDING := $(CFLAGS_COMMON) -O2 -MMD -MP -ffreestanding -fno-pic -fn
 	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=kernel
 CFLAGS_KERNEL_LIBRARY := $(CFLAGS_FREESTANDING) -Iinclude -Isrc -Iarch
 CFLAGS_KERNEL := $(CFLAGS_FREESTANDING) -Iinclude -Ikernel -I.
-LDFLAGS_KERNEL := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,$(KERNEL_SCRIPT)
+LINK_KERNEL := ld -nostdlib -static --build-id=none -z max-page-size=4096 -z noexecstack -T $(KERNEL_SCRIPT)
 
 kernel_object = $(patsubst %,$(KERNEL_OBJECTS)/%.o,$(1))
 OBJECTS_kernel := $(call kernel_object,$(SOURCES_kernel) $(SOURCES_kernel_library))
@@ -58,9 +57,9 @@ $(KERNEL_OBJECTS)/symbols.S: $(KERNEL_OBJECTS)/unnamed.elf
 $(KERNEL_OBJECTS)/symbols.o $(KERNEL_OBJECTS)/no-symbols.o: %.o: %.S
 	$(CC) -c $< -o $@
 $(KERNEL_OBJECTS)/unnamed.elf: $(OBJECTS_kernel) $(KERNEL_OBJECTS)/no-symbols.o $(KERNEL_SCRIPT)
-	$(CC) $(LDFLAGS_KERNEL) $(filter %.o,$^) -o $@
+	$(LINK_KERNEL) $(filter %.o,$^) -o $@
 $(KERNEL_OBJECTS)/landhold.elf: $(OBJECTS_kernel) $(KERNEL_OBJECTS)/symbols.o $(KERNEL_SCRIPT)
-	$(CC) $(LDFLAGS_KERNEL) $(filter %.o,$^) -o $@
+	$(LINK_KERNEL) $(filter %.o,$^) -o $@
 
 # The image of the compiler that was named last: the copy changes when another one built it.
 .PHONY: kernel-image
