@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The library's description of the x86-64 tables against the walker that knows only the
+ * manual: the library writes tables by the description, the machine's CPU uses them.
+ * Then each bit of the description is cleared in a copy, one at a time, and each such
+ * mistake must be caught by that same comparison.
+ */
+#include "harness.h"
+
+#include <stdlib.h>
+
+#include <landhold/directory.h>
+
+#include "cpu.h"
+
+/* Two places for RAM, whose frame numbers together have every bit of an address. */
+static const uint64_t places[] = { UINT64_C(0x5555555400), UINT64_C(0xaaaaaaa800) };
+#define RAM_FRAMES 2048
+
+#define USER_PAGE UINT64_C(0x0000555555400000)
+#define USER_LARGE UINT64_C(0x0000600000000000)
+#define KERNEL_PAGE UINT64_C(0xffffa00000003000)
+
+struct trial {
+	const lh_paging_format *format;
+	uint64_t place;
+	lh_port *machine;
+	void *memory; /* of the frame array */
+	lh_frames *frames;
+	lh_directory kernel, user;
+	const char *finding;
+};
+
+#define EXPECT(trial, condition)                                                   \
+	do {                                                                       \
+		if (!(condition) && !(trial)->finding)                             \
+			(trial)->finding = #condition;                             \
+	} while (0)
+
+static void make_frames(struct trial *trial)
+{
+	lh_memory_entry entries[2];
+	lh_memory_map map;
+	uint64_t size;
+
+	lh_memory_map_init(&map, entries, 2);
+	CHECK_OK(lh_memory_map_add(&map, trial->place << LH_PAGE_SHIFT,
+				   RAM_FRAMES << LH_PAGE_SHIFT, LH_MEMORY_USABLE));
+	CHECK_OK(lh_memory_map_normalise(&map));
+	size = (lh_frames_size(&map) + LH_PAGE_SIZE - 1) / LH_PAGE_SIZE * LH_PAGE_SIZE;
+	trial->memory = aligned_alloc(LH_PAGE_SIZE, size);
+	CHECK_OK(lh_frames_create(trial->memory, size, &map, LH_CHARGE_STRICT, trial->machine,
+				  &trial->frames));
+}
+
+static void make_directories(struct trial *trial)
+{
+	lh_directory_init(&trial->kernel, trial->frames, trial->format);
+	CHECK_OK(lh_directory_add_root(&trial->kernel));
+	CHECK_OK(lh_directory_add_kernel_half(&trial->kernel));
+	lh_directory_init(&trial->user, trial->frames, trial->format);
+	CHECK_OK(lh_directory_add_root(&trial->user));
+	lh_directory_share_kernel_half(&trial->user, &trial->kernel);
+}
+
+/* Maps fresh frames, one page or 512 in one leaf. => the first frame. */
+static lh_frame_number map(struct trial *trial, lh_directory *directory, uint64_t address,
+			   lh_rights rights, uint8_t level)
+{
+	uint64_t count = level ? 512 : 1;
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = rights, .level = level,
+			 .flags = LH_LEAF_UNCOUNTED };
+	lh_spare_tables spares = { 0 };
+	uintptr_t interrupts;
+
+	CHECK_OK(lh_frame_allocate_contiguous(trial->frames, count, count, 0, LH_FRAME_ANONYMOUS,
+					      &leaf.frame));
+	CHECK_OK(lh_spare_tables_take(trial->frames, 4, &spares));
+	interrupts = lh_directory_lock(directory);
+	if (level)
+		EXPECT(trial, lh_directory_write_large_locked(directory, lh_virtual(address), leaf,
+							      &spares) == LH_OK);
+	else
+		EXPECT(trial, lh_directory_write_locked(directory, lh_virtual(address), leaf,
+							&spares) == LH_OK);
+	lh_directory_unlock(directory, interrupts);
+	lh_spare_tables_give_back(trial->frames, &spares);
+	return leaf.frame;
+}
+
+static lh_leaf leaf_at(lh_directory *directory, uint64_t address)
+{
+	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual(address));
+
+	lh_directory_unlock(directory, interrupts);
+	return leaf;
+}
+
+static bool can(struct trial *trial, uint64_t address, mmu_access access, machine_mode mode)
+{
+	uint8_t byte = 0x42;
+	machine_fault fault;
+	lh_virtual_address at = lh_virtual(address);
+
+	if (access == MMU_WRITE)
+		return machine_write(trial->machine, 0, at, &byte, 1, mode, &fault);
+	if (access == MMU_FETCH)
+		return machine_fetch(trial->machine, 0, at, &byte, 1, mode, &fault);
+	return machine_read(trial->machine, 0, at, &byte, 1, mode, &fault);
+}
+
+static const mmu_translation *cached(struct trial *trial, uint64_t address)
+{
+	static const mmu_translation none;
+	const machine_cpu *cpu = &trial->machine->cpus[0];
+	const mmu_tlb_entry *entry =
+		mmu_tlb_find(&cpu->tlb, &cpu->control, cpu->root << LH_PAGE_SHIFT, address);
+
+	return entry ? &entry->translation : &none;
+}
+
+/* A user page with these rights: every access is as they say, and leaves its traces. */
+static void try_user_page(struct trial *trial, uint64_t address, lh_rights rights, uint8_t level)
+{
+	lh_frame_number frame = map(trial, &trial->user, address, rights, level);
+	bool writes = (rights & LH_RIGHT_WRITE) != 0;
+	bool executes = (rights & LH_RIGHT_EXECUTE) != 0;
+
+	EXPECT(trial, !(leaf_at(&trial->user, address).flags & LH_LEAF_ACCESSED));
+	EXPECT(trial, can(trial, address, MMU_READ, MACHINE_USER));
+	EXPECT(trial, leaf_at(&trial->user, address).flags & LH_LEAF_ACCESSED);
+	EXPECT(trial, !(leaf_at(&trial->user, address).flags & LH_LEAF_DIRTY));
+	EXPECT(trial, cached(trial, address)->physical >> LH_PAGE_SHIFT == frame.value);
+	EXPECT(trial, cached(trial, address)->level == level);
+	EXPECT(trial, !cached(trial, address)->global);
+	EXPECT(trial, can(trial, address, MMU_FETCH, MACHINE_USER) == executes);
+	EXPECT(trial, !can(trial, address, MMU_FETCH, MACHINE_KERNEL));
+	EXPECT(trial, can(trial, address, MMU_WRITE, MACHINE_USER) == writes);
+	EXPECT(trial, !!(leaf_at(&trial->user, address).flags & LH_LEAF_DIRTY) == writes);
+}
+
+static void try_kernel_page(struct trial *trial, uint64_t address)
+{
+	lh_frame_number frame = map(trial, &trial->kernel, address, LH_RIGHT_READ | LH_RIGHT_WRITE, 0);
+
+	EXPECT(trial, !can(trial, address, MMU_READ, MACHINE_USER));
+	EXPECT(trial, can(trial, address, MMU_READ, MACHINE_KERNEL));
+	EXPECT(trial, can(trial, address, MMU_WRITE, MACHINE_KERNEL));
+	EXPECT(trial, !can(trial, address, MMU_FETCH, MACHINE_KERNEL));
+	EXPECT(trial, can(trial, address, MMU_READ, MACHINE_KERNEL));
+	EXPECT(trial, cached(trial, address)->physical >> LH_PAGE_SHIFT == frame.value);
+	EXPECT(trial, cached(trial, address)->global);
+}
+
+static void run_trial(void *context)
+{
+	struct trial *trial = context;
+	uintptr_t interrupts;
+
+	make_frames(trial);
+	make_directories(trial);
+	interrupts = lh_port_interrupts_off(trial->machine);
+	lh_directory_activate(&trial->user);
+	lh_port_interrupts_restore(trial->machine, interrupts);
+	for (unsigned rights = 0; rights < 4; rights++)
+		try_user_page(trial, USER_PAGE + rights * LH_PAGE_SIZE,
+			      (lh_rights)(LH_RIGHT_READ | rights << 1), 0);
+	try_user_page(trial, USER_LARGE, LH_RIGHT_READ | LH_RIGHT_WRITE, 1);
+	try_kernel_page(trial, KERNEL_PAGE);
+	EXPECT(trial, lh_directory_check(&trial->user) == NULL);
+}
+
+/* What is wrong with a format, on a CPU; NULL: nothing. */
+static const char *judge(const lh_paging_format *format)
+{
+	const char *finding = lh_paging_format_check(format);
+
+	for (unsigned i = 0; i < 2 && !finding; i++) {
+		machine_setup setup = { .spans = { { places[i], RAM_FRAMES } } };
+		struct trial trial = { .format = format, .place = places[i] };
+
+		trial.machine = machine_create(&setup);
+		finding = machine_expect_panic(trial.machine, run_trial, &trial);
+		if (!finding)
+			finding = trial.finding;
+		free(trial.memory);
+		machine_destroy(trial.machine);
+	}
+	return finding;
+}
+
+TEST(tables_written_by_the_format_are_what_the_manual_means)
+{
+	CHECK_SOUND(judge(&lh_format_x86_64_4_level));
+}
+
+#define FIELD(field) { #field, offsetof(lh_paging_format, field) }
+
+TEST(each_bit_missing_from_the_format_is_caught)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} fields[] = {
+		FIELD(address_mask), FIELD(present_mask), FIELD(present_value), FIELD(large_mask),
+		FIELD(large_value),  FIELD(table_fixed),  FIELD(user),		FIELD(write.mask),
+		FIELD(write.value),  FIELD(execute.mask), FIELD(accessed),	FIELD(dirty),
+		FIELD(global),
+	};
+	unsigned flips = 0;
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		for (unsigned bit = 0; bit < 64; bit++) {
+			lh_paging_format format = lh_format_x86_64_4_level;
+			uint64_t *field = (uint64_t *)(void *)((char *)&format + fields[i].offset);
+
+			if (!(*field >> bit & 1))
+				continue;
+			*field ^= UINT64_C(1) << bit;
+			flips++;
+			if (!judge(&format))
+				test_fail(__FILE__, __LINE__, "bit %u missing from %s is not seen",
+					  bit, fields[i].name);
+		}
+	}
+	CHECK_EQUAL(flips, 40 + 12);
+}
+
+/* A mistake that is sound in itself: only a reader who knows the manual can see it. */
+TEST(bits_in_the_wrong_place_are_caught)
+{
+	lh_paging_format format = lh_format_x86_64_4_level;
+
+	format.write.mask = format.write.value = UINT64_C(1) << 52;
+	CHECK(judge(&format));
+	format = lh_format_x86_64_4_level;
+	format.accessed = UINT64_C(1) << 53;
+	CHECK(judge(&format));
+	format = lh_format_x86_64_4_level;
+	format.dirty = UINT64_C(1) << 53;
+	CHECK(judge(&format));
+	format = lh_format_x86_64_4_level;
+	format.global = UINT64_C(1) << 53;
+	CHECK(judge(&format));
+	format = lh_format_x86_64_4_level;
+	format.user = UINT64_C(1) << 53;
+	CHECK(judge(&format));
+	format = lh_format_x86_64_4_level;
+	format.execute.mask = UINT64_C(1) << 62;
+	CHECK(judge(&format));
+}
