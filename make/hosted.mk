@@ -74,4 +74,19 @@ $(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floo
 test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make
 	@tests/run-all $(HOSTED_TESTS)
 
+# Every public header alone, as C and C++; a test like the others.
+.PHONY: test-headers
+test-headers: ## each public header alone as C11, C++11, C++17, with gcc and clang
+	@tests/headers-compile include
+
+# The region tree by itself: base and region, no port.
+$(HOSTED)/examples/%.o: examples/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -c $< -o $@
+$(HOSTED)/example-ranges: $(HOSTED)/examples/ranges.o $(HOSTED)/libregion.a $(HOSTED)/libbase.a
+	$(CC) $(CFLAGS_SANITIZE) $^ -o $@
+.PHONY: examples
+examples: $(HOSTED)/example-ranges ## builds and runs the stand-alone examples
+	$(HOSTED)/example-ranges
+
 -include $(shell find $(HOSTED) -name '*.d' 2>/dev/null)
