@@ -62,9 +62,8 @@ static void prepare_stack(struct thread *thread)
 {
 	uint64_t *top = (uint64_t *)thread_user_frame(thread);
 
-	/* One word beyond what is taken off keeps the stack aligned as after a call. */
-	top -= FIRST_STACK_WORDS + 1;
-	memset(top, 0, (FIRST_STACK_WORDS + 1) * sizeof(*top));
+	top -= FIRST_STACK_WORDS;
+	memset(top, 0, FIRST_STACK_WORDS * sizeof(*top));
 	top[FIRST_STACK_WORDS - 1] = (uint64_t)(uintptr_t)thread_first_entry;
 	thread->saved_stack = (uint64_t)(uintptr_t)top;
 }
