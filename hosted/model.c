@@ -229,8 +229,7 @@ model_outcome model_access(const model_space *space, lh_virtual_address address,
 		return MODEL_NOT_MAPPED;
 	if (page->backing == MODEL_RESERVATION || !grants(page->rights, right))
 		return MODEL_NO_ACCESS;
-	if (page->backing == MODEL_OBJECT && !page->copied &&
-	    !within_object(page->object, page->object_page))
+	if (page->backing == MODEL_OBJECT && !within_object(page->object, page->object_page))
 		return MODEL_BUS;
 	return MODEL_OK;
 }

@@ -104,6 +104,20 @@ TEST(an_upper_entry_stays_until_a_flush)
 	tables_end(&tables);
 }
 
+TEST(loading_a_root_removes_upper_entries)
+{
+	struct tables tables = tables_make(1, 4);
+
+	tables_map(&tables, KERNEL_PAGE, 0, ONE, P | G);
+	tables_map(&tables, KERNEL_PAGE + 0x1000, 0, TWO, P | G);
+	CHECK_EQUAL(tables_arrives(&tables, 0, KERNEL_PAGE), ONE);
+	*tables_entry(&tables, KERNEL_PAGE, 1, 0) = 0;
+	tables_load(&tables, 0, tables.root);
+	CHECK_EQUAL(tables_arrives(&tables, 0, KERNEL_PAGE), ONE);
+	CHECK_EQUAL(tables_arrives(&tables, 0, KERNEL_PAGE + 0x1000), 0);
+	tables_end(&tables);
+}
+
 /* Rights cached too narrow cost one fault, which removes them: 4.10.4.3. */
 TEST(a_spurious_fault_happens_once)
 {
@@ -197,6 +211,23 @@ TEST(an_access_to_a_freed_frame_is_reported)
 	/* A new translation of the frame is its new owner's. */
 	tables_map(&tables, PAGE, 0, ONE, P | U);
 	CHECK_EQUAL(tables_arrives(&tables, 0, PAGE), ONE);
+	CHECK_SOUND(machine_check_tlbs(tables.machine));
+	tables_end(&tables);
+}
+
+TEST(a_large_translation_is_stale_with_any_of_its_frames)
+{
+	struct tables tables = tables_make(1, 4);
+	uint64_t large = PAGE & ~UINT64_C(0x1fffff);
+
+	tables_map(&tables, large, 1, FIRST_FRAME + 512, P | PS);
+	CHECK_EQUAL(tables_arrives(&tables, 0, large), FIRST_FRAME + 512);
+	machine_frame_freed(tables.machine, lh_frame(FIRST_FRAME + 1023));
+	CHECK(strstr(machine_check_tlbs(tables.machine), "for frame 0xbff, which is free"));
+	machine_frame_allocated(tables.machine, lh_frame(FIRST_FRAME + 1023));
+	mmu_tlb_flush_all(&tables.machine->cpus[0].tlb);
+	machine_frame_freed(tables.machine, lh_frame(FIRST_FRAME + 1024));
+	CHECK_EQUAL(tables_arrives(&tables, 0, large), FIRST_FRAME + 512);
 	CHECK_SOUND(machine_check_tlbs(tables.machine));
 	tables_end(&tables);
 }

@@ -268,6 +268,10 @@ TEST(reserved_bits_of_large_pages_fault)
 	CHECK(faults_with(&one, PAGE, MMU_READ, MACHINE_USER, 0xd));
 	*tables_entry(&one, PAGE, 2, 0) ^= UINT64_C(1) << 29 | UINT64_C(1) << 12;
 	CHECK_EQUAL(tables_arrives(&one, 0, (PAGE & ~UINT64_C(0x3fffffff)) + (FRAME << 12)), FRAME);
+	/* A CPU without 1 GiB pages: PS itself is reserved. */
+	one.machine->cpus[0].control.gigabyte_pages = false;
+	mmu_tlb_flush_all(&one.machine->cpus[0].tlb);
+	CHECK(faults_with(&one, PAGE, MMU_READ, MACHINE_USER, 0xd));
 	tables_end(&one);
 }
 
