@@ -1,0 +1,52 @@
+# The reference kernel and what is done with it: run, image, and the tests in it.
+
+-include make/kernel-build.mk
+
+GUEST_PROGRAMS := $(patsubst tests/guest/programs/%.c,$(BUILD)/guest/%,$(wildcard tests/guest/programs/*.c))
+# Ordinary static Linux programs, made by the machine's own compiler and C library.
+CFLAGS_GUEST := $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -Iinclude -static
+
+$(BUILD)/guest/%: tests/guest/programs/%.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
+	@mkdir -p $(@D)
+	gcc $(CFLAGS_GUEST) $< src/base/error.c -o $@
+# The same source as a position-independent program, to see the loader place it.
+$(BUILD)/guest/memory-pie: tests/guest/programs/memory.c tests/guest/programs/guest.h src/base/error.c
+	@mkdir -p $(@D)
+	gcc $(filter-out -static,$(CFLAGS_GUEST)) -fPIE -static-pie $< src/base/error.c -o $@
+$(BUILD)/tour: tools/tour/tour.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
+	@mkdir -p $(@D)
+	gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
+
+.PHONY: run tour test test-guest test-tools image kernel
+kernel: kernel-image ## builds the reference kernel: build/kernel/landhold.elf
+
+run: setup kernel $(BUILD)/tour ## boots into a shell; without a terminal: a short tour
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		echo "Landhold: a shell; 'exit' or Ctrl-] ends it."; \
+		tools/run-guest --tty --env 'PS1=landhold:\w\$$ ' -- /bin/busybox sh; \
+	else \
+		tools/run-guest --timeout 300 -- $(BUILD)/tour </dev/null; \
+	fi
+tour: setup kernel $(BUILD)/tour ## boots, shows a process's memory by numbers, and ends
+	@tools/run-guest --timeout 300 -- $(BUILD)/tour </dev/null
+
+image: setup kernel ## makes build/landhold.iso, a GRUB image with a shell
+	@tools/run-guest --write-image $(BUILD)/landhold.iso -- /bin/busybox sh
+	@echo "$(BUILD)/landhold.iso: qemu-system-x86_64 -M q35 -cdrom $(BUILD)/landhold.iso -serial mon:stdio -display none"
+
+test-tools: ## tests of the tools; needs Python and busybox, no kernel
+	@tests/tools/run
+
+test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the booted kernel
+	@tests/guest/run
+
+# The hosted tests run once with each of these.
+TEST_COMPILERS ?= gcc clang
+HAS_HEADERS_TEST := $(shell grep -ls '^test-headers:' make/*.mk)
+
+test: setup ## every test; the last line is the total
+	@tests/total \
+		$(foreach compiler,$(TEST_COMPILERS),'$(MAKE) --no-print-directory CC=$(compiler) test-hosted') \
+		$(if $(HAS_HEADERS_TEST),'$(MAKE) --no-print-directory test-headers') \
+		'$(MAKE) --no-print-directory test-tools' \
+		'$(MAKE) --no-print-directory test-guest'

@@ -40,7 +40,7 @@ def find_qemu():
 
 def check_kernel(path):
     if not os.path.isfile(path):
-        raise ToolError(f"there is no kernel '{path}': make image builds it")
+        raise ToolError(f"there is no kernel '{path}': make kernel builds it")
     with open(path, "rb") as file:
         if file.read(4) != b"\x7fELF":
             raise ToolError(f"the kernel '{path}' is not an ELF file")

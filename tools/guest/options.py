@@ -20,6 +20,8 @@ for byte, standard error goes to standard error.
   --memory SIZE       memory, as 512M or 8G (default 512M)
   --cpu MODEL         QEMU's CPU model (default max)
   --root DIR          files of the root file system (default: busybox and its applets)
+  --add FILE          puts another host file into the root, at its absolute path;
+                      may be repeated
   --env NAME=VALUE    adds to the program's environment; may be repeated
   --timeout SECONDS   gives up after so long (default: never)
   --icount            the time-stamp counter counts instructions
@@ -47,6 +49,7 @@ class Options:
     memory: int = 512 << 20
     cpu: str = "max"
     root: str = None
+    add: list = field(default_factory=list)
     env: list = field(default_factory=list)
     timeout: float = None
     icount: bool = False
@@ -97,6 +100,12 @@ def parse_env(text):
     return text
 
 
+def parse_add(text):
+    if not os.path.isfile(text):
+        raise ToolError(f"--add: there is no file '{text}'")
+    return text
+
+
 def parse_root(text):
     if not os.path.isdir(text):
         raise ToolError(f"--root: '{text}' is not a directory" if os.path.lexists(text)
@@ -115,12 +124,14 @@ VALUES = {
     "--memory": ("memory", parse_memory),
     "--cpu": ("cpu", parse_cpu),
     "--root": ("root", parse_root),
+    "--add": ("add", parse_add),
     "--env": ("env", parse_env),
     "--timeout": ("timeout", parse_timeout),
     "--kernel-log": ("kernel_log", parse_file),
     "--kernel": ("kernel", parse_file),
     "--write-image": ("write_image", parse_file),
 }
+REPEATED = ("--add", "--env")
 FLAGS = {
     "--icount": "icount", "--image": "image", "--tty": "tty", "--panic": "panic",
     "--help": "help", "-h": "help",
@@ -136,7 +147,7 @@ def parse(arguments):
         if word == "--":
             break
         name, has_value, value = word.partition("=")
-        if name in seen and name != "--env":
+        if name in seen and name not in REPEATED:
             raise ToolError(f"{name} is given twice")
         seen.add(name)
         if name in FLAGS:
@@ -158,8 +169,8 @@ def parse(arguments):
 
 def set_value(options, attribute, parser, text):
     value = parser(text)
-    if attribute == "env":
-        options.env.append(value)
+    if isinstance(getattr(options, attribute), list):
+        getattr(options, attribute).append(value)
     else:
         setattr(options, attribute, value)
 

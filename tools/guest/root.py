@@ -112,6 +112,8 @@ def start_file(mode, arguments, strings):
 def build(options, mode):
     """The tree of a run."""
     tree = host_root(options.root) if options.root else default_root()
+    for name in options.add:
+        tree.add_host_file(guest_path(name, options.root), os.path.realpath(name))
     path = put_program(tree, options.program[0], options.root)
     program, arguments = command_line(tree, path, list(options.program))
     terminal = os.environ.get("TERM", "linux") if options.tty else "dumb"

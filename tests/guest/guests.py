@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Programs run on the kernel, and the same programs run on this machine."""
+
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+
+from checks import Failure, equal
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOL = os.path.join(PROJECT, "tools", "run-guest")
+PROGRAMS = os.path.join(PROJECT, "build", "guest")
+BUSYBOX = "/bin/busybox"
+TIMEOUT = "120"                     # of a run in the guest: a hang, not slowness
+ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
+               "USER": "root", "PWD": "/"}
+SCRATCH = tempfile.mkdtemp(prefix="landhold-tests-")
+
+
+def tidy():
+    shutil.rmtree(SCRATCH)
+
+
+def scratch(name):
+    return os.path.join(SCRATCH, name)
+
+
+def program(name):
+    return os.path.join(PROGRAMS, name)
+
+
+def guest(*command, options=(), stdin=b"", timeout=TIMEOUT):
+    """Runs a command on the kernel; the completed process, with its bytes."""
+    return subprocess.run([TOOL, "--timeout", timeout, *options, "--", *command],
+                          input=stdin, capture_output=True, check=False)
+
+
+def expect(run, status=0):
+    """The run's standard output, if it ended with STATUS."""
+    if run.returncode != status:
+        raise Failure(f"the status is {run.returncode}, not {status}; standard error: "
+                      f"{run.stderr[-3000:].decode(errors='replace')}; standard output: "
+                      f"{run.stdout[-1000:]!r}")
+    return run.stdout
+
+
+def shell(script, options=(), stdin=b"", status=0, timeout=TIMEOUT):
+    """The standard output of a script for busybox's shell on the kernel."""
+    return expect(guest(BUSYBOX, "sh", "-c", script, options=options, stdin=stdin, timeout=timeout), status)
+
+
+def host(*command, stdin=b"", status=0, directory="/"):
+    """The standard output of a command on this machine, started as in the guest."""
+    run = subprocess.run(command, input=stdin, capture_output=True, check=False,
+                         env=ENVIRONMENT, cwd=directory)
+    return expect(run, status)
+
+
+def host_shell(script, stdin=b"", directory="/"):
+    """Applets and no other programs, as in the guest's root."""
+    return host(BUSYBOX, "sh", "-c", script, stdin=stdin, directory=directory)
+
+
+def same_as_host(script, stdin=b""):
+    """A shell script that must write the same bytes here and there."""
+    equal(shell(script, stdin=stdin), host_shell(script, stdin=stdin), f"the output of {script!r}")
+
+
+def some_bytes(count, seed=1):
+    """Bytes of every kind, half of them compressible, the same in each run."""
+    generator = random.Random(seed)
+    words = [generator.randbytes(generator.randrange(3, 12)) for _ in range(500)]
+    parts, length = [], 0
+    while length < count:
+        part = generator.randbytes(4096) if generator.random() < 0.5 else \
+            b"".join(generator.choice(words) for _ in range(500))
+        parts.append(part)
+        length += len(part)
+    return b"".join(parts)[:count]
+
+
+def some_text(lines, seed=2):
+    generator = random.Random(seed)
+    words = ["page", "frame", "table", "region", "space", "object", "fault", "hole", "guard"]
+    return "".join(f"{generator.randrange(10 ** 6)} {generator.choice(words)} "
+                   f"{generator.choice(words)} {generator.random():.6f}\n"
+                   for _ in range(lines)).encode()

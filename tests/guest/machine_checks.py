@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boots on every supported machine; CPU identification; panics; instruction counting."""
+
+import re
+
+from checks import add_check, check, contains, equal, that
+from guests import BUSYBOX, expect, guest, host_shell, program, scratch, shell
+
+# name, options; each is booted directly (PVH) and from the GRUB image (multiboot2).
+MACHINES = [
+    (cpu, memory, boot)
+    for cpu in ("qemu64", "max")
+    for memory in ("128M", "8G")
+    for boot in ("pvh", "image")
+]
+MEBIBYTES = {"128M": 128, "8G": 8192}
+
+
+def boots(cpu, memory, boot):
+    """A pipeline runs, the work of four processes, and memory is as much as it should be."""
+    options = ["--cpu", cpu, "--memory", memory] + (["--image"] if boot == "image" else [])
+    text = shell("seq 1 20000 | sort -rn | md5sum; grep MemTotal /proc/meminfo; grep -c . /proc/cpuinfo",
+                 options=options)
+    equal(text.split(b"\n")[0], host_shell("seq 1 20000 | sort -rn | md5sum").strip())
+    total = int(re.search(rb"MemTotal: *(\d+) kB", text)[1]) >> 10
+    least = MEBIBYTES[memory] * 85 // 100
+    that(least <= total <= MEBIBYTES[memory], f"MemTotal is {total} MiB of {memory}")
+
+
+for machine in MACHINES:
+    add_check("boots_with_cpu_{}_and_{}_by_{}".format(*machine), lambda machine=machine: boots(*machine))
+
+
+@check
+def other_cpu_models_boot():
+    for model in ("Nehalem", "EPYC", "max,-smep,-smap,-umip", "Broadwell"):
+        equal(shell("echo up", options=["--cpu", model]), b"up\n", model)
+
+
+def cpu_information(model):
+    text = shell("cat /proc/cpuinfo", options=["--cpu", model]).decode()
+    return {name.strip(): value.strip() for name, _, value in
+            (line.partition(":") for line in text.splitlines())}, text
+
+
+@check
+def the_cpu_is_identified_in_the_manuals_terms():
+    # What QEMU's models say by CPUID, from QEMU's own list of them.
+    for model, expected in (
+            ("qemu64", {"vendor_id": "AuthenticAMD", "cpu family": "15", "model": "107", "stepping": "1"}),
+            ("Nehalem", {"vendor_id": "GenuineIntel", "cpu family": "6", "model": "26", "stepping": "3",
+                         "model name": "Intel Core i7 9xx (Nehalem Class Core i7)"}),
+            ("EPYC", {"vendor_id": "AuthenticAMD", "cpu family": "23", "model": "1", "stepping": "2",
+                      "model name": "AMD EPYC Processor"})):
+        found, text = cpu_information(model)
+        for name, value in expected.items():
+            equal(found.get(name), value, f"{name} of {model} in {text!r}")
+        flags = found.get("flags", "").split()
+        for flag in ("fpu", "tsc", "msr", "pae", "sse2", "nx", "lm"):
+            that(flag in flags, f"{flag} is missing in the flags of {model}: {flags}")
+
+
+@check
+def a_panic_gives_126_and_says_what_is_needed():
+    run = guest(BUSYBOX, "true", options=["--panic"])
+    equal(run.returncode, 126, f"the status (standard error: {run.stderr[-2000:]!r})")
+    text = run.stderr.decode()
+    contains(text, "KERNEL PANIC")
+    that(re.search(r"CPU:? *0", text, re.IGNORECASE), f"the CPU is missing in {text!r}")
+    for register in ("rip", "rsp", "rax", "cr2", "cr3"):
+        that(re.search(rf"\b{register}\b", text, re.IGNORECASE), f"{register} is missing in {text!r}")
+    frames = re.findall(r"[a-z_][a-z0-9_]*\+0x[0-9a-f]+", text)
+    that(len(frames) >= 3, f"the backtrace has {len(frames)} named frames in {text!r}")
+    contains(text.lower(), "region")
+
+
+@check
+def a_panic_text_is_in_the_kernel_log_as_well():
+    log = scratch("panic-log")
+    guest(BUSYBOX, "true", options=["--panic", "--kernel-log", log])
+    with open(log, encoding="utf-8", errors="replace") as file:
+        contains(file.read(), "KERNEL PANIC")
+
+
+@check
+def the_log_goes_nowhere_unless_asked_for():
+    run = guest(BUSYBOX, "echo", "only this")
+    equal((run.returncode, run.stdout, run.stderr), (0, b"only this\n", b""))
+
+
+@check
+def instructions_are_counted_with_icount():
+    counts = [int(expect(guest(program("counting"), options=["--icount"]))) for _ in range(2)]
+    that(2_000_000 <= counts[0] <= 2_000_200, f"2,000,000 instructions were counted as {counts[0]}")
+    equal(counts[1], counts[0], "the count of the second run")
+
+
+@check
+def a_program_that_never_ends_is_timed_out():
+    run = guest(BUSYBOX, "sleep", "1000", timeout="5")
+    equal((run.returncode, run.stderr), (124, b"run-guest: timed out after 5 seconds\n"))

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Memory: what programs see of it, and that all of it comes back."""
+
+import re
+
+from checks import Failure, check, contains, equal, that
+from guests import BUSYBOX, expect, guest, host, program, shell
+
+COUNTERS = ("FreeFrames", "TablePages", "Regions", "Charges")
+# Linux puts these into every process; this kernel has no vDSO.
+ONLY_ON_LINUX = ("[vvar]", "[vvar_vclock]", "[vdso]", "[vsyscall]")
+MAP_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(.*)")
+
+
+def comparable(text):
+    """Output with each line of a maps file as "pages access offset name"; addresses,
+    device and inode numbers, and what only Linux maps are left out."""
+    lines = []
+    for line in text.decode().splitlines():
+        match = MAP_LINE.fullmatch(line)
+        if not match:
+            lines.append(line)
+        elif match[7] not in ONLY_ON_LINUX:
+            pages = (int(match[2], 16) - int(match[1], 16)) >> 12
+            lines.append(f"{pages} {match[3]} {match[4]} {match[7]}")
+    return lines
+
+
+@check
+def a_static_program_maps_and_forks_and_sees_what_it_sees_on_linux():
+    name = program("memory")
+    found, expected = comparable(expect(guest(name))), comparable(host(name))
+    for number, (a, b) in enumerate(zip(found, expected), 1):
+        equal(a, b, f"line {number} (the guest's output: {found})")
+    equal(len(found), len(expected), "the number of lines")
+
+
+@check
+def bad_pointers_are_errors_and_signals_as_on_linux():
+    name = program("pointers")
+    found, expected = expect(guest(name)).decode().splitlines(), host(name).decode().splitlines()
+    for number, (a, b) in enumerate(zip(found, expected)):
+        if a != b:
+            subject = next((l for l in reversed(expected[:number]) if not l.startswith(" ")), "")
+            raise Failure(f"{subject}: {a!r}, not {b!r}")
+    equal(len(found), len(expected), "the number of lines")
+
+
+def counters(text):
+    found = {name: int(value) for name, value in re.findall(r"(\w+): *(\d+)", text.decode())}
+    return {name: found[name] for name in COUNTERS if name in found}
+
+
+READ_COUNTERS = "grep -E '^(FreeFrames|TablePages|Regions|Charges):' /proc/meminfo; "
+# 100 children, alive until they are killed; says how many live.
+ONE_HUNDRED = ("pids=; i=0; while [ $i -lt 100 ]; do sleep 1000 & pids=\"$pids $!\"; i=$((i+1)); done; "
+               "alive=0; for p in $pids; do kill -0 $p && alive=$((alive+1)); done; echo alive $alive; "
+               "kill $pids; wait; ")
+FIVE_HUNDRED = f"n=0; while [ $n -lt 5 ]; do {ONE_HUNDRED} n=$((n+1)); done; "
+
+
+def check_counters(work, prepare="", options=()):
+    """Nothing that WORK took is still taken after it. PREPARE is done once before the
+    first reading: what stays from it (the shell's own heap) is not a leak."""
+    text = shell(prepare + READ_COUNTERS + "echo ---; " + work + "echo ---; " + READ_COUNTERS, options=options)
+    before, middle, after = text.split(b"---\n")
+    equal(sorted(counters(before)), sorted(COUNTERS), "the counters in /proc/meminfo")
+    equal(counters(after), counters(before), "the counters afterwards")
+    return middle
+
+
+@check
+def five_hundred_children_of_a_shell_leave_nothing():
+    # The shell remembers the jobs it had: its heap has its final size after one hundred.
+    middle = check_counters(FIVE_HUNDRED, prepare=ONE_HUNDRED + READ_COUNTERS)
+    equal(middle.count(b"alive 100\n"), 5, "the rounds with 100 alive at once")
+
+
+@check
+def a_pipeline_leaves_nothing():
+    work = "i=0; while [ $i -lt 20 ]; do seq 1 3000 | sort -n | md5sum; i=$((i+1)); done >/dev/null; "
+    check_counters(work, prepare="seq 1 3000 | sort -n | md5sum >/dev/null; " + READ_COUNTERS)
+
+
+@check
+def files_that_were_removed_leave_nothing():
+    work = "dd if=/dev/zero of=/tmp/f bs=1M count=20 2>/dev/null; cp /tmp/f /tmp/g; rm /tmp/f /tmp/g; "
+    check_counters(work, prepare=work + READ_COUNTERS)
+
+
+@check
+def exhaustion_gets_the_same_number_of_pages_before_and_after():
+    run = guest(program("exhaust"), BUSYBOX, "sh", "-c", FIVE_HUNDRED + "true", options=["--memory", "128M"])
+    output = expect(run)
+    contains(output, b"the same")
+    equal(output.count(b"alive 100"), 5)
+    pages = [int(n) for n in re.findall(rb"(\d+) pages", output)]
+    that(pages[0] > 20000, f"of 128 MiB a program got {pages[0]} pages")
+
+
+@check
+def the_kernel_goes_on_after_exhaustion():
+    run = guest(BUSYBOX, "sh", "-c", f"{program('exhaust')} >/dev/null; {program('exhaust')} > /dev/null; "
+                "seq 1 100000 | sort -rn | md5sum", options=["--memory", "128M", "--add", program("exhaust")])
+    equal(expect(run), host(BUSYBOX, "sh", "-c", "seq 1 100000 | sort -rn | md5sum"))
+
+
+@check
+def a_shell_that_eats_all_memory_is_killed_and_the_rest_goes_on():
+    text = shell("sh -c 'x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done' 2>/dev/null; "
+                 "[ $? != 0 ] && echo ended; echo still here", options=["--memory", "128M"])
+    equal(text, b"ended\nstill here\n")
+
+
+@check
+def fresh_counters_add_up():
+    found = {k: int(v) for k, v in re.findall(r"(\w+): *(\d+)", shell("cat /proc/meminfo").decode())}
+    for name in COUNTERS + ("MemTotal", "MemFree"):
+        that(name in found, f"{name} is missing in /proc/meminfo")
+    that(400_000 < found["MemTotal"] <= 512 * 1024, f"MemTotal is {found['MemTotal']} kB of 512 MiB")
+    that(0 < found["FreeFrames"] * 4 <= found["MemTotal"], f"FreeFrames is {found['FreeFrames']}")

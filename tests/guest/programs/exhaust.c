@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A child takes memory page by page until there is none left; the number of pages it got
+ * is printed. With a command: once before it and once after it has run; the two numbers
+ * must be the same, or something has not been given back.
+ *
+ * usage: exhaust [COMMAND [ARGUMENT...]]
+ */
+#include "guest.h"
+
+#define STEP ((size_t)64)
+
+/* Counts in a page shared with the parent, which outlives the child's death. */
+static void take_all(void *shared)
+{
+	volatile uint64_t *count = shared;
+	char *memory = NULL;
+
+	while (private_pages(STEP, &memory) == LH_OK)
+		for (size_t page = 0; page < STEP; page++) {
+			*(volatile char *)(memory + page * PAGE) = 1;
+			++*count;
+		}
+}
+
+static lh_error count_pages(volatile uint64_t *shared, uint64_t *pages)
+{
+	int status;
+
+	*shared = 0;
+	LH_TRY(run_in_child(take_all, (void *)(uintptr_t)shared, &status));
+	*pages = *shared;
+	printf("%llu pages, then %s\n", (unsigned long long)*pages, status_text(status));
+	return LH_OK;
+}
+
+static lh_error run_command(char **command, int *status)
+{
+	pid_t child = -1;
+
+	LH_TRY(fork_process(&child));
+	if (child == 0) {
+		execv(command[0], command);
+		_exit(127);
+	}
+	return wait_for(child, status);
+}
+
+static lh_error run(char **command)
+{
+	uint64_t first = 0, before = 0, after = 0;
+	char *shared = NULL;
+	int status = 0;
+
+	LH_TRY(map_pages(1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, &shared));
+	LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &first));
+	LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &before));
+	if (command[0])
+		LH_TRY(run_command(command, &status));
+	LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &after));
+	printf("command: %s\n", status_text(status));
+	printf("%s\n", first == before && before == after ? "the same" : "DIFFERENT");
+	return first == before && before == after && status == 0 ? LH_OK : LH_LIMIT;
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	return report("exhaust", run(argv + 1));
+}
