@@ -96,8 +96,7 @@ static void print_backtrace(uint64_t rip, uint64_t rbp)
 	uint64_t begin = rbp;
 
 	print("backtrace:");
-	if (rip != 0)
-		print_step(rip);
+	print_step(rip);
 	for (unsigned i = 0; i < BACKTRACE_FRAMES; i++) {
 		const uint64_t *link = (const uint64_t *)(uintptr_t)rbp;
 
@@ -131,7 +130,7 @@ static void print_thread(const struct thread *thread)
 }
 
 static __attribute__((noreturn)) void stop(const struct trap_frame *frame, uint64_t address,
-					   const char *reason, uint64_t rbp)
+					   const char *reason)
 {
 	const struct cpu_identification *id = cpu_identification();
 	const struct cpu *cpu = cpu_this();
@@ -139,11 +138,10 @@ static __attribute__((noreturn)) void stop(const struct trap_frame *frame, uint6
 	print("KERNEL PANIC: %s", reason);
 	print("CPU %u: %s family %u model %u stepping %u %s", cpu->number, id->vendor_id_string,
 	      id->display_family, id->display_model, id->stepping, id->brand_string);
-	if (frame != NULL)
-		print_registers(frame);
+	print_registers(frame);
 	print("cr0 %lx  cr2 %lx  cr3 %lx  cr4 %lx  address %lx", read_cr0(), read_cr2(), read_cr3(),
 	      read_cr4(), address);
-	print_backtrace(frame != NULL ? frame->rip : 0, rbp);
+	print_backtrace(frame->rip, frame->rbp);
 	print_thread(cpu->current);
 	print("KERNEL PANIC end");
 	power_panic_exit();
@@ -167,17 +165,28 @@ void panic_at(const struct trap_frame *frame, uint64_t address, const char *form
 	va_start(arguments, format);
 	format_text_arguments(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	stop(frame, address, reason, frame->rbp);
+	stop(frame, address, reason);
 }
+
+/* The registers as the caller of panic left them, as far as the compiler kept them. */
+#define CAPTURE(frame)                                                                       \
+	__asm__ volatile("movq %%rbx, %0\n\tmovq %%r12, %1\n\tmovq %%r13, %2\n\t"              \
+			 "movq %%r14, %3\n\tmovq %%r15, %4\n\tpushfq\n\tpopq %5"                \
+			 : "=m"((frame).rbx), "=m"((frame).r12), "=m"((frame).r13),          \
+			   "=m"((frame).r14), "=m"((frame).r15), "=r"((frame).rflags))
 
 void panic(const char *format, ...)
 {
+	const uint64_t *link = __builtin_frame_address(0);
+	struct trap_frame frame = { .rip = link[1], .rbp = link[0], .rsp = (uint64_t)(uintptr_t)(link + 2),
+				    .cs = KERNEL_CODE_SELECTOR, .ss = KERNEL_DATA_SELECTOR };
 	char reason[200];
 	va_list arguments;
 
+	CAPTURE(frame);
 	begin();
 	va_start(arguments, format);
 	format_text_arguments(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	stop(NULL, 0, reason, (uint64_t)(uintptr_t)__builtin_frame_address(0));
+	stop(&frame, 0, reason);
 }
