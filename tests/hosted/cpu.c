@@ -190,6 +190,13 @@ static bool is_reported(struct tables *tables, void (*function)(void *), const c
 	return message && strstr(message, text);
 }
 
+static bool is_found(struct tables *tables, const char *text)
+{
+	const char *finding = machine_check_tlbs(tables->machine);
+
+	return finding && strstr(finding, text);
+}
+
 TEST(an_access_to_a_freed_frame_is_reported)
 {
 	struct tables tables = tables_make(1, 4);
@@ -204,7 +211,7 @@ TEST(an_access_to_a_freed_frame_is_reported)
 	CHECK(is_reported(&tables, touch, "by TLB entry, made at event"));
 	/* Given out again, it is someone else's. */
 	machine_frame_allocated(tables.machine, lh_frame(ONE));
-	CHECK(strstr(machine_check_tlbs(tables.machine), "freed and given out again"));
+	CHECK(is_found(&tables, "freed and given out again"));
 	CHECK(is_reported(&tables, touch, "freed and given out again"));
 	tables_flush(&tables, 0, PAGE, 1, false);
 	CHECK_SOUND(machine_check_tlbs(tables.machine));
@@ -223,7 +230,7 @@ TEST(a_large_translation_is_stale_with_any_of_its_frames)
 	tables_map(&tables, large, 1, FIRST_FRAME + 512, P | PS);
 	CHECK_EQUAL(tables_arrives(&tables, 0, large), FIRST_FRAME + 512);
 	machine_frame_freed(tables.machine, lh_frame(FIRST_FRAME + 1023));
-	CHECK(strstr(machine_check_tlbs(tables.machine), "for frame 0xbff, which is free"));
+	CHECK(is_found(&tables, "for frame 0xbff, which is free"));
 	machine_frame_allocated(tables.machine, lh_frame(FIRST_FRAME + 1023));
 	mmu_tlb_flush_all(&tables.machine->cpus[0].tlb);
 	machine_frame_freed(tables.machine, lh_frame(FIRST_FRAME + 1024));
@@ -252,7 +259,7 @@ TEST(a_walk_through_a_freed_table_is_reported)
 	table = *tables_entry(&tables, PAGE, 1, 0) >> 12;
 	CHECK_EQUAL(tables_arrives(&tables, 0, PAGE + 0x1000), TWO);
 	machine_frame_freed(tables.machine, lh_frame(table));
-	CHECK(strstr(machine_check_tlbs(tables.machine), "upper entry"));
+	CHECK(is_found(&tables, "upper entry"));
 	CHECK(is_reported(&tables, touch, "goes by an upper entry cached"));
 	mmu_tlb_flush_all(&tables.machine->cpus[0].tlb);
 	CHECK(is_reported(&tables, touch, "reads a page table in frame"));
@@ -271,7 +278,7 @@ TEST(a_freed_root_is_reported)
 	struct tables tables = tables_make(1, 4);
 
 	machine_frame_freed(tables.machine, lh_frame(tables.root));
-	CHECK(strstr(machine_check_tlbs(tables.machine), "root"));
+	CHECK(is_found(&tables, "root"));
 	CHECK(is_reported(&tables, load_freed_root, "loads a directory whose root"));
 	tables_end(&tables);
 }

@@ -110,13 +110,28 @@ TEST(each_step_fails_once_and_the_operation_ends_done)
 	CHECK_EQUAL(toy.value, 100);
 }
 
+static bool finds(const inject_operation *operation, const char *text)
+{
+	inject_counts counts;
+	const char *finding = inject_every(operation, &counts);
+
+	return finding && strstr(finding, text);
+}
+
+static bool differ_by(const inject_buffer *one, const inject_buffer *two, const char *text)
+{
+	const char *difference = inject_difference(one, two);
+
+	return difference && strstr(difference, text);
+}
+
 TEST(a_run_that_does_without_a_step_is_undone_and_gone_on_from)
 {
 	struct toy toy = { .falls_back = true };
 	inject_operation operation = operation_on(&toy);
 	inject_counts counts;
 
-	CHECK(strstr(inject_every(&operation, &counts), "step 2 of steps failing: it succeeds"));
+	CHECK(finds(&operation, "step 2 of steps failing: it succeeds"));
 	toy.value = 1;
 	operation.undo = toy_undo;
 	CHECK_SOUND(inject_every(&operation, &counts));
@@ -132,7 +147,7 @@ TEST(a_second_source_is_gone_through_by_itself)
 	inject_counts counts;
 
 	operation.sources[1] = operation.sources[0];
-	CHECK(strstr(inject_every(&operation, &counts), "two sources and no undo"));
+	CHECK(finds(&operation, "two sources and no undo"));
 	toy.value = 1;
 	operation.undo = toy_undo;
 	CHECK_SOUND(inject_every(&operation, &counts));
@@ -155,10 +170,8 @@ TEST(each_mistake_of_an_operation_is_found)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct toy toy = rows[i].toy;
 		inject_operation operation = operation_on(&toy);
-		inject_counts counts;
-		const char *finding = inject_every(&operation, &counts);
 
-		CHECK(finding && strstr(finding, rows[i].finding));
+		CHECK(finds(&operation, rows[i].finding));
 	}
 }
 
@@ -167,13 +180,13 @@ TEST(states_differ_by_length_label_and_number_too)
 	inject_buffer one = { 0 }, two = { 0 };
 
 	inject_put(&one, "abc", 3, "first");
-	CHECK(strstr(inject_difference(&one, &two), "first is gone"));
-	CHECK(strstr(inject_difference(&two, &one), "first is new"));
+	CHECK(differ_by(&one, &two, "first is gone"));
+	CHECK(differ_by(&two, &one, "first is new"));
 	inject_put(&two, "ab", 2, "first");
-	CHECK(strstr(inject_difference(&one, &two), "first had 3 bytes, has 2"));
+	CHECK(differ_by(&one, &two, "first had 3 bytes, has 2"));
 	inject_buffer_free(&two);
 	inject_put(&two, "abc", 3, "other");
-	CHECK(strstr(inject_difference(&one, &two), "where first was is other"));
+	CHECK(differ_by(&one, &two, "where first was is other"));
 	inject_buffer_free(&two);
 	inject_put(&two, "abc", 3, "first");
 	CHECK(inject_difference(&one, &two) == NULL);
