@@ -82,7 +82,7 @@ static bool returns(void (*function)(void *context), void *context)
 
 const char *machine_expect_panic(lh_port *machine, void (*function)(void *context), void *context)
 {
-	struct cpu_states states;
+	struct cpu_states states = { 0 };
 
 	if (machine)
 		save_cpus(machine, &states);
