@@ -35,7 +35,7 @@ image: setup kernel ## makes build/landhold.iso, a GRUB image with a shell
 	@echo "$(BUILD)/landhold.iso: qemu-system-x86_64 -M q35 -cdrom $(BUILD)/landhold.iso -serial mon:stdio -display none"
 
 test-tools: ## tests of the tools; needs Python and busybox, no kernel
-	@tests/tools/run
+	@tests/total tests/tools/run tests/tools/project
 
 test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the booted kernel
 	@tests/guest/run
