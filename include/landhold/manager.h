@@ -77,6 +77,7 @@ LH_MUST_USE lh_error lh_manager_map(lh_manager *manager, lh_region *region,
  * The same over memory that is there already (image, direct map, device registers, firmware
  * tables): physical is the address of the first page, page-aligned. The frames are not
  * counted. Uses the largest leaves that alignment and format allow.
+ * => LH_INVALID also: physical unaligned, or beyond what a table entry can name.
  */
 LH_MUST_USE lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 					     const lh_kernel_request *request,

@@ -81,7 +81,8 @@ uint64_t lh_object_pages(lh_object *object);
 /*
  * Sets the size. Shrinking takes every page wholly past the end out of the index and out of
  * every space that maps it (private copies too), and clears the rest of the last page;
- * touching them is a bus error from then on. Growing adds a hole.
+ * touching them is a bus error from then on. Growing adds a hole, which reads as zeroes even
+ * where a mapping had written past the old end.
  * => LH_NO_MEMORY: committed, and the charge was refused; LH_INVALID: PHYSICAL, or beyond
  *    2^63. Nothing changed. Context: no lock.
  */

@@ -71,8 +71,9 @@ typedef struct lh_map_request {
  * Finds room, places, links and charges, in one step.
  * => *placed: where it is.
  * => LH_INVALID: pages 0 or too many, address unaligned or outside the user range, unknown flag,
- *    rights beyond rights_max, SHARED without object, object_page + pages beyond 2^52,
- *    W^X broken where the manager enforces it. LH_EXISTS (AT). LH_NO_HOLE. LH_LIMIT: region limit
+ *    rights beyond rights_max, SHARED without object, a PHYSICAL object without SHARED,
+ *    GROWS_DOWN with an object or a reservation, object_page + pages beyond 2^52, W^X broken
+ *    where the manager enforces it. LH_EXISTS (AT). LH_NO_HOLE. LH_LIMIT: region limit
  *    or page limit of the space. LH_NO_MEMORY: region, table or charge. Nothing changed.
  */
 LH_MUST_USE lh_error lh_space_map(lh_space *space, const lh_map_request *request,
@@ -117,7 +118,10 @@ typedef enum lh_fault {
 
 /*
  * Resolves a fault. => access: the right that was missing, exactly one. May wait for the
- * pager and for memory, holding nothing.
+ * pager and for memory, holding nothing. A right that the page-table format cannot refuse
+ * beside those of the region (on x86-64, reading) is not missing.
+ * => a fault that is not OK leaves every mapped page as it was; a stack that grew and then found
+ *    no frame stays grown, and an object's page that was brought in stays in the object.
  */
 lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access);
 

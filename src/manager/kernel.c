@@ -191,6 +191,21 @@ lh_error lh_manager_map(lh_manager *manager, lh_region *region, const lh_kernel_
 	return make(manager, region, request, &content);
 }
 
+static uint64_t pages_of(const lh_kernel_request *request)
+{
+	return lh_virtual_range_is_empty(request->specifically) ? request->placement.pages
+								: request->specifically.pages;
+}
+
+/* Can an entry hold the address of each of the pages? */
+static bool is_addressable(const lh_paging_format *format, lh_physical_address first, uint64_t pages)
+{
+	uint64_t end = (format->address_mask | (LH_PAGE_SIZE - 1)) >> LH_PAGE_SHIFT;
+	uint64_t frame = lh_physical_frame(first).value;
+
+	return frame <= end && pages <= end - frame + 1;
+}
+
 lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 				 const lh_kernel_request *request, lh_physical_address physical,
 				 lh_memory_type type)
@@ -198,6 +213,8 @@ lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 	struct content content = { request->rights, type, lh_physical_frame(physical).value };
 
 	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT)
+		return LH_INVALID;
+	if (!is_addressable(manager->format, physical, pages_of(request)))
 		return LH_INVALID;
 	return make(manager, region, request, &content);
 }

@@ -190,6 +190,21 @@ static void shrink_locked(lh_object *object, uint64_t size)
 	clear_tail_locked(object, size);
 }
 
+/* Takes the lock when no page from the lower of the two ends on is in transit: that page's tail
+ * is about to be cleared, and those after it go. */
+static void lock_for_resize(lh_object *object, uint64_t size)
+{
+	for (;;) {
+		uint64_t before = lh_object_size(object);
+		uint64_t end = size < before ? size : before;
+
+		lh_object_lock_quiet(object, end >> LH_PAGE_SHIFT);
+		if (object->size >= end)
+			return;
+		lh_object_unlock(object);
+	}
+}
+
 lh_error lh_object_resize(lh_object *object, uint64_t size)
 {
 	lh_frames *frames = object->manager->frames;
@@ -197,7 +212,7 @@ lh_error lh_object_resize(lh_object *object, uint64_t size)
 
 	if (object->kind == LH_OBJECT_PHYSICAL || size > SIZE_MAX_BYTES)
 		return LH_INVALID;
-	lh_object_lock_quiet(object, pages_of(size));
+	lock_for_resize(object, size);
 	before = object->committed ? pages_of(object->size) : 0;
 	after = object->committed ? pages_of(size) : 0;
 	if (after > before) {
@@ -208,10 +223,13 @@ lh_error lh_object_resize(lh_object *object, uint64_t size)
 			return error;
 		}
 	}
-	if (size < object->size)
+	if (size < object->size) {
 		shrink_locked(object, size);
-	else
+	} else {
+		/* A mapping may have written past the old end; the hole reads as zeroes. */
+		clear_tail_locked(object, object->size);
 		lh_atomic_store_total(&object->size, size);
+	}
 	if (after < before)
 		lh_charge_give_back(frames, before - after);
 	lh_object_unlock(object);

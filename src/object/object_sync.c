@@ -36,13 +36,21 @@ static void write_protect_locked(lh_object *object, uint64_t page)
 	}
 }
 
-/* Starts to store the first dirty page at or above *page and below last. => false: none. */
+/*
+ * Starts to store the first dirty page from *page to last. One that somebody else is storing is
+ * waited for: what was written before this call may still be on its way. => false: none.
+ */
 static bool start_next(lh_object *object, uint64_t *page, uint64_t last, lh_frame_number *frame)
 {
 	uint64_t slot;
 
 	lh_object_lock(object);
 	for (; (slot = lh_page_index_next(&object->index, page)) != 0 && *page <= last; ++*page) {
+		while ((slot & LH_SLOT_WRITING) != 0) {
+			lh_object_unlock_and_wait(object);
+			lh_object_lock(object);
+			slot = lh_page_index_get(&object->index, *page);
+		}
 		if ((slot & LH_SLOT_DIRTY) == 0 || lh_slot_is_in_transit(slot))
 			continue;
 		*frame = lh_slot_frame(slot);

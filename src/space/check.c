@@ -9,14 +9,6 @@ struct check {
 	const char *finding;
 };
 
-/* A format may be unable to refuse reading: it grants nothing that matters. */
-static lh_rights beyond(lh_rights granted, lh_rights allowed)
-{
-	lh_rights excess = (lh_rights)(granted & ~allowed);
-
-	return allowed == LH_RIGHT_NONE ? excess : (lh_rights)(excess & ~LH_RIGHT_READ);
-}
-
 static const char *check_uncounted(const lh_manager *manager, const lh_region *region,
 				   const lh_leaf *leaf)
 {
@@ -67,7 +59,7 @@ static bool check_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 
 	if (!region)
 		check->finding = "a leaf lies in no region";
-	else if (beyond(leaf->rights, region->rights) != LH_RIGHT_NONE)
+	else if ((leaf->rights & ~lh_space_implied_rights(check->space, region->rights)) != 0)
 		check->finding = "a leaf grants what its region does not";
 	else if ((leaf->flags & LH_LEAF_UNCOUNTED) != 0)
 		check->finding = check_uncounted(manager, region, leaf);

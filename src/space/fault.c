@@ -56,6 +56,7 @@ void lh_fault_release(lh_fault_plan *plan)
 	if (plan->object)
 		lh_object_drop(plan->object);
 	lh_spare_tables_give_back(frames, &plan->tables);
+	lh_region_list_release(plan->space->manager, &plan->dead);
 }
 
 /* --- attempts --- */

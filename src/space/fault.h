@@ -59,7 +59,7 @@ typedef struct lh_fault_plan {
 	lh_fault_case name;
 	const lh_region *region; /* with version: an identity to compare, not to look into */
 	uint64_t version;
-	lh_rights rights;	 /* the region's */
+	lh_rights rights;	 /* the region's, and those that come with them */
 	bool shared;
 	lh_object *object;	 /* held, or NULL */
 	uint64_t object_page;
@@ -69,6 +69,8 @@ typedef struct lh_fault_plan {
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
 	lh_spare_tables tables;
+
+	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
 
 /* Under the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */

@@ -65,8 +65,9 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 			       ? without(plan->rights, LH_RIGHT_WRITE)
 			       : plan->rights;
 	entry = lh_frame_entry_of(manager->frames, plan->seen.frame);
+	/* A right that the leaf has already stays: a file's page that is dirty may be written. */
 	if (entry->state != LH_FRAME_ANONYMOUS)
-		return object_rights(plan);
+		return object_rights(plan) | (plan->seen.rights & plan->rights);
 	if (lh_atomic_load(&entry->holders) != 1)
 		return without(plan->rights, LH_RIGHT_WRITE);
 	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
@@ -180,18 +181,29 @@ static bool refresh(lh_fault_plan *plan)
 	return true;
 }
 
+/*
+ * Writes a leaf by which an object's page can be written. The page is noted dirty before, so that
+ * who writes through the leaf finds it so; and after, since a write-back that came between the two
+ * made it clean again while it had no leaf to take the right from.
+ */
+static bool write_in_place_dirty(lh_fault_plan *plan)
+{
+	lh_object_note_dirty(plan->object, plan->object_page);
+	if (!write_in_place(plan))
+		return false;
+	lh_object_note_dirty(plan->object, plan->object_page);
+	return true;
+}
+
 bool lh_fault_commit(lh_fault_plan *plan)
 {
-	bool dirties = plan->name == LH_CASE_UPGRADE && plan->shared && plan->object &&
-		       (plan->access & LH_RIGHT_WRITE) != 0;
+	bool dirties = plan->shared && plan->object && (plan->access & LH_RIGHT_WRITE) != 0;
 
 	if (!is_region_same(plan))
 		return false;
 	if (plan->name == LH_CASE_NOTHING)
 		return refresh(plan);
-	if (dirties)
-		lh_object_note_dirty(plan->object, plan->object_page);
 	if (plan->seen.kind != LH_LEAF_EMPTY && plan->name != LH_CASE_UPGRADE)
 		return replace(plan);
-	return write_in_place(plan);
+	return dirties ? write_in_place_dirty(plan) : write_in_place(plan);
 }

@@ -4,17 +4,25 @@
 
 #include "base/atomic.h"
 
-/*
- * A stack grows down to the page that faulted, if its limits, its neighbours' guards and its
- * charge allow. => the region, or NULL; *no_memory where only the charge was missing.
- */
-static lh_region *grow_stack(lh_space *space, lh_virtual_address address, bool *no_memory)
+static bool is_allowed(const lh_fault_plan *plan, const lh_region *region)
 {
+	return region->backing != LH_BACKING_NONE &&
+	       (lh_space_implied_rights(plan->space, region->rights) & plan->access) != 0;
+}
+
+/*
+ * A stack grows down to the page that faulted, if its rights, its limits, its neighbours' guards
+ * and its charge allow. => the region, or NULL; *no_memory where only the charge was missing.
+ */
+static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
+{
+	lh_space *space = plan->space;
+	lh_virtual_address address = plan->page.base;
 	lh_region *region = lh_region_tree_find_from(&space->tree, address);
 	lh_virtual_range range;
 	uint64_t added, charge;
 
-	if (!region || (region->flags & LH_REGION_GROWS_DOWN) == 0)
+	if (!region || (region->flags & LH_REGION_GROWS_DOWN) == 0 || !is_allowed(plan, region))
 		return NULL;
 	range.base = address;
 	added = lh_virtual_range_index(range, region->range.base);
@@ -32,7 +40,9 @@ static lh_region *grow_stack(lh_space *space, lh_virtual_address address, bool *
 	}
 	space->pages += added;
 	space->charged += charge;
-	return region;
+	/* It may have met a region that it is one with. */
+	lh_space_merge_around(space, plan->page, &plan->dead);
+	return lh_region_tree_find(&space->tree, address);
 }
 
 /* The state of the frame that a counted leaf names, and how many hold it. */
@@ -105,14 +115,14 @@ lh_fault lh_fault_make_plan(lh_fault_plan *plan)
 	bool no_memory = false;
 
 	if (!region)
-		region = grow_stack(space, address, &no_memory);
+		region = grow_stack(plan, &no_memory);
 	if (!region)
 		return no_memory ? LH_FAULT_NO_MEMORY : LH_FAULT_NOT_MAPPED;
-	if (region->backing == LH_BACKING_NONE || (region->rights & plan->access) == 0)
+	if (!is_allowed(plan, region))
 		return LH_FAULT_NO_ACCESS;
 	plan->region = region;
 	plan->version = region->version;
-	plan->rights = region->rights;
+	plan->rights = lh_space_implied_rights(space, region->rights);
 	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
 	if (region->object) {
 		plan->object = region->object;

@@ -33,6 +33,12 @@ static lh_error validate_kind(const lh_space *space, const lh_map_request *reque
 		return LH_INVALID;
 	if (!request->object && (request->flags & LH_REGION_SHARED) != 0)
 		return LH_INVALID;
+	if ((request->object || request->reservation) && (request->flags & LH_REGION_GROWS_DOWN) != 0)
+		return LH_INVALID;
+	/* There is no private copy of a device. */
+	if (request->object && request->object->kind == LH_OBJECT_PHYSICAL &&
+	    (request->flags & LH_REGION_SHARED) == 0)
+		return LH_INVALID;
 	if (request->object && (request->object_page > OBJECT_PAGES_MAX ||
 				request->pages > OBJECT_PAGES_MAX - request->object_page))
 		return LH_INVALID;
@@ -92,15 +98,18 @@ static bool neighbours_allow(const lh_space *space, const lh_map_request *reques
 	uint64_t after = request->guard_after, before = request->guard_before;
 	uint64_t hole;
 
-	while (above && lh_virtual_range_overlaps(above->range, range)) {
-		/* What is cut off here lies directly at the new region: no guard on either side. */
-		if (above->range.base.value < range.base.value && before != 0)
+	/* What is cut off at an end lies directly at the new region: no guard on either side. */
+	if (above && above->range.base.value < range.base.value) {
+		if (before != 0)
 			return false;
-		if (lh_virtual_range_last(above->range).value > lh_virtual_range_last(range).value)
-			return after == 0;
-		if (above->range.base.value < range.base.value)
-			below = NULL;
+		below = NULL;
+	}
+	while (above && lh_virtual_range_last(above->range).value <= lh_virtual_range_last(range).value)
 		above = lh_region_tree_next(above);
+	if (above && lh_virtual_range_overlaps(above->range, range)) {
+		if (after != 0)
+			return false;
+		above = NULL;
 	}
 	if (below) {
 		hole = lh_virtual_range_index(below->range, range.base) - below->range.pages;

@@ -211,6 +211,19 @@ void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_li
 			region = lh_region_tree_next(region);
 }
 
+lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights)
+{
+	const lh_paging_format *format = space->manager->format;
+
+	if (rights == LH_RIGHT_NONE)
+		return rights;
+	if (format->read.mask == 0)
+		rights |= LH_RIGHT_READ;
+	if (format->execute.mask == 0)
+		rights |= LH_RIGHT_EXECUTE;
+	return rights;
+}
+
 uint64_t lh_space_pages_left(const lh_space *space)
 {
 	uint64_t limit = space->limits.pages;

@@ -85,6 +85,9 @@ bool lh_space_is_mapped(const lh_space *space, lh_virtual_range range);
 void lh_space_unmap_committed(lh_space *space, lh_virtual_range range, lh_region_list *spares,
 			      lh_region_list *dead);
 
+/* The rights, and those that come with them where the format cannot refuse them. */
+lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights);
+
 /* Pages that the space may still map, by its page limit. */
 uint64_t lh_space_pages_left(const lh_space *space);
 uint64_t lh_space_regions_left(const lh_space *space);

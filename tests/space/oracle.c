@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The oracle's spaces: mapping and what changes pages as a whole. */
+#include "oracle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle_inside.h"
+
+const uint64_t oracle_offsets[ORACLE_WORDS] = { 0, 2048, 4088 };
+
+/* --- regions as runs of pages --- */
+
+static bool is_same_region(const oracle_page *a, const oracle_page *b)
+{
+	return a->mapped && b->mapped && a->backing == b->backing && a->rights == b->rights &&
+	       a->rights_max == b->rights_max && a->history == b->history && a->flags == b->flags &&
+	       a->tag == b->tag && a->object == b->object &&
+	       (a->object < 0 || b->object_page == a->object_page + 1);
+}
+
+uint64_t oracle_run_end(const oracle_space *space, uint64_t page)
+{
+	while (page + 1 < WORLD_USER_PAGES &&
+	       is_same_region(&space->pages[page], &space->pages[page + 1]))
+		page++;
+	return page;
+}
+
+uint64_t oracle_run_begin(const oracle_space *space, uint64_t page)
+{
+	while (page > 0 && is_same_region(&space->pages[page - 1], &space->pages[page]))
+		page--;
+	return page;
+}
+
+uint64_t oracle_regions(const oracle_space *space)
+{
+	uint64_t regions = 0;
+
+	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+		if (!space->pages[page].mapped)
+			continue;
+		regions++;
+		page = oracle_run_end(space, page);
+	}
+	return regions;
+}
+
+uint64_t oracle_mapped(const oracle_space *space, uint64_t page, uint64_t pages)
+{
+	uint64_t mapped = 0;
+
+	for (uint64_t n = page; n < page + pages; n++)
+		mapped += space->pages[n].mapped;
+	return mapped;
+}
+
+static uint64_t regions_left(const oracle_space *space)
+{
+	uint64_t limit = space->limits.regions ? space->limits.regions : 65530;
+	uint64_t regions = oracle_regions(space);
+
+	return limit > regions ? limit - regions : 0;
+}
+
+uint64_t oracle_pages_left(const oracle_space *space)
+{
+	uint64_t mapped = oracle_mapped(space, 0, WORLD_USER_PAGES);
+
+	if (space->limits.pages == 0)
+		return UINT64_MAX;
+	return space->limits.pages > mapped ? space->limits.pages - mapped : 0;
+}
+
+/* One region reaches beyond the range on both sides. */
+static bool is_punched(const oracle_space *space, uint64_t page, uint64_t pages)
+{
+	return space->pages[page].mapped && oracle_run_begin(space, page) < page &&
+	       oracle_run_end(space, page) >= page + pages;
+}
+
+/* --- pages --- */
+
+void oracle_empty(space_oracle *oracle, oracle_page *page)
+{
+	if (page->leaf == LEAF_OWN && --page->own->references == 0) {
+		free(page->own);
+		oracle->frames--;
+	}
+	page->own = NULL;
+	page->leaf = LEAF_EMPTY;
+}
+
+static void clear_pages(space_oracle *oracle, oracle_space *space, uint64_t page, uint64_t pages)
+{
+	for (uint64_t n = page; n < page + pages; n++) {
+		oracle_empty(oracle, &space->pages[n]);
+		space->pages[n] = (oracle_page){ .mapped = false, .object = -1 };
+	}
+}
+
+void oracle_make(space_oracle *oracle, unsigned n, const lh_space_limits *limits)
+{
+	world_make(&oracle->world, n);
+	oracle->space[n] = calloc(1, sizeof(oracle_space));
+	oracle->space[n]->limits = *limits;
+	lh_space_set_limits(oracle->world.space[n], limits);
+	clear_pages(oracle, oracle->space[n], 0, WORLD_USER_PAGES);
+}
+
+void oracle_destroy(space_oracle *oracle, unsigned n)
+{
+	clear_pages(oracle, oracle->space[n], 0, WORLD_USER_PAGES);
+	free(oracle->space[n]);
+	oracle->space[n] = NULL;
+	world_destroy(&oracle->world, n);
+}
+
+/* --- placing --- */
+
+bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
+		     uint64_t guard_after)
+{
+	if (pages > WORLD_USER_PAGES || page > WORLD_USER_PAGES - pages ||
+	    oracle_mapped(space, page, pages) != 0)
+		return false;
+	for (uint64_t n = page; n > 0; n--) {
+		const oracle_page *below = &space->pages[n - 1];
+
+		if (below->mapped) {
+			if (page - n < guard_before || page - n < below->guard_after)
+				return false;
+			break;
+		}
+	}
+	for (uint64_t n = page + pages; n < WORLD_USER_PAGES; n++) {
+		const oracle_page *above = &space->pages[n];
+
+		if (above->mapped)
+			return n - page - pages >= guard_after && n - page - pages >= above->guard_before;
+	}
+	return true;
+}
+
+static bool is_slot(const space_oracle *oracle, const oracle_space *space, const lh_map_request *request,
+		    uint64_t page)
+{
+	uint64_t alignment = request->alignment ? request->alignment : 1;
+	uint64_t address = world_page(&oracle->world, page);
+
+	if ((address >> LH_PAGE_SHIFT) % alignment != 0)
+		return false;
+	if (!lh_virtual_range_is_empty(request->within) &&
+	    !lh_virtual_range_covers(request->within,
+				     (lh_virtual_range){ lh_virtual(address), request->pages }))
+		return false;
+	return oracle_is_legal(space, page, request->pages, request->guard_before,
+			       request->guard_after);
+}
+
+static lh_error find_anywhere(const space_oracle *oracle, const oracle_space *space,
+			      const lh_map_request *request, uint64_t *page)
+{
+	lh_virtual_range common;
+
+	if (!lh_virtual_range_is_empty(request->within) &&
+	    (!lh_virtual_range_intersect(request->within, oracle->world.user, &common) ||
+	     common.pages < request->pages))
+		return LH_INVALID;
+	for (uint64_t n = 0; n < WORLD_USER_PAGES; n++) {
+		*page = request->direction == LH_LOWEST_FIRST ? n : WORLD_USER_PAGES - 1 - n;
+		if (is_slot(oracle, space, request, *page))
+			return LH_OK;
+	}
+	return LH_NO_HOLE;
+}
+
+static lh_error validate(const space_oracle *oracle, const lh_map_request *request)
+{
+	lh_rights most = request->rights_max ? request->rights_max : LH_RIGHTS_ALL;
+	uint64_t page = (request->address.value - oracle->world.user.base.value) / PAGE;
+
+	if (request->pages == 0 || request->pages > WORLD_USER_PAGES ||
+	    (request->alignment & (request->alignment - 1)) != 0 || (request->rights & ~most) != 0)
+		return LH_INVALID;
+	if ((request->flags & LH_REGION_SHARED) != 0 && !request->object)
+		return LH_INVALID;
+	if ((request->flags & LH_REGION_GROWS_DOWN) != 0 && (request->object || request->reservation))
+		return LH_INVALID;
+	if (request->object && request->reservation)
+		return LH_INVALID;
+	if ((request->where == LH_AT || request->where == LH_OVER) &&
+	    (request->address.value % PAGE != 0 || page > WORLD_USER_PAGES - request->pages))
+		return LH_INVALID;
+	return LH_OK;
+}
+
+/* Where it goes, or why not. May unmap what is in the way (OVER). */
+static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_request *request,
+		      uint64_t *page)
+{
+	uint64_t at = (request->address.value - oracle->world.user.base.value) / PAGE;
+	uint64_t pages = request->pages;
+
+	if (request->where == LH_OVER) {
+		oracle_space after = *space;
+		uint64_t freed = oracle_mapped(space, at, pages);
+
+		if (regions_left(space) < (is_punched(space, at, pages) ? 2u : 1u))
+			return LH_LIMIT;
+		if (pages > freed && pages - freed > oracle_pages_left(space))
+			return LH_LIMIT;
+		for (uint64_t n = at; n < at + pages; n++)
+			after.pages[n].mapped = false;
+		if (!oracle_is_legal(&after, at, pages, request->guard_before, request->guard_after))
+			return LH_EXISTS;
+		clear_pages(oracle, space, at, pages);
+		*page = at;
+		return LH_OK;
+	}
+	if (regions_left(space) == 0 || pages > oracle_pages_left(space))
+		return LH_LIMIT;
+	if (request->where == LH_AT || request->where == LH_NEAR) {
+		*page = at;
+		if (request->address.value % PAGE == 0 && at < WORLD_USER_PAGES &&
+		    oracle_is_legal(space, at, pages, request->guard_before, request->guard_after))
+			return LH_OK;
+		if (request->where == LH_AT)
+			return LH_EXISTS;
+	}
+	return find_anywhere(oracle, space, request, page);
+}
+
+static void fill(oracle_space *space, const lh_map_request *request, int object, uint64_t page)
+{
+	for (uint64_t n = 0; n < request->pages; n++) {
+		oracle_page *made = &space->pages[page + n];
+
+		*made = (oracle_page){
+			.mapped = true,
+			.backing = request->reservation ? LH_BACKING_NONE
+				   : object >= 0	? LH_BACKING_OBJECT
+							: LH_BACKING_ANONYMOUS,
+			.rights = request->rights,
+			.rights_max = request->rights_max ? request->rights_max : LH_RIGHTS_ALL,
+			.history = request->rights,
+			.flags = request->flags,
+			.tag = request->tag,
+			.object = object,
+			.object_page = object >= 0 ? request->object_page + n : 0,
+		};
+		if (!request->reservation && (request->flags & LH_REGION_SHARED) == 0 &&
+		    (request->rights & WRITE) != 0)
+			made->flags |= LH_REGION_CHARGED;
+	}
+	space->pages[page].guard_before = request->guard_before;
+	space->pages[page + request->pages - 1].guard_after = request->guard_after;
+}
+
+lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *request, int object)
+{
+	oracle_space *space = oracle->space[n];
+	lh_virtual_range placed = { lh_virtual(0), 0 };
+	uint64_t page = 0;
+	lh_error expected = validate(oracle, request);
+
+	if (expected == LH_OK)
+		expected = place(oracle, space, request, &page);
+	CHECK_ERROR(lh_space_map(oracle->world.space[n], request, &placed), expected);
+	if (expected != LH_OK)
+		return expected;
+	CHECK_EQUAL(placed.base.value, world_page(&oracle->world, page));
+	CHECK_EQUAL(placed.pages, request->pages);
+	fill(space, request, object, page);
+	return LH_OK;
+}
+
+/* --- operations on ranges --- */
+
+lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages)
+{
+	oracle_space *space = oracle->space[n];
+	bool refused = is_punched(space, page, pages) && regions_left(space) == 0;
+	lh_error expected = refused ? LH_LIMIT : LH_OK;
+
+	CHECK_ERROR(lh_space_unmap(oracle->world.space[n], world_range(&oracle->world, page, pages)),
+		    expected);
+	if (expected == LH_OK)
+		clear_pages(oracle, space, page, pages);
+	return expected;
+}
+
+static lh_error judge_protect(const oracle_space *space, uint64_t page, uint64_t pages,
+			      lh_rights rights)
+{
+	uint64_t last = page + pages - 1;
+	unsigned splits;
+
+	if (oracle_mapped(space, page, pages) != pages)
+		return LH_NOT_MAPPED;
+	for (uint64_t n = page; n <= last; n++)
+		if ((rights & ~space->pages[n].rights_max) != 0)
+			return LH_NO_ACCESS;
+	splits = (unsigned)(oracle_run_begin(space, page) < page) +
+		 (unsigned)(oracle_run_end(space, last) > last);
+	return splits > regions_left(space) ? LH_LIMIT : LH_OK;
+}
+
+lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_rights rights)
+{
+	oracle_space *space = oracle->space[n];
+	lh_error expected = judge_protect(space, page, pages, rights);
+
+	CHECK_ERROR(lh_space_protect(oracle->world.space[n], world_range(&oracle->world, page, pages),
+				     rights), expected);
+	if (expected != LH_OK)
+		return expected;
+	for (uint64_t at = page; at < page + pages; at++) {
+		oracle_page *changed = &space->pages[at];
+
+		changed->rights = rights;
+		changed->history |= rights;
+		if ((rights & WRITE) != 0 && changed->backing != LH_BACKING_NONE &&
+		    (changed->flags & LH_REGION_SHARED) == 0)
+			changed->flags |= LH_REGION_CHARGED;
+	}
+	return LH_OK;
+}
+
+lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages)
+{
+	oracle_space *space = oracle->space[n];
+	bool whole = oracle_mapped(space, page, pages) == pages;
+	lh_error expected = whole ? LH_OK : LH_NOT_MAPPED;
+
+	CHECK_ERROR(lh_space_discard(oracle->world.space[n],
+				     world_range(&oracle->world, page, pages)), expected);
+	for (uint64_t at = page; whole && at < page + pages; at++)
+		oracle_empty(oracle, &space->pages[at]);
+	return expected;
+}
+
+static void fork_page(oracle_space *child, const oracle_page *from, uint64_t n)
+{
+	oracle_page *to = &child->pages[n];
+
+	if (!from->mapped || (from->flags & LH_REGION_NOT_INHERITED) != 0)
+		return;
+	*to = *from;
+	if (from->leaf == LEAF_OWN && (from->flags & LH_REGION_EMPTY_ON_FORK) == 0) {
+		to->own->references++;
+		return;
+	}
+	to->leaf = LEAF_EMPTY;
+	to->own = NULL;
+}
+
+void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child)
+{
+	CHECK_OK(lh_space_fork(oracle->world.space[parent], oracle->world.space[child]));
+	oracle->space[child]->limits = oracle->space[parent]->limits;
+	for (uint64_t n = 0; n < WORLD_USER_PAGES; n++)
+		fork_page(oracle->space[child], &oracle->space[parent]->pages[n], n);
+}

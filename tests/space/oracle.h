@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What spaces and objects should be, page by page, kept beside them. It knows more than the
+ * hosted machine's page model: which leaf each page must have, which frames are shared by whom
+ * after forks, where regions begin and end, guards, limits and charges; so that every counter
+ * and every placement can be foretold.
+ *
+ * Of each page three words are kept: at its first byte, in the middle, and at its last word.
+ * A region is a run of pages with equal attributes: neighbours that could be one are one.
+ */
+#ifndef TESTS_SPACE_ORACLE_H
+#define TESTS_SPACE_ORACLE_H
+
+#include "world/world.h"
+
+#define ORACLE_WORDS 3
+#define ORACLE_OBJECTS 3
+#define ORACLE_OBJECT_PAGES 72
+
+/* Where in a page the words lie. */
+extern const uint64_t oracle_offsets[ORACLE_WORDS];
+
+typedef struct oracle_frame {
+	unsigned references;
+	uint64_t words[ORACLE_WORDS];
+} oracle_frame;
+
+typedef enum oracle_leaf { LEAF_EMPTY, LEAF_ZERO, LEAF_OWN, LEAF_SHOWN } oracle_leaf;
+
+typedef struct oracle_page {
+	bool mapped;
+	lh_backing backing;
+	lh_rights rights, rights_max, history;
+	uint32_t flags;		   /* LH_REGION_SHARED and so on, and CHARGED */
+	uint32_t guard_before;	   /* of a region's first page */
+	uint32_t guard_after;	   /* of its last */
+	uint64_t tag;
+	int object;		   /* or -1 */
+	uint64_t object_page;
+	oracle_leaf leaf;
+	oracle_frame *own;	   /* LEAF_OWN */
+} oracle_page;
+
+typedef struct oracle_space {
+	lh_space_limits limits;
+	oracle_page pages[WORLD_USER_PAGES];
+} oracle_space;
+
+typedef struct oracle_object {
+	lh_object *object;
+	lh_frames *frames;
+	bool file, committed;
+	uint64_t size;
+	bool present[ORACLE_OBJECT_PAGES];
+	uint64_t words[ORACLE_OBJECT_PAGES][ORACLE_WORDS];
+	uint64_t disk[ORACLE_OBJECT_PAGES][ORACLE_WORDS]; /* what the pager has stored */
+} oracle_object;
+
+typedef struct space_oracle {
+	test_world world;
+	oracle_space *space[WORLD_SPACES];
+	oracle_object objects[ORACLE_OBJECTS];
+	unsigned frames; /* private ones that are held */
+} space_oracle;
+
+void oracle_open(space_oracle *oracle, const world_setup *setup);
+void oracle_close(space_oracle *oracle);
+void oracle_make(space_oracle *oracle, unsigned n, const lh_space_limits *limits);
+void oracle_destroy(space_oracle *oracle, unsigned n);
+
+/*
+ * Each does the operation on the library and on the oracle, and fails the test where the
+ * two come to different ends. => how it ended.
+ */
+lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *request, int object);
+lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
+lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_rights rights);
+lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
+void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
+/* word: one of ORACLE_WORDS. A write writes value. */
+lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t page, mmu_access access,
+		       unsigned word, uint64_t value);
+void oracle_resize(space_oracle *oracle, unsigned object, uint64_t size);
+void oracle_object_access(space_oracle *oracle, unsigned object, uint64_t page, lh_rights access,
+			  unsigned word, uint64_t value);
+void oracle_sync(space_oracle *oracle, unsigned object);
+
+/* Regions, leaves, contents and counters of everything. */
+void oracle_compare(space_oracle *oracle);
+
+/* Pages of the object that its size covers. */
+uint64_t oracle_object_pages(const oracle_object *object);
+
+#endif

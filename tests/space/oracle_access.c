@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The oracle's accesses, and its objects. */
+#include "oracle_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t oracle_object_pages(const oracle_object *object)
+{
+	return (object->size + PAGE - 1) / PAGE;
+}
+
+/* --- objects --- */
+
+static void pager_read(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
+{
+	oracle_object *model = file;
+	uint8_t *bytes = lh_frame_pointer(model->frames, frame);
+
+	memset(bytes, 0, PAGE);
+	for (unsigned word = 0; word < ORACLE_WORDS; word++)
+		memcpy(bytes + oracle_offsets[word], &model->disk[page][word], 8);
+	lh_object_page_read(object, page, LH_OK);
+}
+
+static void pager_write(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
+{
+	oracle_object *model = file;
+	const uint8_t *bytes = lh_frame_pointer(model->frames, frame);
+
+	for (unsigned word = 0; word < ORACLE_WORDS; word++)
+		memcpy(&model->disk[page][word], bytes + oracle_offsets[word], 8);
+	lh_object_page_written(object, page, LH_OK);
+}
+
+static void pager_release(void *file)
+{
+	oracle_object *model = file;
+
+	model->object = NULL;
+}
+
+static const lh_pager pager = { pager_read, pager_write, pager_release };
+
+static void make_object(space_oracle *oracle, unsigned n)
+{
+	oracle_object *model = &oracle->objects[n];
+	lh_object_setup setup = { .kind = n == 1 ? LH_OBJECT_FILE : LH_OBJECT_ANONYMOUS,
+				  .committed = n == 2, .pager = &pager, .file = model,
+				  .size = 20 * PAGE + 100 };
+
+	*model = (oracle_object){ .frames = oracle->world.frames, .file = n == 1, .committed = n == 2, .size = setup.size };
+	CHECK_OK(lh_object_create(oracle->world.manager, &setup, &model->object));
+	if (n != 1)
+		return;
+	for (uint64_t page = 0; page < oracle_object_pages(model); page++)
+		for (unsigned word = 0; word < ORACLE_WORDS; word++)
+			if (page * PAGE + oracle_offsets[word] + 8 <= model->size)
+				model->disk[page][word] = 0xf11e0000 + page * 16 + word;
+}
+
+void oracle_open(space_oracle *oracle, const world_setup *setup)
+{
+	memset(oracle, 0, sizeof(*oracle));
+	world_open(&oracle->world, setup);
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
+		make_object(oracle, n);
+}
+
+void oracle_close(space_oracle *oracle)
+{
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		if (oracle->space[n])
+			oracle_destroy(oracle, n);
+	CHECK_EQUAL(oracle->frames, 0);
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
+		lh_object_drop(oracle->objects[n].object);
+	CHECK(oracle->objects[1].object == NULL);
+	world_close(&oracle->world);
+}
+
+/* The object's page comes into being. */
+static void bring(oracle_object *object, uint64_t page)
+{
+	if (object->present[page])
+		return;
+	object->present[page] = true;
+	memset(object->words[page], 0, sizeof(object->words[page]));
+	if (object->file)
+		memcpy(object->words[page], object->disk[page], sizeof(object->words[page]));
+}
+
+/* The bytes of a word, at a place in the object, that lie before the end. */
+static uint64_t keep_below(uint64_t value, uint64_t place, uint64_t end)
+{
+	if (place >= end)
+		return 0;
+	return end - place >= 8 ? value : value & ((UINT64_C(1) << 8 * (end - place)) - 1);
+}
+
+static void clear_beyond(uint64_t words[][ORACLE_WORDS], uint64_t end)
+{
+	for (uint64_t page = end / PAGE; page < ORACLE_OBJECT_PAGES; page++)
+		for (unsigned word = 0; word < ORACLE_WORDS; word++)
+			words[page][word] = keep_below(words[page][word],
+						       page * PAGE + oracle_offsets[word], end);
+}
+
+void oracle_resize(space_oracle *oracle, unsigned number, uint64_t size)
+{
+	oracle_object *object = &oracle->objects[number];
+	uint64_t end = size < object->size ? size : object->size, gone = (size + PAGE - 1) / PAGE;
+
+	CHECK_OK(lh_object_resize(object->object, size));
+	object->size = size;
+	clear_beyond(object->words, end);
+	clear_beyond(object->disk, end);
+	for (uint64_t page = gone; page < ORACLE_OBJECT_PAGES; page++)
+		object->present[page] = false;
+	for (unsigned n = 0; n < WORLD_SPACES; n++) {
+		if (!oracle->space[n])
+			continue;
+		for (uint64_t at = 0; at < WORLD_USER_PAGES; at++) {
+			oracle_page *page = &oracle->space[n]->pages[at];
+
+			if (page->mapped && page->object == (int)number && page->object_page >= gone)
+				oracle_empty(oracle, page);
+		}
+	}
+}
+
+void oracle_object_access(space_oracle *oracle, unsigned number, uint64_t page, lh_rights access,
+			  unsigned word, uint64_t value)
+{
+	oracle_object *object = &oracle->objects[number];
+	lh_frames *frames = oracle->world.frames;
+	uint64_t found;
+	uint8_t *bytes;
+	lh_frame_number frame;
+
+	if (page >= oracle_object_pages(object)) {
+		CHECK_ERROR(lh_object_hold_page(object->object, page, access, &frame),
+			    LH_BAD_ADDRESS);
+		return;
+	}
+	CHECK_OK(lh_object_hold_page(object->object, page, access, &frame));
+	if (!object->present[page] && !object->file && access == READ) {
+		CHECK(lh_frame_is_none(frame));
+		return;
+	}
+	bring(object, page);
+	bytes = (uint8_t *)lh_frame_pointer(frames, frame) + oracle_offsets[word];
+	memcpy(&found, bytes, 8);
+	CHECK_EQUAL(found, object->words[page][word]);
+	if (access == WRITE) {
+		memcpy(bytes, &value, 8);
+		object->words[page][word] = value;
+	}
+	lh_frame_drop(frames, frame);
+}
+
+void oracle_sync(space_oracle *oracle, unsigned number)
+{
+	oracle_object *object = &oracle->objects[number];
+
+	CHECK_OK(lh_object_sync(object->object, 0, UINT64_MAX));
+	for (uint64_t page = 0; object->file && page < ORACLE_OBJECT_PAGES; page++)
+		for (unsigned word = 0; object->present[page] && word < ORACLE_WORDS; word++)
+			CHECK_EQUAL(object->disk[page][word], object->words[page][word]);
+}
+
+/* --- accesses --- */
+
+/* The page below a stack: the stack grows, if it may. */
+static void grow(oracle_space *space, uint64_t page, lh_rights access)
+{
+	uint64_t first = page, last, added;
+	const oracle_page *stack;
+	lh_rights implied;
+
+	while (first < WORLD_USER_PAGES && !space->pages[first].mapped)
+		first++;
+	if (first == WORLD_USER_PAGES)
+		return;
+	stack = &space->pages[first];
+	last = oracle_run_end(space, first);
+	added = first - page;
+	implied = stack->rights ? stack->rights | READ : stack->rights;
+	if ((stack->flags & LH_REGION_GROWS_DOWN) == 0 || (implied & access) == 0 ||
+	    added > oracle_pages_left(space) || last - page + 1 > space->limits.stack_pages)
+		return;
+	if (!oracle_is_legal(space, page, added, stack->guard_before, 0)) {
+		/* Legal towards the stack itself, which the pages join: only what is below counts. */
+		oracle_space without = *space;
+
+		for (uint64_t n = first; n < WORLD_USER_PAGES; n++)
+			without.pages[n].mapped = false;
+		if (!oracle_is_legal(&without, page, added, stack->guard_before, 0))
+			return;
+	}
+	for (uint64_t n = page; n < first; n++) {
+		space->pages[n] = *stack;
+		space->pages[n].guard_before = 0;
+		space->pages[n].guard_after = 0;
+		space->pages[n].leaf = LEAF_EMPTY;
+		space->pages[n].own = NULL;
+	}
+	space->pages[page].guard_before = stack->guard_before;
+	space->pages[first].guard_before = 0;
+}
+
+static lh_fault judge(space_oracle *oracle, oracle_space *space, uint64_t page, lh_rights access)
+{
+	const oracle_page *at = &space->pages[page];
+	const oracle_object *object;
+
+	if (!at->mapped)
+		grow(space, page, access);
+	if (!at->mapped)
+		return LH_FAULT_NOT_MAPPED;
+	if (at->backing == LH_BACKING_NONE || at->rights == LH_RIGHT_NONE)
+		return LH_FAULT_NO_ACCESS;
+	/* x86-64 cannot refuse reading beside another right. */
+	if (access != READ && (at->rights & access) == 0)
+		return LH_FAULT_NO_ACCESS;
+	object = at->object >= 0 ? &oracle->objects[at->object] : NULL;
+	if (object && at->object_page >= oracle_object_pages(object))
+		return LH_FAULT_BUS;
+	return LH_FAULT_OK;
+}
+
+static const uint64_t zeroes[ORACLE_WORDS];
+
+static const uint64_t *contents(space_oracle *oracle, const oracle_page *page)
+{
+	if (page->leaf == LEAF_OWN)
+		return page->own->words;
+	return page->object >= 0 ? oracle->objects[page->object].words[page->object_page] : zeroes;
+}
+
+static void make_own(space_oracle *oracle, oracle_page *page)
+{
+	oracle_frame *made;
+
+	if (page->leaf == LEAF_OWN && page->own->references == 1)
+		return;
+	if (page->object >= 0 && page->leaf != LEAF_OWN)
+		bring(&oracle->objects[page->object], page->object_page);
+	made = calloc(1, sizeof(*made));
+	made->references = 1;
+	memcpy(made->words, contents(oracle, page), sizeof(made->words));
+	oracle_empty(oracle, page);
+	page->leaf = LEAF_OWN;
+	page->own = made;
+	oracle->frames++;
+}
+
+static void show(space_oracle *oracle, oracle_page *page)
+{
+	if (page->leaf != LEAF_EMPTY)
+		return;
+	page->leaf = page->object >= 0 ? LEAF_SHOWN : LEAF_ZERO;
+	if (page->object >= 0)
+		bring(&oracle->objects[page->object], page->object_page);
+}
+
+/* What the oracle says becomes of an access that is allowed. *value: what is read, or to write. */
+static void perform(space_oracle *oracle, oracle_page *page, mmu_access access, unsigned word,
+		    uint64_t *value)
+{
+	if (access != MMU_WRITE) {
+		show(oracle, page);
+		*value = contents(oracle, page)[word];
+	} else if ((page->flags & LH_REGION_SHARED) != 0) {
+		show(oracle, page);
+		oracle->objects[page->object].words[page->object_page][word] = *value;
+	} else {
+		make_own(oracle, page);
+		page->own->words[word] = *value;
+	}
+}
+
+lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t page, mmu_access access,
+		       unsigned word, uint64_t value)
+{
+	uint64_t address = world_page(&oracle->world, page) + oracle_offsets[word], moved = value;
+	lh_fault expected = judge(oracle, oracle->space[n], page, machine_access_right(access));
+
+	CHECK_EQUAL(world_access(&oracle->world, cpu, n, address, access, &moved, 8), expected);
+	if (expected != LH_FAULT_OK)
+		return expected;
+	perform(oracle, &oracle->space[n]->pages[page], access, word, &value);
+	CHECK_EQUAL(moved, value);
+	return LH_FAULT_OK;
+}

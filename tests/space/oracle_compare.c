@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Asking the library about everything that the oracle knows. */
+#include "oracle_inside.h"
+
+#include <string.h>
+
+#include "space/space.h"
+
+/* --- regions --- */
+
+static void compare_region(space_oracle *oracle, const oracle_space *space, uint64_t first,
+			   const lh_region_info *info)
+{
+	const oracle_page *page = &space->pages[first];
+
+	CHECK_EQUAL(info->range.base.value, world_page(&oracle->world, first));
+	CHECK_EQUAL(info->range.pages, oracle_run_end(space, first) - first + 1);
+	CHECK_EQUAL(info->rights, page->rights);
+	CHECK_EQUAL(info->rights_max, page->rights_max);
+	CHECK_EQUAL(info->backing, page->backing);
+	CHECK_EQUAL(info->flags & ~LH_REGION_POOLED, page->flags);
+	CHECK_EQUAL(info->tag, page->tag);
+	CHECK(info->object == (page->object >= 0 ? oracle->objects[page->object].object : NULL));
+	CHECK_EQUAL(info->object_page, page->object_page);
+}
+
+static void compare_regions(space_oracle *oracle, unsigned n)
+{
+	const oracle_space *space = oracle->space[n];
+	lh_region_info info;
+
+	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+		if (!space->pages[page].mapped)
+			continue;
+		CHECK_OK(lh_space_query(oracle->world.space[n],
+					lh_virtual(world_page(&oracle->world, page)), &info));
+		compare_region(oracle, space, page, &info);
+		page = oracle_run_end(space, page);
+	}
+}
+
+/* --- leaves --- */
+
+struct leaves {
+	space_oracle *oracle;
+	const oracle_space *space;
+	uint64_t found;
+	const char *finding;
+	uint64_t page;
+};
+
+static const uint64_t zeroes[ORACLE_WORDS];
+
+static const uint64_t *expected_words(const struct leaves *leaves, const oracle_page *page)
+{
+	if (page->leaf == LEAF_OWN)
+		return page->own->words;
+	if (page->leaf == LEAF_ZERO)
+		return zeroes;
+	return leaves->oracle->objects[page->object].words[page->object_page];
+}
+
+static const char *judge_leaf(const struct leaves *leaves, const oracle_page *page,
+			      const lh_leaf *leaf)
+{
+	lh_frames *frames = leaves->oracle->world.frames;
+	const lh_frame_entry *entry = lh_frame_entry_of(frames, leaf->frame);
+	const uint8_t *bytes = lh_frame_pointer(frames, leaf->frame);
+
+	if (page->leaf == LEAF_EMPTY)
+		return "a leaf that should be empty is not";
+	if ((page->leaf == LEAF_ZERO) != ((leaf->flags & LH_LEAF_UNCOUNTED) != 0))
+		return "a leaf shows the zero page and should not, or the reverse";
+	if (page->leaf == LEAF_OWN && (entry->state != LH_FRAME_ANONYMOUS ||
+				       entry->holders != page->own->references))
+		return "a private page's frame is not private, or held by too many or too few";
+	if (page->leaf == LEAF_SHOWN && entry->state != LH_FRAME_OBJECT)
+		return "an object's page is shown by another frame";
+	for (unsigned word = 0; word < ORACLE_WORDS; word++)
+		if (memcmp(bytes + oracle_offsets[word], &expected_words(leaves, page)[word], 8) != 0)
+			return "a page's contents are wrong";
+	return NULL;
+}
+
+static bool compare_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	struct leaves *leaves = context;
+
+	leaves->page = (address.value - leaves->oracle->world.user.base.value) / PAGE;
+	leaves->found++;
+	leaves->finding = judge_leaf(leaves, &leaves->space->pages[leaves->page], leaf);
+	return leaves->finding == NULL;
+}
+
+static void compare_leaves(space_oracle *oracle, unsigned n)
+{
+	struct leaves leaves = { .oracle = oracle, .space = oracle->space[n] };
+	lh_space *space = oracle->world.space[n];
+	uint64_t expected = 0;
+
+	lh_directory_visit(&space->directory, oracle->world.user, compare_leaf, &leaves);
+	if (leaves.finding)
+		test_fail(__FILE__, __LINE__, "space %u page %llu: %s", n,
+			  (unsigned long long)leaves.page, leaves.finding);
+	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+		expected += oracle->space[n]->pages[page].leaf != LEAF_EMPTY;
+	CHECK_EQUAL(leaves.found, expected);
+}
+
+/* --- counters --- */
+
+/* Tables that the leaves need: the root, and each slot above level 0 with a leaf below it. */
+static uint64_t expected_tables(const space_oracle *oracle, const oracle_space *space)
+{
+	uint64_t tables = 1;
+
+	for (unsigned shift = 21; shift <= 39; shift += 9) {
+		uint64_t before = UINT64_MAX;
+
+		for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+			uint64_t slot = world_page(&oracle->world, page) >> shift;
+
+			if (space->pages[page].leaf == LEAF_EMPTY || slot == before)
+				continue;
+			tables++;
+			before = slot;
+		}
+	}
+	return tables;
+}
+
+static uint64_t expected_charge(const oracle_space *space)
+{
+	uint64_t charge = 0;
+
+	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+		charge += (space->pages[page].flags & LH_REGION_CHARGED) != 0;
+	return charge;
+}
+
+struct sums {
+	uint64_t regions, charge, tables, object_pages;
+};
+
+static void compare_counters(space_oracle *oracle, unsigned n, struct sums *sums)
+{
+	const oracle_space *space = oracle->space[n];
+	lh_space_counters counters = world_counters(&oracle->world, n);
+	uint64_t resident = 0;
+
+	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+		resident += space->pages[page].leaf != LEAF_EMPTY;
+	CHECK_EQUAL(counters.regions, oracle_regions(space));
+	CHECK_EQUAL(counters.pages, oracle_mapped(space, 0, WORLD_USER_PAGES));
+	CHECK_EQUAL(counters.resident, resident);
+	CHECK_EQUAL(counters.tables, expected_tables(oracle, space));
+	CHECK_EQUAL(counters.charged, expected_charge(space));
+	sums->regions += counters.regions;
+	sums->charge += counters.charged;
+	sums->tables += counters.tables;
+}
+
+static void compare_objects(space_oracle *oracle, struct sums *sums)
+{
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n++) {
+		const oracle_object *object = &oracle->objects[n];
+		uint64_t present = 0;
+
+		for (uint64_t page = 0; page < ORACLE_OBJECT_PAGES; page++)
+			present += object->present[page];
+		CHECK_SOUND(lh_object_check(object->object));
+		CHECK_EQUAL(lh_object_pages(object->object), present);
+		CHECK_EQUAL(lh_object_size(object->object), object->size);
+		sums->object_pages += present;
+		if (object->committed)
+			sums->charge += oracle_object_pages(object);
+		else if (!object->file)
+			sums->charge += present;
+	}
+}
+
+void oracle_compare(space_oracle *oracle)
+{
+	struct sums sums = { 0 };
+	lh_statistics statistics;
+
+	for (unsigned n = 0; n < WORLD_SPACES; n++) {
+		if (!oracle->space[n])
+			continue;
+		compare_regions(oracle, n);
+		compare_leaves(oracle, n);
+		compare_counters(oracle, n, &sums);
+	}
+	compare_objects(oracle, &sums);
+	statistics = world_statistics(&oracle->world);
+	CHECK_EQUAL(statistics.user_regions, sums.regions);
+	CHECK_EQUAL(statistics.objects, ORACLE_OBJECTS);
+	CHECK_EQUAL(statistics.frames.committed, sums.charge);
+	CHECK_EQUAL(statistics.frames.used[LH_FRAME_ANONYMOUS], oracle->frames);
+	CHECK_EQUAL(statistics.frames.used[LH_FRAME_OBJECT], sums.object_pages);
+	/* The kernel's root and its 256 top tables are always there. */
+	CHECK_EQUAL(statistics.table_pages, 257 + sums.tables);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Random operations on three spaces and three objects, each step compared with the oracle. */
+#include "oracle.h"
+
+#define SPACES 3
+
+/* Pages where leaf tables, upper tables and the range itself begin and end. */
+static const uint64_t corners[] = { 0, 24, 536, 1048, WORLD_USER_PAGES };
+
+static uint64_t below(uint64_t limit)
+{
+	return test_random_below(limit);
+}
+
+/* A page near a corner, as a rule. */
+static uint64_t some_page(void)
+{
+	uint64_t page = corners[below(5)] + below(25);
+
+	if (below(8) == 0)
+		return below(WORLD_USER_PAGES);
+	page = page < 12 ? 0 : page - 12;
+	return page < WORLD_USER_PAGES ? page : WORLD_USER_PAGES - 1;
+}
+
+static uint64_t some_pages(uint64_t page)
+{
+	uint64_t pages = 1 + below(below(6) ? 8 : below(4) ? 40 : WORLD_USER_PAGES);
+	uint64_t left = WORLD_USER_PAGES - page;
+
+	return pages < left ? pages : left;
+}
+
+static lh_rights some_rights(void)
+{
+	static const lh_rights often[] = { 3, 3, 3, 1, 0, 5, 7, 2, 4, 6 };
+
+	return often[below(10)];
+}
+
+static unsigned some_space(const space_oracle *oracle)
+{
+	unsigned n;
+
+	do
+		n = (unsigned)below(SPACES);
+	while (!oracle->space[n]);
+	return n;
+}
+
+static int choose_object(const space_oracle *oracle, lh_map_request *request)
+{
+	int object = (int)below(ORACLE_OBJECTS);
+
+	request->object = oracle->objects[object].object;
+	request->object_page = below(ORACLE_OBJECT_PAGES / 2);
+	if (request->pages > ORACLE_OBJECT_PAGES / 2)
+		request->pages = 1 + below(ORACLE_OBJECT_PAGES / 2);
+	if (below(2))
+		request->flags |= LH_REGION_SHARED;
+	return object;
+}
+
+static void choose_place(const space_oracle *oracle, lh_map_request *request)
+{
+	request->where = (lh_where)below(4);
+	request->direction = (lh_direction)below(2);
+	if (below(4) == 0)
+		request->alignment = UINT64_C(1) << below(10);
+	if (below(4) == 0) {
+		uint64_t page = some_page();
+
+		request->within = world_range(&oracle->world, page, some_pages(page));
+	}
+	if (below(4) == 0)
+		request->guard_before = (uint32_t)below(5);
+	if (below(4) == 0)
+		request->guard_after = (uint32_t)below(5);
+}
+
+static void spoil(lh_map_request *request)
+{
+	switch (below(6)) {
+	case 0: request->address.value += 8; break;
+	case 1: request->pages = 0; break;
+	case 2: request->alignment = 3; break;
+	case 3: request->flags |= LH_REGION_SHARED; break;
+	case 4: request->address.value += WORLD_USER_PAGES * PAGE; break;
+	default: request->flags |= LH_REGION_GROWS_DOWN; break;
+	}
+}
+
+static void do_map(space_oracle *oracle)
+{
+	uint64_t page = some_page();
+	lh_map_request request = { .address = lh_virtual(world_page(&oracle->world, page)),
+				   .pages = some_pages(page), .rights = some_rights(),
+				   .tag = below(6) == 0 };
+	int object = -1;
+
+	if (below(4) == 0)
+		request.rights_max = (lh_rights)(request.rights | some_rights());
+	if (below(12) == 0)
+		request.flags |= LH_REGION_NOT_INHERITED;
+	if (below(12) == 0)
+		request.flags |= LH_REGION_EMPTY_ON_FORK;
+	if (below(3) == 0)
+		object = choose_object(oracle, &request);
+	else if (below(8) == 0)
+		request.reservation = true;
+	else if (below(4) == 0)
+		request.flags |= LH_REGION_GROWS_DOWN;
+	choose_place(oracle, &request);
+	if (below(12) == 0)
+		spoil(&request);
+	(void)oracle_map(oracle, some_space(oracle), &request, object);
+}
+
+static void do_range(space_oracle *oracle)
+{
+	uint64_t page = some_page(), pages = some_pages(page);
+	unsigned n = some_space(oracle);
+
+	switch (below(4)) {
+	case 0:
+		(void)oracle_unmap(oracle, n, page, pages);
+		break;
+	case 1:
+		(void)oracle_discard(oracle, n, page, 1 + pages / 4);
+		break;
+	default:
+		(void)oracle_protect(oracle, n, page, 1 + pages / 4, some_rights());
+	}
+}
+
+/* A page that is mapped, as a rule, for most are not. */
+static uint64_t page_to_touch(const space_oracle *oracle, unsigned n)
+{
+	uint64_t page = some_page();
+
+	for (unsigned tries = 0; tries < 6 && !oracle->space[n]->pages[page].mapped; tries++)
+		page = some_page();
+	return page;
+}
+
+static void do_access(space_oracle *oracle)
+{
+	unsigned n = some_space(oracle), cpu = (unsigned)below(2);
+	uint64_t page = page_to_touch(oracle, n);
+	static const mmu_access accesses[] = { MMU_READ, MMU_READ, MMU_WRITE, MMU_WRITE, MMU_WRITE,
+					       MMU_FETCH };
+
+	for (uint64_t count = 1 + below(4); count > 0 && page < WORLD_USER_PAGES; count--, page++)
+		(void)oracle_access(oracle, cpu, n, page, accesses[below(6)],
+				    (unsigned)below(ORACLE_WORDS), test_random());
+}
+
+static void do_life(space_oracle *oracle, const lh_space_limits *limits)
+{
+	unsigned parent = some_space(oracle), child = (parent + 1 + (unsigned)below(2)) % SPACES;
+
+	if (oracle->space[child])
+		oracle_destroy(oracle, child);
+	if (below(4) == 0)
+		return;
+	oracle_make(oracle, child, limits);
+	if (below(4) != 0)
+		oracle_fork(oracle, parent, child);
+}
+
+static void do_object(space_oracle *oracle)
+{
+	unsigned object = (unsigned)below(ORACLE_OBJECTS);
+	uint64_t page = below(ORACLE_OBJECT_PAGES / 2);
+
+	switch (below(8)) {
+	case 0:
+		oracle_resize(oracle, object, below(ORACLE_OBJECT_PAGES * PAGE));
+		break;
+	case 1:
+		oracle_sync(oracle, object);
+		break;
+	case 2: case 3: case 4:
+		oracle_object_access(oracle, object, page, READ, (unsigned)below(ORACLE_WORDS), 0);
+		break;
+	default:
+		oracle_object_access(oracle, object, page, WRITE, (unsigned)below(ORACLE_WORDS),
+				     test_random());
+	}
+}
+
+/* A CPU may fill its TLB with what it was not asked for. */
+static void do_speculate(space_oracle *oracle)
+{
+	unsigned cpu = (unsigned)below(2);
+
+	world_load(&oracle->world, cpu, below(8) ? (int)some_space(oracle) : -1);
+	for (unsigned corner = 0; corner < 4; corner++) {
+		uint64_t page = corners[corner] < 12 ? 0 : corners[corner] - 12;
+
+		machine_speculate(oracle->world.machine, cpu,
+				  lh_virtual(world_page(&oracle->world, page)), 24);
+	}
+}
+
+static void step(space_oracle *oracle, const lh_space_limits *limits)
+{
+	uint64_t choice = below(100);
+
+	if (choice < 15)
+		do_map(oracle);
+	else if (choice < 32)
+		do_range(oracle);
+	else if (choice < 75)
+		do_access(oracle);
+	else if (choice < 88)
+		do_object(oracle);
+	else if (choice < 96)
+		do_speculate(oracle);
+	else
+		do_life(oracle, limits);
+}
+
+static void run(unsigned steps, const lh_space_limits *limits, lh_charge_policy policy)
+{
+	space_oracle oracle;
+
+	oracle_open(&oracle, &(world_setup){ .frames = 6000, .policy = policy });
+	oracle_make(&oracle, 0, limits);
+	for (unsigned n = 1; n <= steps; n++) {
+		step(&oracle, limits);
+		oracle_compare(&oracle);
+		world_check_quickly(&oracle.world);
+		if (n % 64 == 0)
+			world_check(&oracle.world);
+	}
+	oracle_close(&oracle);
+}
+
+TEST(random_operations_agree_with_the_oracle)
+{
+	run(2500, &(lh_space_limits){ .stack_pages = 40 }, LH_CHARGE_STRICT);
+}
+
+TEST(random_operations_agree_with_the_oracle_under_limits)
+{
+	run(1500, &(lh_space_limits){ .regions = 9, .pages = 500, .stack_pages = 20 },
+	    LH_CHARGE_HEURISTIC);
+}
