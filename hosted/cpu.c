@@ -30,7 +30,8 @@ static uint64_t *entry_at(lh_port *machine, uint64_t physical)
 	if (!bytes)
 		return NULL;
 	if (machine_shadow(machine, frame)->is_free)
-		machine_report(machine, "a walk on CPU %u reads a page table in frame %#llx, which is free",
+		machine_report(machine,
+			       "a walk on CPU %u reads a page table in frame %#llx, which is free",
 			       machine_current(machine), (unsigned long long)frame);
 	return (uint64_t *)(void *)(bytes + (physical & (LH_PAGE_SIZE - 1)));
 }
@@ -164,8 +165,8 @@ static void check_arrival(lh_port *machine, unsigned number, const mmu_request *
 	if (!reason)
 		return;
 	machine_report(machine,
-		       "CPU %u: %s at %#llx reaches frame %#llx, which %s (%s %llu of %llu)", number,
-		       access_names[request->access], (unsigned long long)request->address,
+		       "CPU %u: %s at %#llx reaches frame %#llx, which %s (%s %llu of %llu)",
+		       number, access_names[request->access], (unsigned long long)request->address,
 		       (unsigned long long)frame, reason,
 		       result->cached ? "by TLB entry, made at event" : "by a walk at event",
 		       (unsigned long long)made, (unsigned long long)machine->events);
@@ -185,10 +186,11 @@ static void check_upper(lh_port *machine, unsigned number, const mmu_request *re
 	reason = upper ? find_stale(machine, upper, &frame) : NULL;
 	if (reason)
 		machine_report(machine,
-			       "CPU %u: a walk for %#llx goes by an upper entry cached at event %llu "
-			       "into frame %#llx, which %s",
+			       "CPU %u: a walk for %#llx goes by an upper entry cached at event "
+			       "%llu into frame %#llx, which %s",
 			       number, (unsigned long long)request->address,
-			       (unsigned long long)upper->serial, (unsigned long long)frame, reason);
+			       (unsigned long long)upper->serial, (unsigned long long)frame,
+			       reason);
 }
 
 static mmu_result translate(lh_port *machine, unsigned number, lh_virtual_address address,
@@ -328,8 +330,8 @@ bool machine_access(lh_port *machine, unsigned cpu, lh_virtual_address address, 
 		before = done;
 		if (tries > MACHINE_RETRIES_MAX)
 			machine_report(machine,
-				       "CPU %u: %s at %#llx faults for ever (error code %#x), though "
-				       "each fault was resolved",
+				       "CPU %u: %s at %#llx faults for ever (error code %#x), "
+				       "though each fault was resolved",
 				       cpu, access_names[access],
 				       (unsigned long long)seen.address.value, seen.error_code);
 		if (!handle(machine, cpu, &seen, resolve, context)) {

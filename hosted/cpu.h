@@ -71,8 +71,8 @@ uint64_t machine_speculate(lh_port *machine, unsigned cpu, lh_virtual_address ad
 
 /*
  * Looks through the TLBs of all CPUs for entries that name a frame freed since they were
- * made, and for a loaded root that is free: each is a way to someone else's memory. => NULL if there is none, else which;
- * valid until the next call in this thread.
+ * made, and for a loaded root that is free: each is a way to someone else's memory.
+ * => NULL if there is none, else which; valid until the next call in this thread.
  */
 const char *machine_check_tlbs(const lh_port *machine);
 

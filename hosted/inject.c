@@ -86,7 +86,8 @@ const char *inject_difference(const inject_buffer *before, const inject_buffer *
 		if (strcmp(was->label, is->label) != 0)
 			return found("where %s was is %s", was->label, is->label);
 		if (was->bytes != is->bytes)
-			return found("%s had %zu bytes, has %zu", was->label, was->bytes, is->bytes);
+			return found("%s had %zu bytes, has %zu", was->label, was->bytes,
+				     is->bytes);
 		text = section_difference(before->bytes + was->first, after->bytes + is->first,
 					  was);
 		if (text)

@@ -142,7 +142,8 @@ static void try_user_page(struct trial *trial, uint64_t address, lh_rights right
 
 static void try_kernel_page(struct trial *trial, uint64_t address)
 {
-	lh_frame_number frame = map(trial, &trial->kernel, address, LH_RIGHT_READ | LH_RIGHT_WRITE, 0);
+	lh_rights rights = LH_RIGHT_READ | LH_RIGHT_WRITE;
+	lh_frame_number frame = map(trial, &trial->kernel, address, rights, 0);
 
 	EXPECT(trial, !can(trial, address, MMU_READ, MACHINE_USER));
 	EXPECT(trial, can(trial, address, MMU_READ, MACHINE_KERNEL));

@@ -299,7 +299,8 @@ TEST(large_pages_take_more_of_the_address_as_offset)
 
 	/* The 2 MiB that begin at the RAM's first frame. */
 	tables_map(&tables, 0x40000000, 1, FIRST_FRAME, P | PS);
-	CHECK_EQUAL(tables_arrives(&tables, 0, 0x40000000 + (TABLES + 7) * 0x1000), PAGES_FIRST + 7);
+	CHECK_EQUAL(tables_arrives(&tables, 0, 0x40000000 + (TABLES + 7) * 0x1000),
+		    PAGES_FIRST + 7);
 	CHECK_EQUAL(tables_arrives(&tables, 0, 0x40000000 + 511 * 0x1000), FIRST_FRAME + 511);
 	CHECK_EQUAL(tables_arrives(&tables, 0, 0x40000000 + 512 * 0x1000), 0);
 	tables_end(&tables);
