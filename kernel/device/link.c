@@ -16,7 +16,6 @@
 #include "device/virtio.h"
 #include "lib/log.h"
 #include "lib/string.h"
-#include "memory/heap.h"
 #include "memory/memory.h"
 #include "thread/mutex.h"
 #include "thread/scheduler.h"
@@ -266,22 +265,25 @@ static void interrupt(struct trap_frame *frame)
 	wake_waiting();
 }
 
+/* Frames in a row for the device, seen through the direct map. They are kept for ever. */
+static lh_error take_buffer(size_t bytes, uint8_t **buffer)
+{
+	lh_frame_number first;
+
+	LH_TRY(lh_frame_allocate_contiguous(memory_frames(), bytes / LH_PAGE_SIZE, 1, 0, LH_FRAME_KERNEL,
+					    &first));
+	*buffer = lh_frame_pointer(memory_frames(), first);
+	return LH_OK;
+}
+
 static lh_error take_buffers(void)
 {
-	assembly.payload = kernel_allocate(LINK_PAYLOAD_MAX);
-	if (assembly.payload == NULL)
-		return LH_NO_MEMORY;
-	for (unsigned i = 0; i < SLOTS; i++) {
-		slots[i] = kernel_allocate(SLOT_BYTES);
-		if (slots[i] == NULL)
-			return LH_NO_MEMORY;
-	}
+	LH_TRY(take_buffer(LINK_PAYLOAD_MAX, &assembly.payload));
+	for (unsigned i = 0; i < SLOTS; i++)
+		LH_TRY(take_buffer(SLOT_BYTES, &slots[i]));
 	slots_free = (UINT32_C(1) << SLOTS) - 1;
-	for (unsigned i = 0; i < PAGES; i++) {
-		pages[i] = kernel_allocate(LH_PAGE_SIZE);
-		if (pages[i] == NULL)
-			return LH_NO_MEMORY;
-	}
+	for (unsigned i = 0; i < PAGES; i++)
+		LH_TRY(take_buffer(LH_PAGE_SIZE, &pages[i]));
 	return LH_OK;
 }
 

@@ -1,78 +1,54 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Small blocks come from the library's pools, one for each size; large ones are frames in a row, seen
- * through the direct map. Nothing is mapped, so that the heap needs no lock of its own, and
- * a block of several pages costs no flush.
- */
+/* The library's heap, in a reservation of 64 GiB of addresses. */
 #include "memory/heap.h"
 
-#include <landhold/pool.h>
+#include <landhold/heap.h>
 
 #include "lib/log.h"
-#include "lib/string.h"
 #include "memory/memory.h"
 #include "memory/start.h"
 
-/* The last ones are what still goes three and two times into a page beside its header. */
-static const uint32_t sizes[] = { 32, 64, 96, 128, 192, 256, 384, 512, 768, 992, 1328, 2000 };
-#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+#define HEAP_PAGES (UINT64_C(1) << 24)
 
-static lh_pool pools[SIZES];
+static lh_heap heap;
 
 void heap_start(void)
 {
-	for (size_t i = 0; i < SIZES; i++) {
-		lh_error error = lh_pool_init(&pools[i], memory_frames(), "heap", sizes[i]);
+	lh_kernel_request request = memory_request(HEAP_PAGES, LH_RIGHT_READ | LH_RIGHT_WRITE);
+	lh_error error = lh_heap_create(&heap, memory_manager(), &request);
 
-		if (error != LH_OK)
-			panic("heap: %s", lh_error_string(error));
-	}
-}
-
-static lh_pool *pool_of(size_t bytes)
-{
-	for (size_t i = 0; i < SIZES; i++)
-		if (bytes <= sizes[i])
-			return &pools[i];
-	return NULL;
-}
-
-static uint64_t frames_of(size_t bytes)
-{
-	return (bytes + LH_PAGE_SIZE - 1) / LH_PAGE_SIZE;
+	if (error != LH_OK)
+		panic("heap: %s", lh_error_string(error));
 }
 
 void *kernel_allocate(size_t bytes)
 {
-	lh_pool *pool = pool_of(bytes);
-	lh_frame_number first;
-	void *block;
+	lh_virtual_address address;
 
-	if (bytes == 0 || bytes > SIZE_MAX / 2)
+	if (lh_heap_allocate_zeroed(&heap, bytes, 0, &address) != LH_OK)
 		return NULL;
-	if (pool != NULL) {
-		if (lh_pool_take(pool, &block) != LH_OK)
-			return NULL;
-	} else {
-		if (lh_frame_allocate_contiguous(memory_frames(), frames_of(bytes), 1, 0, LH_FRAME_KERNEL,
-						 &first) != LH_OK)
-			return NULL;
-		block = lh_frame_pointer(memory_frames(), first);
-	}
-	memset(block, 0, bytes);
-	return block;
+	return (void *)(uintptr_t)address.value;
 }
 
 void kernel_free(void *block, size_t bytes)
 {
-	lh_pool *pool = pool_of(bytes);
+	lh_heap_free(&heap, lh_virtual((uint64_t)(uintptr_t)block), bytes);
+}
 
-	if (block == NULL)
-		return;
-	if (pool != NULL)
-		lh_pool_give_back(pool, block);
-	else
-		lh_frame_drop_contiguous(memory_frames(),
-					 lh_physical_frame(lh_physical(direct_physical(block))),
-					 frames_of(bytes));
+uint64_t kernel_heap_trim(void)
+{
+	return lh_heap_trim(&heap);
+}
+
+uint64_t kernel_heap_bytes(void)
+{
+	lh_heap_counters counters;
+
+	lh_heap_read_counters(&heap, &counters);
+	return counters.bytes;
+}
+
+const char *kernel_heap_check(void)
+{
+	return lh_heap_check(&heap);
 }

@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's heap, for what is neither a page nor the library's own. The caller keeps
- * the size: nothing is stored beside the block.
- * Context: no lock but a heap user's mutex, interrupts on.
+ * The kernel's heap, for what is neither a page nor the library's own. Blocks are not
+ * contiguous in physical memory. The wrong size at kernel_free, or a block freed twice, is a panic.
+ * Context of all: a thread, no spinlock, interrupts on.
  */
 #ifndef KERNEL_MEMORY_HEAP_H
 #define KERNEL_MEMORY_HEAP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zeroed, aligned to 16. => NULL: no memory, or 0 bytes. */
 void *kernel_allocate(size_t bytes);
 /* bytes: what it was allocated with. NULL is ignored. */
 void kernel_free(void *block, size_t bytes);
+
+/* Gives what is kept for the next allocations back to the frames: before numbers are compared, and
+ * when memory runs out. => pages given back. */
+uint64_t kernel_heap_trim(void);
+
+/* Bytes given out now, rounded up as the heap does. */
+uint64_t kernel_heap_bytes(void);
+
+/* Recounts. => NULL or what is wrong. Nobody else uses the heap meanwhile. */
+const char *kernel_heap_check(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "cpu/identify.h"
 #include "cpu/percpu.h"
 #include "lib/log.h"
+#include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/start.h"
 #include "thread/thread.h"
@@ -129,6 +130,8 @@ void lh_port_unpark(lh_port *port, const uint32_t *word)
 bool lh_port_memory_pressure(lh_port *port, uint64_t pages)
 {
 	(void)port;
+	if (kernel_heap_trim() >= pages)
+		return true;
 	if (!process_memory_pressure(pages))
 		return false;
 	thread_sleep_until(clock_nanoseconds() + 1000000000 / CLOCK_TICKS_PER_SECOND);
