@@ -7,7 +7,7 @@
  */
 #include "memory/start.h"
 
-#include "arch/x86_64/registers.h"
+#include "cpu/identify.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
@@ -28,6 +28,7 @@ extern const uint8_t image_rodata_start[], image_rodata_end[], image_data_start[
 extern uint64_t early_direct_pointers[512];
 
 static lh_manager *manager;
+static lh_paging_format format; /* of this CPU: constant once the manager stands */
 static lh_memory_entry direct_entries[MAP_CAPACITY];
 static lh_region direct_regions[DIRECT_REGIONS_MAX];
 static lh_region text_region, rodata_region, data_region;
@@ -126,9 +127,11 @@ static void make_manager(lh_frames *frames)
 	lh_frame_number first;
 	uint64_t pages = (lh_manager_size() + LH_PAGE_SIZE - 1) / LH_PAGE_SIZE;
 
+	format = lh_format_x86_64_4_level;
+	format.leaf_at[2] = cpu_identification()->has_gigabyte_pages;
 	memset(&setup, 0, sizeof(setup));
 	setup.frames = frames;
-	setup.format = &lh_format_x86_64_4_level;
+	setup.format = &format;
 	must(lh_virtual_range_make(lh_virtual(USER_BASE), (USER_LIMIT - USER_BASE) / LH_PAGE_SIZE,
 				   &setup.user),
 	     "the user range");
