@@ -69,3 +69,18 @@ kernel-image: $(KERNEL_OBJECTS)/landhold.elf
 $(KERNEL): kernel-image ;
 
 -include $(shell find $(KERNEL_OBJECTS) -name '*.d' 2>/dev/null)
+
+# What of kernel/lib needs no machine is tested hosted, with the other floors.
+TEST_KERNEL_LIB := $(HOSTED)/test-kernel-lib
+$(HOSTED)/tests/kernel/%.o: CFLAGS_TESTS += -Ikernel
+$(HOSTED)/kernel/%.o: kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Ikernel -c $< -o $@
+$(TEST_KERNEL_LIB): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/kernel/*.c)) tests/harness.c) \
+		$(HOSTED)/kernel/lib/format.o $(HOSTED)/libbase.a
+	$(CC) $(CFLAGS_SANITIZE) $^ -o $@
+HOSTED_TESTS += $(TEST_KERNEL_LIB)
+test-hosted: $(TEST_KERNEL_LIB)
+.PHONY: test-kernel-lib
+test-kernel-lib: $(TEST_KERNEL_LIB)
+	$(TEST_KERNEL_LIB)
