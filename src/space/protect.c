@@ -108,9 +108,11 @@ lh_error lh_space_protect(lh_space *space, lh_virtual_range range, lh_rights rig
 	LH_TRY(lh_space_validate_range(space, range));
 	if ((rights & ~LH_RIGHTS_ALL) != 0)
 		return LH_INVALID;
-	LH_TRY(lh_region_list_take(space->manager, &spares, 2));
+	lh_region_list_take_up_to(space->manager, &spares, 2);
 	lh_space_lock(space);
 	error = validate(space, range, rights, &needs);
+	if (error == LH_OK && needs.splits > spares.count)
+		error = LH_NO_MEMORY;
 	if (error == LH_OK)
 		error = lh_charge_take(frames, needs.charge);
 	if (error == LH_OK)

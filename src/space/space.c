@@ -117,11 +117,17 @@ lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned
 		}
 		lh_region_init(item, LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
 		lh_region_list_push(&taken, item);
+		lh_atomic_add(&manager->counts.user_regions, 1u);
 	}
 	while (taken.count > 0)
 		lh_region_list_push(list, lh_region_list_pop(&taken));
-	lh_atomic_add(&manager->counts.user_regions, count);
 	return LH_OK;
+}
+
+void lh_region_list_take_up_to(lh_manager *manager, lh_region_list *list, unsigned count)
+{
+	while (list->count < count && lh_region_list_take(manager, list, 1) == LH_OK)
+		;
 }
 
 /* The object's holder goes with the region: what ends in the pool holds nothing. */

@@ -118,12 +118,15 @@ lh_error lh_space_unmap(lh_space *space, lh_virtual_range range)
 	lh_error error = LH_OK;
 
 	LH_TRY(lh_space_validate_range(space, range));
-	/* Whether it is needed is known only under the lock; there, nothing may be waited for. */
-	LH_TRY(lh_region_list_take(space->manager, &spares, 1));
+	/* Whether it is needed is known only under the lock; there, nothing may be waited for. Who
+	 * needs none can unmap, and so give memory back, when memory has run out. */
+	lh_region_list_take_up_to(space->manager, &spares, 1);
 	lh_space_lock(space);
-	if (lh_space_is_punched(space, range) && lh_space_regions_left(space) == 0)
-		error = LH_LIMIT;
-	else
+	if (lh_space_is_punched(space, range))
+		error = lh_space_regions_left(space) == 0 ? LH_LIMIT
+			: spares.count == 0		   ? LH_NO_MEMORY
+							   : LH_OK;
+	if (error == LH_OK)
 		lh_space_unmap_committed(space, range, &spares, &dead);
 	lh_space_unlock(space);
 	lh_region_list_release(space->manager, &dead);

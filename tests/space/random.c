@@ -116,10 +116,39 @@ static void do_map(space_oracle *oracle)
 	(void)oracle_map(oracle, some_space(oracle), &request, object);
 }
 
+static bool is_interesting(const oracle_page *page, const oracle_page *above, uint64_t kind)
+{
+	if (kind == 0)
+		return page->leaf == LEAF_OWN;
+	if (kind == 1)
+		return page->leaf == LEAF_OWN && page->own->references > 1;
+	if (kind == 2)
+		return page->leaf == LEAF_SHOWN;
+	return !page->mapped && above->mapped && (above->flags & LH_REGION_GROWS_DOWN) != 0;
+}
+
+/* A page with some history, if there is one; or one that is mapped, as a rule, for most are not. */
+static uint64_t page_to_touch(const space_oracle *oracle, unsigned n)
+{
+	const oracle_page *pages = oracle->space[n]->pages;
+	uint64_t page = some_page(), kind = below(8);
+
+	for (uint64_t at = 0; kind < 4 && at + 1 < WORLD_USER_PAGES; at++) {
+		uint64_t there = (page + at) % (WORLD_USER_PAGES - 1);
+
+		if (is_interesting(&pages[there], &pages[there + 1], kind))
+			return there < 3 || kind < 3 ? there : there - below(3);
+	}
+
+	for (unsigned tries = 0; tries < 6 && !oracle->space[n]->pages[page].mapped; tries++)
+		page = some_page();
+	return page;
+}
+
 static void do_range(space_oracle *oracle)
 {
-	uint64_t page = some_page(), pages = some_pages(page);
 	unsigned n = some_space(oracle);
+	uint64_t page = below(2) ? some_page() : page_to_touch(oracle, n), pages = some_pages(page);
 
 	switch (below(4)) {
 	case 0:
@@ -131,16 +160,6 @@ static void do_range(space_oracle *oracle)
 	default:
 		(void)oracle_protect(oracle, n, page, 1 + pages / 4, some_rights());
 	}
-}
-
-/* A page that is mapped, as a rule, for most are not. */
-static uint64_t page_to_touch(const space_oracle *oracle, unsigned n)
-{
-	uint64_t page = some_page();
-
-	for (unsigned tries = 0; tries < 6 && !oracle->space[n]->pages[page].mapped; tries++)
-		page = some_page();
-	return page;
 }
 
 static void do_access(space_oracle *oracle)
@@ -209,13 +228,13 @@ static void step(space_oracle *oracle, const lh_space_limits *limits)
 
 	if (choice < 15)
 		do_map(oracle);
-	else if (choice < 32)
+	else if (choice < 34)
 		do_range(oracle);
 	else if (choice < 75)
 		do_access(oracle);
-	else if (choice < 88)
+	else if (choice < 86)
 		do_object(oracle);
-	else if (choice < 96)
+	else if (choice < 93)
 		do_speculate(oracle);
 	else
 		do_life(oracle, limits);

@@ -18,18 +18,4 @@ const char *world_check_holders(test_world *world);
  */
 const char *world_check_translations(test_world *world);
 
-/*
- * All that an operation which fails must leave as it was, as bytes: regions, table bytes apart
- * from accessed and dirty bits, counters, charges, and the entries of the frame array.
- */
-typedef struct world_state {
-	unsigned char *bytes;
-	size_t size, room;
-} world_state;
-
-void world_state_read(test_world *world, world_state *state);
-/* => NULL if the two are equal, else where they begin to differ. */
-const char *world_state_compare(const world_state *a, const world_state *b);
-void world_state_free(world_state *state);
-
 #endif

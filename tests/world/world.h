@@ -18,6 +18,7 @@
 
 #define WORLD_SPACES 6
 #define WORLD_CPUS 4
+#define WORLD_OBJECTS 4
 #define PAGE LH_PAGE_SIZE
 #define READ LH_RIGHT_READ
 #define WRITE LH_RIGHT_WRITE
@@ -47,6 +48,7 @@ typedef struct test_world {
 	uint64_t free_before; /* free frames before the manager was made */
 	uint64_t free_empty;  /* and with it, but without spaces and objects */
 	lh_space *space[WORLD_SPACES];
+	lh_object *object[WORLD_OBJECTS]; /* the test's, for world_serialise to see; not owned */
 	int loaded[WORLD_CPUS]; /* the space that a CPU has loaded, or -1 */
 } test_world;
 
