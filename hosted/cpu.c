@@ -385,6 +385,8 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
 
 	cpu->flushes++;
+	if (port->hooks.flush)
+		port->hooks.flush(port->hooks.context, machine_current(port), range);
 	mmu_tlb_flush_pages(&cpu->tlb, root.value << LH_PAGE_SHIFT, range.base.value, range.pages,
 			    global);
 }

@@ -83,6 +83,8 @@ typedef struct machine_hooks {
 	bool (*memory_pressure)(void *context, uint64_t pages);
 	/* lh_port_random; default: the machine's generator. */
 	uint64_t (*random)(void *context);
+	/* A CPU is about to flush: what does the library's state look like at that moment? */
+	void (*flush)(void *context, unsigned cpu, lh_virtual_range range);
 } machine_hooks;
 
 struct lh_port {
