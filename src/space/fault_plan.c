@@ -2,6 +2,7 @@
 /* Naming the case of a fault: the drawing in fault.h, row by row. */
 #include "space/fault.h"
 
+#include "base/assert.h"
 #include "base/atomic.h"
 
 static bool is_allowed(const lh_fault_plan *plan, const lh_region *region)
@@ -19,8 +20,9 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	lh_space *space = plan->space;
 	lh_virtual_address address = plan->page.base;
 	lh_region *region = lh_region_tree_find_from(&space->tree, address);
-	lh_virtual_range range;
+	lh_virtual_range range, before;
 	uint64_t added, charge;
+	lh_error error;
 
 	if (!region || (region->flags & LH_REGION_GROWS_DOWN) == 0 || !is_allowed(plan, region))
 		return NULL;
@@ -30,12 +32,14 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	charge = (region->flags & LH_REGION_CHARGED) != 0 ? added : 0;
 	if (added > lh_space_pages_left(space) || range.pages > space->limits.stack_pages)
 		return NULL;
-	if (lh_charge_take(space->manager->frames, charge) != LH_OK) {
-		*no_memory = true;
+	/* First the place: where there is none, want of memory is not the reason. */
+	before = region->range;
+	if (lh_region_tree_resize(&space->tree, region, range) != LH_OK)
 		return NULL;
-	}
-	if (lh_region_tree_resize(&space->tree, region, range) != LH_OK) {
-		lh_charge_give_back(space->manager->frames, charge);
+	if (lh_charge_take(space->manager->frames, charge) != LH_OK) {
+		error = lh_region_tree_resize(&space->tree, region, before);
+		LH_REQUIRE(space->manager->port, error == LH_OK);
+		*no_memory = true;
 		return NULL;
 	}
 	space->pages += added;

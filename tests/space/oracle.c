@@ -143,8 +143,8 @@ bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, u
 	return true;
 }
 
-static bool is_slot(const space_oracle *oracle, const oracle_space *space, const lh_map_request *request,
-		    uint64_t page)
+static bool is_slot(const space_oracle *oracle, const oracle_space *space,
+		    const lh_map_request *request, uint64_t page)
 {
 	uint64_t alignment = request->alignment ? request->alignment : 1;
 	uint64_t address = world_page(&oracle->world, page);
@@ -307,7 +307,8 @@ static lh_error judge_protect(const oracle_space *space, uint64_t page, uint64_t
 	return splits > regions_left(space) ? LH_LIMIT : LH_OK;
 }
 
-lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_rights rights)
+lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
+			lh_rights rights)
 {
 	oracle_space *space = oracle->space[n];
 	lh_error expected = judge_protect(space, page, pages, rights);

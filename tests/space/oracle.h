@@ -74,7 +74,8 @@ void oracle_destroy(space_oracle *oracle, unsigned n);
  */
 lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *request, int object);
 lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
-lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_rights rights);
+lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
+			lh_rights rights);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
 /* word: one of ORACLE_WORDS. A write writes value. */

@@ -49,7 +49,8 @@ static void make_object(space_oracle *oracle, unsigned n)
 				  .committed = n == 2, .pager = &pager, .file = model,
 				  .size = 20 * PAGE + 100 };
 
-	*model = (oracle_object){ .frames = oracle->world.frames, .file = n == 1, .committed = n == 2, .size = setup.size };
+	*model = (oracle_object){ .frames = oracle->world.frames, .file = n == 1,
+				  .committed = n == 2, .size = setup.size };
 	CHECK_OK(lh_object_create(oracle->world.manager, &setup, &model->object));
 	if (n != 1)
 		return;
