@@ -111,6 +111,8 @@ typedef struct lh_gather {
 /* An empty directory in the caller's memory, without a root. */
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format);
 LH_MUST_USE lh_error lh_directory_add_root(lh_directory *directory);
+/* The same with a root below a frame number, for CPUs whose root register is short as yet. */
+LH_MUST_USE lh_error lh_directory_add_root_below(lh_directory *directory, uint64_t limit);
 /* => LH_NO_MEMORY: what was taken so far stays, for the destructor. */
 LH_MUST_USE lh_error lh_directory_add_kernel_half(lh_directory *directory);
 /* => kernel: has its kernel half, and outlives this one. Cannot fail. */

@@ -22,6 +22,15 @@ lh_error lh_directory_add_root(lh_directory *directory)
 	return LH_OK;
 }
 
+lh_error lh_directory_add_root_below(lh_directory *directory, uint64_t limit)
+{
+	LH_ASSERT(directory->port, lh_frame_is_none(directory->root));
+	LH_TRY(lh_table_allocate_below(directory->frames, lh_format_top(directory->format), limit,
+				       &directory->root));
+	directory->tables = 1;
+	return LH_OK;
+}
+
 static uint64_t *root_entries(const lh_directory *directory)
 {
 	return lh_frame_pointer(directory->frames, directory->root);

@@ -6,6 +6,8 @@
  */
 #include "paging/walk.h"
 
+#include "base/memory.h"
+
 #define NEXT_SHIFT LH_TABLE_NEXT_SHIFT
 #define NEXT_MASK (~UINT64_C(0) << NEXT_SHIFT)
 
@@ -30,6 +32,15 @@ lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain)
 lh_error lh_table_allocate(lh_frames *frames, unsigned level, lh_frame_number *table)
 {
 	LH_TRY(lh_frame_allocate_zeroed(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, table));
+	lh_table_entry(frames, *table)->word = (uint64_t)level << LH_TABLE_LEVEL_SHIFT;
+	return LH_OK;
+}
+
+lh_error lh_table_allocate_below(lh_frames *frames, unsigned level, uint64_t limit,
+				 lh_frame_number *table)
+{
+	LH_TRY(lh_frame_allocate_contiguous(frames, 1, 1, limit, LH_FRAME_TABLE, table));
+	memset(lh_frame_pointer(frames, *table), 0, LH_PAGE_SIZE);
 	lh_table_entry(frames, *table)->word = (uint64_t)level << LH_TABLE_LEVEL_SHIFT;
 	return LH_OK;
 }

@@ -117,6 +117,9 @@ lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain);
 
 /* A zeroed table page, live entries 0. */
 LH_MUST_USE lh_error lh_table_allocate(lh_frames *frames, unsigned level, lh_frame_number *table);
+/* The same, below a frame number. */
+LH_MUST_USE lh_error lh_table_allocate_below(lh_frames *frames, unsigned level, uint64_t limit,
+					     lh_frame_number *table);
 
 /* What dropping tables gave back. */
 typedef struct lh_dropped {
