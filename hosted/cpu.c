@@ -29,7 +29,7 @@ static uint64_t *entry_at(lh_port *machine, uint64_t physical)
 
 	if (!bytes)
 		return NULL;
-	if (machine_shadow(machine, frame)->is_free)
+	if (machine_is_freed(machine, frame))
 		machine_report(machine,
 			       "a walk on CPU %u reads a page table in frame %#llx, which is free",
 			       machine_current(machine), (unsigned long long)frame);
@@ -67,9 +67,9 @@ static const char *stale_reason(const lh_port *machine, uint64_t frame, uint64_t
 
 	if (!shadow)
 		return "is no RAM";
-	if (shadow->is_free)
+	if (machine_is_freed(machine, frame))
 		return "is free";
-	return shadow->freed_at > made ? "was freed and given out again" : NULL;
+	return !machine->threads && shadow->freed_at > made ? "was freed and given out again" : NULL;
 }
 
 /* The frame within the entry's page that is stale, and why. */
@@ -123,7 +123,7 @@ static void look_at_root(struct stale_search *search)
 {
 	uint64_t root = search->machine->cpus[search->cpu].root;
 
-	if (root == LH_NO_FRAME || !machine_shadow(search->machine, root)->is_free)
+	if (root == LH_NO_FRAME || !machine_is_freed(search->machine, root))
 		return;
 	search->found = true;
 	snprintf(search->text, sizeof search->text, "CPU %u has root %#llx loaded, which is free",
@@ -159,7 +159,8 @@ static void check_arrival(lh_port *machine, unsigned number, const mmu_request *
 			  const mmu_result *result)
 {
 	uint64_t frame = result->physical >> LH_PAGE_SHIFT;
-	uint64_t made = result->cached ? result->serial : machine->events;
+	uint64_t now = __atomic_load_n(&machine->events, __ATOMIC_RELAXED);
+	uint64_t made = result->cached ? result->serial : now;
 	const char *reason = stale_reason(machine, frame, made);
 
 	if (!reason)
@@ -169,7 +170,7 @@ static void check_arrival(lh_port *machine, unsigned number, const mmu_request *
 		       number, access_names[request->access], (unsigned long long)request->address,
 		       (unsigned long long)frame, reason,
 		       result->cached ? "by TLB entry, made at event" : "by a walk at event",
-		       (unsigned long long)made, (unsigned long long)machine->events);
+		       (unsigned long long)made, (unsigned long long)now);
 }
 
 /* A cached upper entry leads the walk: the table it names must still be one. */
@@ -241,12 +242,59 @@ static size_t piece(lh_virtual_address address, size_t wanted)
 	return wanted < rest ? wanted : rest;
 }
 
-static void move(uint8_t *ram, uint8_t *buffer, size_t bytes, mmu_access access)
+/*
+ * What other threads read or write at the same time: word by word where both are aligned, as
+ * a CPU does, else byte by byte.
+ */
+static void move_atomically(uint8_t *ram, uint8_t *buffer, size_t bytes, mmu_access access)
 {
-	if (access == MMU_WRITE)
+	while (bytes > 0) {
+		bool is_word = bytes >= 8 && ((uintptr_t)ram & 7) == 0;
+		size_t part = is_word ? 8 : 1;
+		uint64_t *place = (uint64_t *)(void *)ram, word;
+
+		if (access == MMU_WRITE && is_word) {
+			memcpy(&word, buffer, 8);
+			__atomic_store_n(place, word, __ATOMIC_RELAXED);
+		} else if (access == MMU_WRITE) {
+			__atomic_store_n(ram, *buffer, __ATOMIC_RELAXED);
+		} else if (is_word) {
+			word = __atomic_load_n(place, __ATOMIC_RELAXED);
+			memcpy(buffer, &word, 8);
+		} else {
+			*buffer = __atomic_load_n(ram, __ATOMIC_RELAXED);
+		}
+		ram += part;
+		buffer += part;
+		bytes -= part;
+	}
+}
+
+static void move(const lh_port *machine, uint8_t *ram, uint8_t *buffer, size_t bytes,
+		 mmu_access access)
+{
+	if (machine->threads && buffer)
+		move_atomically(ram, buffer, bytes, access);
+	else if (access == MMU_WRITE)
 		memcpy(ram, buffer, bytes);
 	else if (buffer)
 		memcpy(buffer, ram, bytes);
+}
+
+/* Who is asked to flush does it between two accesses: until then nobody may free the frame. */
+static void check_departure(lh_port *machine, unsigned cpu, lh_virtual_address address,
+			    const uint8_t *ram)
+{
+	for (unsigned i = 0; i < machine->span_count; i++) {
+		uint64_t frame = (uint64_t)(ram - machine->bytes[i]) / LH_PAGE_SIZE;
+
+		if (ram < machine->bytes[i] || frame >= machine->spans[i].count ||
+		    !machine_is_freed(machine, machine->spans[i].first + frame))
+			continue;
+		machine_report(machine, "CPU %u: frame %#llx was freed during an access at %#llx",
+			       cpu, (unsigned long long)(machine->spans[i].first + frame),
+			       (unsigned long long)address.value);
+	}
 }
 
 /* => *done: bytes moved. */
@@ -257,11 +305,16 @@ static bool transfer(lh_port *machine, unsigned cpu, lh_virtual_address address,
 	while (*done < bytes) {
 		lh_virtual_address at = lh_virtual(address.value + *done);
 		size_t part = piece(at, bytes - *done);
-		uint8_t *ram = reach(machine, cpu, at, access, mode, fault);
+		uint8_t *ram;
 
+		if (machine->threads)
+			machine_threads_poll(machine);
+		ram = reach(machine, cpu, at, access, mode, fault);
 		if (!ram)
 			return false;
-		move(ram, buffer ? buffer + *done : NULL, part, access);
+		move(machine, ram, buffer ? buffer + *done : NULL, part, access);
+		if (machine->threads)
+			check_departure(machine, cpu, at, ram);
 		*done += part;
 	}
 	return true;
@@ -328,7 +381,8 @@ bool machine_access(lh_port *machine, unsigned cpu, lh_virtual_address address, 
 	while (!transfer(machine, cpu, address, access, buffer, bytes, mode, &seen, &done)) {
 		tries = done == before ? tries + 1 : 1;
 		before = done;
-		if (tries > MACHINE_RETRIES_MAX)
+		/* Other threads may take the page away each time; a stall is seen there. */
+		if (tries > MACHINE_RETRIES_MAX && !machine->threads)
 			machine_report(machine,
 				       "CPU %u: %s at %#llx faults for ever (error code %#x), "
 				       "though each fault was resolved",

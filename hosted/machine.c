@@ -176,6 +176,14 @@ machine_frame *machine_shadow(const lh_port *machine, uint64_t frame)
 	return &machine->shadows[span][frame - machine->spans[span].first];
 }
 
+bool machine_is_freed(const lh_port *machine, uint64_t frame)
+{
+	if (machine->threads)
+		return machine->in_use &&
+		       !machine->in_use(machine->in_use_context, lh_frame(frame));
+	return machine_shadow(machine, frame)->is_free;
+}
+
 void machine_frame_allocated(lh_port *machine, lh_frame_number frame)
 {
 	machine_frame *shadow = machine_shadow(machine, frame.value);
@@ -225,8 +233,15 @@ unsigned machine_run_on(lh_port *machine, unsigned cpu)
 
 	if (cpu >= machine->cpu_count)
 		machine_report(machine, "there is no CPU %u", cpu);
+	if (machine->threads && cpu != before)
+		machine_report(machine, "CPU %u's thread would run CPU %u", before, cpu);
 	current_cpu[machine->slot] = cpu;
 	return before;
+}
+
+void machine_become(lh_port *machine, unsigned cpu)
+{
+	current_cpu[machine->slot] = cpu;
 }
 
 lh_cpu_set machine_cpu_set(unsigned cpu)

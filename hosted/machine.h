@@ -9,6 +9,7 @@
  *   machine.h  RAM, CPUs, the port functions, panics (machine*.c)
  *   mmu.h      page walker and TLB, by the manual alone (mmu*.c)
  *   cpu.h      accesses through TLB and tables (cpu.c)
+ *   threads.h  a thread for each CPU (threads.c)
  *   model.h    what each page should answer (model.c)
  *   inject.h   the n-th allocation fails, for every n (inject.c)
  *
@@ -17,9 +18,8 @@
  * starts filled with MACHINE_FILL, not with zeroes: whoever needs zeroes must say so.
  *
  * Time. One thread runs all CPUs of the machine, one at a time: machine_run_on says
- * which. Which CPU a thread runs is kept for each thread, so that each CPU can have a
- * thread of its own; the CPUs' state here is not locked yet, and one thread is what
- * the tests use now.
+ * which. Or each CPU has a thread of its own, for as long as machine_run_threads runs
+ * (threads.h); a CPU's state is then touched by its own thread only.
  *
  * Everything that a real machine would do silently wrong is *reported*: by a panic whose
  * message begins with "machine: ". Reports are: a frame pointer of what is no RAM; a
@@ -101,7 +101,13 @@ struct lh_port {
 	uint64_t calls;		 /* lh_port_call_cpus */
 	uint64_t parks, unparks;
 	uint64_t pressures;	 /* lh_port_memory_pressure */
-	uint64_t pauses;	 /* in a row, with no other port call between */
+	uint64_t pauses;	 /* in a row, with no other port call between; not while threads */
+	struct machine_threads *threads; /* while each CPU runs on a thread of its own */
+	unsigned stall_seconds;	 /* of a CPU's thread without a step; 0: the default */
+	/* While CPUs are threads: whether somebody holds a frame, asked in place of the shadow,
+	 * which nobody can keep then. NULL: not checked. */
+	bool (*in_use)(void *context, lh_frame_number frame);
+	void *in_use_context;
 	uint64_t log_count;	 /* lines ever */
 	char log[MACHINE_LOG_LINES][MACHINE_LINE_MAX]; /* the last ones; line n is at n % LINES */
 };

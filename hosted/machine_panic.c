@@ -47,10 +47,18 @@ struct cpu_states {
 	bool interrupts[LH_MAX_CPUS];
 };
 
+/* A thread that is one CPU looks at that one only. */
+static bool is_ours(const lh_port *machine, const struct cpu_states *states, unsigned cpu)
+{
+	return !machine->threads || cpu == states->current;
+}
+
 static void save_cpus(const lh_port *machine, struct cpu_states *states)
 {
 	states->current = machine_current(machine);
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		if (!is_ours(machine, states, i))
+			continue;
 		states->depth[i] = machine->cpus[i].depth;
 		states->interrupts[i] = machine->cpus[i].interrupts;
 	}
@@ -60,6 +68,8 @@ static void restore_cpus(lh_port *machine, const struct cpu_states *states)
 {
 	machine_run_on(machine, states->current);
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		if (!is_ours(machine, states, i))
+			continue;
 		machine->cpus[i].depth = states->depth[i];
 		machine->cpus[i].interrupts = states->interrupts[i];
 	}

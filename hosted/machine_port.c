@@ -5,6 +5,8 @@
  */
 #include "machine.h"
 
+#include "machine_internal.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,8 +19,14 @@ static lh_port *machine_of(lh_port *port, const char *function)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", function);
-	port->pauses = 0;
+	if (!port->threads)
+		port->pauses = 0;
 	return port;
+}
+
+static void count(uint64_t *counter)
+{
+	__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
 static machine_cpu *this_cpu(lh_port *machine)
@@ -49,9 +57,14 @@ void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 void lh_port_log(lh_port *port, const char *message)
 {
 	lh_port *machine = machine_of(port, __func__);
-	char *line = machine->log[machine->log_count++ % MACHINE_LOG_LINES];
+	char *line;
 
+	if (machine->threads)
+		machine_threads_lock(machine);
+	line = machine->log[machine->log_count++ % MACHINE_LOG_LINES];
 	snprintf(line, MACHINE_LINE_MAX, "%s", message);
+	if (machine->threads)
+		machine_threads_unlock(machine);
 }
 
 const char *machine_log_line(const lh_port *machine, unsigned back)
@@ -84,7 +97,7 @@ uint64_t lh_port_random(lh_port *port)
 
 	if (machine->hooks.random)
 		return machine->hooks.random(machine->hooks.context);
-	z = machine->random_state += 0x9e3779b97f4a7c15u;
+	z = __atomic_add_fetch(&machine->random_state, 0x9e3779b97f4a7c15u, __ATOMIC_RELAXED);
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	return z ^ (z >> 31);
@@ -120,6 +133,8 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 	were_on = cpu->interrupts;
 	cpu->interrupts = false;
 	cpu->depth++;
+	if (port->threads)
+		machine_threads_note_interrupts(port, false);
 	return interrupt_state(port, cpu, were_on);
 }
 
@@ -136,18 +151,15 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 			       machine_current(port), (unsigned long long)state);
 	cpu->depth--;
 	cpu->interrupts = (state & 1) != 0;
+	if (port->threads && cpu->interrupts)
+		machine_threads_note_interrupts(port, true);
 }
 
-/* Runs the function on one CPU as its interrupt handler would. */
-static void call_one(lh_port *machine, unsigned number, void (*function)(void *), void *argument)
+void machine_run_call(lh_port *machine, unsigned number, void (*function)(void *), void *argument)
 {
 	machine_cpu *cpu = &machine->cpus[number];
-	unsigned caller, depth = cpu->depth;
+	unsigned depth = cpu->depth;
 
-	if (!cpu->interrupts)
-		machine_report(machine, "CPU %u waits for CPU %u, which has interrupts off",
-			       machine_current(machine), number);
-	caller = machine_run_on(machine, number);
 	cpu->interrupts = false;
 	cpu->calls++;
 	function(argument);
@@ -155,6 +167,18 @@ static void call_one(lh_port *machine, unsigned number, void (*function)(void *)
 		machine_report(machine, "a function called on CPU %u left its interrupts changed",
 			       number);
 	cpu->interrupts = true;
+}
+
+/* Runs the function on one CPU, which this thread runs too. */
+static void call_one(lh_port *machine, unsigned number, void (*function)(void *), void *argument)
+{
+	unsigned caller;
+
+	if (!machine->cpus[number].interrupts)
+		machine_report(machine, "CPU %u waits for CPU %u, which has interrupts off",
+			       machine_current(machine), number);
+	caller = machine_run_on(machine, number);
+	machine_run_call(machine, number, function, argument);
 	machine_run_on(machine, caller);
 }
 
@@ -164,7 +188,11 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 	lh_port *machine = machine_of(port, __func__);
 
 	require_interrupts_on(machine, __func__);
-	machine->calls++;
+	count(&machine->calls);
+	if (machine->threads) {
+		machine_threads_call(machine, cpus, function, argument);
+		return;
+	}
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
 		if (!(cpus->bits[cpu / 64] >> (cpu % 64) & 1))
 			continue;
@@ -179,7 +207,9 @@ void lh_port_pause(lh_port *port)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
-	if (++port->pauses > PAUSES_MAX)
+	if (port->threads)
+		machine_threads_pause(port);
+	else if (++port->pauses > PAUSES_MAX)
 		machine_report(port, "CPU %u spins for ever: deadlock", machine_current(port));
 }
 
@@ -188,7 +218,11 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 	lh_port *machine = machine_of(port, __func__);
 
 	require_interrupts_on(machine, __func__);
-	machine->parks++;
+	count(&machine->parks);
+	if (machine->threads) {
+		machine_threads_park(machine, word, expected);
+		return;
+	}
 	if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected)
 		return;
 	if (machine->hooks.park && machine->hooks.park(machine->hooks.context, word))
@@ -199,8 +233,11 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 
 void lh_port_unpark(lh_port *port, const uint32_t *word)
 {
-	(void)word;
-	machine_of(port, __func__)->unparks++;
+	lh_port *machine = machine_of(port, __func__);
+
+	count(&machine->unparks);
+	if (machine->threads)
+		machine_threads_unpark(machine, word);
 }
 
 /* --- fault tier --- */
@@ -210,7 +247,7 @@ bool lh_port_memory_pressure(lh_port *port, uint64_t pages)
 	lh_port *machine = machine_of(port, __func__);
 
 	require_interrupts_on(machine, __func__);
-	machine->pressures++;
+	count(&machine->pressures);
 	return machine->hooks.memory_pressure &&
 	       machine->hooks.memory_pressure(machine->hooks.context, pages);
 }

@@ -147,7 +147,8 @@ typedef struct mmu_tlb {
 	uint64_t *clock;
 } mmu_tlb;
 
-/* => clock: goes up by one with each entry made; whoever shares it can tell what came first. */
+/* => clock: goes up by one with each entry made, atomically; whoever shares it can tell what
+ *    came first. */
 void mmu_tlb_init(mmu_tlb *tlb, uint64_t *clock);
 void mmu_tlb_destroy(mmu_tlb *tlb);
 

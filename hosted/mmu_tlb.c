@@ -51,7 +51,7 @@ static mmu_tlb_entry *new_entry(mmu_tlb *tlb, uint64_t root, bool is_upper)
 	}
 	entry->root = root;
 	entry->is_upper = is_upper;
-	entry->serial = ++*tlb->clock;
+	entry->serial = __atomic_add_fetch(tlb->clock, 1, __ATOMIC_RELAXED);
 	return entry;
 }
 

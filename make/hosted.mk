@@ -2,13 +2,14 @@
 # ordinary processes. Needs a compiler and make, nothing else.
 #
 #   SANITIZE=1 (default)  address and undefined-behaviour sanitizers
+#   SANITIZE=thread       the race detector, for CPUs as threads (make test-tsan)
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread,$(SANITIZE)),-thread)
 
 comma := ,
-CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
 CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch
@@ -53,7 +54,7 @@ before = $(if $(filter-out $(1),$(firstword $(2))),$(firstword $(2)) $(call befo
 
 # One test program a floor: tests/FLOOR/*.c with the harness, the machine, and the
 # floors below. The machine's archive calls the public interface of no floor above base.
-shared_tests = $(if $(filter object space manager,$(1)),$(wildcard tests/world/*.c))
+shared_tests = $(if $(filter object space manager threads,$(1)),$(wildcard tests/world/*.c))
 define test_program
 $(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(call shared_tests,$(1)) $(wildcard tests/*.c))) \
 		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
@@ -67,12 +68,20 @@ TESTED_FLOORS := $(foreach f,$(FLOORS),$(if $(wildcard tests/$(f)/*.c),$(f)))
 # Objects and spaces live in a machine that only the manager makes.
 test_floor = $(if $(filter object space,$(1)),manager,$(1))
 $(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(call test_floor,$(f))))))
+# CPUs as threads, over the whole library.
+$(if $(wildcard tests/threads/*.c),$(eval $(call test_program,threads,$(FLOORS))))
 # The machine's own tests; test-hosted is all of them together.
 $(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floors_upto,paging),hosted)))
 
 .PHONY: test-hosted
 test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make
 	@tests/run-all $(HOSTED_TESTS)
+
+# The same under the race detector: a race is a failure, and nothing is suppressed.
+.PHONY: test-tsan
+test-tsan: ## CPUs as threads, under the race detector (gcc)
+	@TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=" \
+		$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads
 
 # Every public header alone, as C and C++; a test like the others.
 .PHONY: test-headers

@@ -326,7 +326,8 @@ TEST(hooks_answer_in_place_of_the_machine)
 	uint32_t word = 3;
 
 	CHECK(!lh_port_memory_pressure(machine, 2));
-	machine->hooks = (machine_hooks){ &word, set_word, two_pages, always_five };
+	machine->hooks = (machine_hooks){ .context = &word, .park = set_word, .memory_pressure = two_pages,
+					 .random = always_five };
 	lh_port_park(machine, &word, 3);
 	CHECK_EQUAL(word, 7);
 	CHECK(lh_port_memory_pressure(machine, 2));
