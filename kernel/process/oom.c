@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * When frames run out: the process with the most resident pages is killed. It dies when
+ * it next returns to user mode, or in its sleep, and gives its memory back.
+ */
+#include "lib/log.h"
+#include "process/process.h"
+
+static uint64_t resident_pages(struct process *process)
+{
+	struct user_memory *memory = process_hold_memory(process);
+	lh_space_counters counters;
+
+	if (memory == NULL)
+		return 0;
+	lh_space_read_counters(memory->space, &counters);
+	user_memory_drop(memory);
+	return counters.resident;
+}
+
+/* The largest process, held; NULL: none has memory. */
+static struct process *choose_largest(uint64_t *most)
+{
+	struct process *largest = NULL, *process = process_next(0);
+
+	*most = 0;
+	while (process != NULL) {
+		uint32_t next = process->pid + 1;
+		uint64_t pages = resident_pages(process);
+
+		if (pages > *most) {
+			process_drop(largest);
+			largest = process;
+			*most = pages;
+		} else {
+			process_drop(process);
+		}
+		process = process_next(next);
+	}
+	return largest;
+}
+
+static bool is_dying(struct process *process)
+{
+	uintptr_t interrupts = process_lock();
+	bool dying = (process->signals.pending & SIGNAL_BIT(SIGNAL_KILL)) != 0;
+
+	dying = dying || __atomic_load_n(&process->is_exiting, __ATOMIC_RELAXED);
+	process_unlock(interrupts);
+	return dying;
+}
+
+bool process_memory_pressure(uint64_t pages)
+{
+	struct signal_info info = { .code = SIGNAL_CODE_KERNEL };
+	struct process *own = process_current(), *victim;
+	uint64_t resident;
+	bool is_own;
+
+	if (own != NULL && is_dying(own))
+		return false;
+	victim = choose_largest(&resident);
+	if (victim == NULL)
+		return false;
+	is_own = victim == own;
+	if (!is_dying(victim)) {
+		log_line("out of memory (%llu pages missing): killing process %u (%s), %llu pages",
+			 (unsigned long long)pages, victim->pid, victim->name,
+			 (unsigned long long)resident);
+		signal_send(victim, SIGNAL_KILL, &info);
+	}
+	process_drop(victim);
+	return !is_own;
+}

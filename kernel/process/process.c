@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The list of all processes, and their making and freeing. */
+#include "process/process.h"
+
+#include "arch/x86_64/clock.h"
+#include "lib/string.h"
+#include "memory/heap.h"
+
+#define PID_MAX 4194304u
+
+static struct spinlock lock = SPINLOCK_INIT;
+static struct list all = LIST_INIT(all); /* [p] by pid, but for a wrap */
+static uint32_t count;			 /* [p] */
+static uint32_t last_pid;		 /* [p] */
+
+uintptr_t process_lock(void)
+{
+	return spinlock_take(&lock);
+}
+
+void process_unlock(uintptr_t interrupts)
+{
+	spinlock_release(&lock, interrupts);
+}
+
+struct list *process_list_locked(void)
+{
+	return &all;
+}
+
+uint32_t process_count(void)
+{
+	return __atomic_load_n(&count, __ATOMIC_RELAXED);
+}
+
+uint32_t process_last_pid(void)
+{
+	return __atomic_load_n(&last_pid, __ATOMIC_RELAXED);
+}
+
+lh_error process_create(struct process **result)
+{
+	struct process *process = kernel_allocate(sizeof *process);
+
+	if (process == NULL)
+		return LH_NO_MEMORY;
+	process->holders = 1;
+	process->umask = 022;
+	process->restart_call = PROCESS_NO_CALL;
+	process->exit_signal = SIGNAL_CHILD;
+	process->stop_reported = true;
+	process->continue_reported = true;
+	process->start_time = clock_nanoseconds();
+	process->signals.stack.flags = SIGNAL_STACK_DISABLED;
+	list_init(&process->all);
+	list_init(&process->children);
+	list_init(&process->sibling);
+	wait_queue_init(&process->child_queue);
+	wait_queue_init(&process->stop_queue);
+	wait_queue_init(&process->return_queue);
+	*result = process;
+	return LH_OK;
+}
+
+static struct process *find_locked(uint32_t pid)
+{
+	LIST_FOR_EACH(node, &all) {
+		struct process *process = container_of(node, struct process, all);
+
+		if (process->pid == pid)
+			return process;
+	}
+	return NULL;
+}
+
+/* A number that is no process, group or session. */
+static bool pid_is_free_locked(uint32_t pid)
+{
+	LIST_FOR_EACH(node, &all) {
+		const struct process *process = container_of(node, struct process, all);
+
+		if (process->pid == pid || process->group == pid || process->session == pid)
+			return false;
+	}
+	return true;
+}
+
+void process_publish(struct process *process, struct process *parent)
+{
+	uintptr_t interrupts = process_lock();
+
+	do {
+		last_pid = last_pid < PID_MAX ? last_pid + 1 : 2;
+	} while (!pid_is_free_locked(last_pid));
+	process->pid = last_pid;
+	if (parent != NULL) {
+		process->parent = parent;
+		process_hold(parent);
+		list_append(&parent->children, &process->sibling);
+		process->group = parent->group;
+		process->session = parent->session;
+	} else {
+		process->group = process->pid;
+		process->session = process->pid;
+	}
+	list_append(&all, &process->all);
+	process_hold(process);
+	count++;
+	process_unlock(interrupts);
+}
+
+void process_reap_locked(struct process *process)
+{
+	list_remove(&process->all);
+	list_remove(&process->sibling);
+	count--;
+}
+
+void process_hold(struct process *process)
+{
+	__atomic_fetch_add(&process->holders, 1, __ATOMIC_RELAXED);
+}
+
+/* Frees the process; and its parent, if this was what held it; and so on. */
+void process_drop(struct process *process)
+{
+	while (process != NULL && __atomic_fetch_sub(&process->holders, 1, __ATOMIC_ACQ_REL) == 1) {
+		struct process *parent = process->parent;
+
+		user_memory_drop(process->memory);
+		descriptor_table_drop(process->files);
+		inode_drop(process->directory);
+		kernel_free(process, sizeof *process);
+		process = parent;
+	}
+}
+
+struct process *process_find(uint32_t pid)
+{
+	uintptr_t interrupts = process_lock();
+	struct process *process = find_locked(pid);
+
+	if (process != NULL)
+		process_hold(process);
+	process_unlock(interrupts);
+	return process;
+}
+
+struct process *process_next(uint32_t pid)
+{
+	uintptr_t interrupts = process_lock();
+	struct process *next = NULL;
+
+	LIST_FOR_EACH(node, &all) {
+		struct process *process = container_of(node, struct process, all);
+
+		if (process->pid >= pid && (next == NULL || process->pid < next->pid))
+			next = process;
+	}
+	if (next != NULL)
+		process_hold(next);
+	process_unlock(interrupts);
+	return next;
+}
+
+struct user_memory *process_hold_memory(struct process *process)
+{
+	uintptr_t interrupts = process_lock();
+	struct user_memory *memory = process->memory;
+
+	if (memory != NULL)
+		user_memory_hold(memory);
+	process_unlock(interrupts);
+	return memory;
+}
+
+void process_read_ticks(struct process *process, uint64_t *user, uint64_t *kernel)
+{
+	uintptr_t interrupts = process_lock();
+	const struct thread *thread = process->thread;
+
+	*user = process->ticks_user;
+	*kernel = process->ticks_kernel;
+	if (thread != NULL) {
+		*user += thread->user_ticks;
+		*kernel += thread->run_ticks - thread->user_ticks;
+	}
+	process_unlock(interrupts);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Processes. One thread each for now; what threads will share is already apart from
+ * what each has (struct user_memory, struct descriptor_table, counted both).
+ *
+ * Locks, first to last:
+ *   [m] a memory's mutex: brk, and steps on a space that must not mix
+ *   [p] the process lock, one spinning lock for all: the family tree, groups, states,
+ *       and everything about signals; and the pointers to memory, files and directory,
+ *       which only the process itself changes, so that it reads them without
+ *   [s] the scheduler's, taken by wake_all and thread_interrupt
+ * [o] is the process itself, without a lock; [c] constant once made; [a] atomic access.
+ *
+ * Life: made by fork, alive, zombie (its thread, memory and files are gone), reaped by
+ * its parent, freed with its last holder. Whose parent ends goes to nobody: the kernel
+ * reaps it when it ends.
+ */
+#ifndef KERNEL_PROCESS_PROCESS_H
+#define KERNEL_PROCESS_PROCESS_H
+
+#include <landhold/space.h>
+
+#include "arch/x86_64/trap_frame.h"
+#include "fs/file.h"
+#include "lib/list.h"
+#include "process/signal.h"
+#include "thread/thread.h"
+
+/* --- memory --- */
+
+struct user_memory {
+	uint32_t holders;	    /* [a] */
+	lh_space *space;	    /* [c] */
+	void *block;		    /* [c] the space lies in it */
+	struct mutex lock;	    /* [m] */
+	uint64_t brk_start, brk;    /* [m] bytes */
+	uint64_t stack_top;	    /* [c] once executed: where the first stack pointer was */
+	lh_virtual_range placement; /* [c] where mmap places */
+	struct inode *executable;   /* [c] held; NULL: none */
+	char command[256];	    /* [c] the arguments, each terminated, cut */
+	uint32_t command_length;    /* [c] */
+};
+
+/* An empty memory with one holder. LH_NO_MEMORY. */
+LH_MUST_USE lh_error user_memory_create(struct user_memory **memory);
+/* A copy, as fork makes it. LH_NO_MEMORY, LH_LIMIT. */
+LH_MUST_USE lh_error user_memory_fork(struct user_memory *memory, struct user_memory **copy);
+void user_memory_hold(struct user_memory *memory);
+/* The last one frees the space: no thread runs in it any more. Accepts NULL. */
+void user_memory_drop(struct user_memory *memory);
+
+#define USER_STACK_PAGES_MAX 2048u   /* 8 MiB */
+#define USER_STACK_GUARD_PAGES 256u  /* 1 MiB, as Linux' stack_guard_gap */
+#define USER_ADDRESS_MIN 65536u	     /* Linux' mmap_min_addr */
+
+/* --- processes --- */
+
+enum process_state { PROCESS_ALIVE, PROCESS_ZOMBIE };
+
+#define PROCESS_NAME_BYTES 16
+
+struct process {
+	uint32_t holders;	       /* [a] */
+	uint32_t pid;		       /* [c] */
+	struct list all;	       /* [p] in the list of all */
+	struct process *parent;	       /* [p] held; NULL: the kernel reaps it */
+	struct list children, sibling; /* [p] */
+	uint32_t group, session;       /* [p] */
+	enum process_state state;      /* [p] */
+	bool has_executed;	       /* [p] since its fork: setpgid looks */
+	bool is_exiting;	       /* [p] */
+	bool is_stopped;	       /* [p] by a signal */
+	bool stop_reported, continue_reported; /* [p] to the parent; false: news */
+	uint32_t stop_signal;	       /* [p] */
+	uint32_t exit_status;	       /* [p] as wait4 gives it */
+	uint32_t exit_signal;	       /* [c] what the parent gets */
+	struct wait_queue child_queue; /* a child changed state */
+	struct wait_queue stop_queue;  /* is_stopped became false */
+	struct thread *thread;	       /* [p] NULL once it exits */
+	struct user_memory *memory;    /* [p] held */
+	struct descriptor_table *files;/* [p] held */
+	struct inode *directory;       /* [p] held */
+	uint32_t umask;		       /* [o] */
+	char name[PROCESS_NAME_BYTES]; /* [p] */
+	struct signal_state signals;   /* [p] */
+	uint64_t start_time;	       /* [c] nanoseconds since boot */
+	uint64_t ticks_user, ticks_kernel;	       /* [p] of the exited thread */
+	uint64_t children_user, children_kernel;       /* [p] of reaped children */
+	uint64_t alarm_deadline, alarm_interval;       /* [p] nanoseconds; 0: none */
+	uint64_t clear_tid;	       /* [o] user address to clear at exit; 0: none */
+	bool memory_is_borrowed;       /* [p] vfork: the parent waits for its return */
+	struct wait_queue return_queue;/* memory_is_borrowed became false */
+	uint64_t restart_call;	       /* [o] number of an interrupted call, or PROCESS_NO_CALL */
+	/* What a forked thread starts with: [c]. */
+	struct trap_frame start_frame;
+	uint64_t start_tls, start_set_tid;
+	bool start_has_tls;
+};
+
+#define PROCESS_NO_CALL UINT64_MAX
+
+static inline struct process *process_current(void)
+{
+	return thread_current()->process;
+}
+
+uintptr_t process_lock(void);
+void process_unlock(uintptr_t interrupts);
+
+/* A process without memory, thread, files: in no list, no pid. LH_NO_MEMORY. */
+LH_MUST_USE lh_error process_create(struct process **process);
+/* Gives it a pid and puts it into the list of all, as a child of parent (NULL: none). */
+void process_publish(struct process *process, struct process *parent);
+void process_hold(struct process *process);
+void process_drop(struct process *process);
+
+/* => held; NULL: none. */
+struct process *process_find(uint32_t pid);
+/* The one with the lowest pid at or above, held; NULL: none. */
+struct process *process_next(uint32_t pid);
+/* Memory of any process, held; NULL: it has none any more. */
+struct user_memory *process_hold_memory(struct process *process);
+uint32_t process_count(void);
+uint32_t process_last_pid(void);
+/* Ticks that its thread has run, user and kernel. */
+void process_read_ticks(struct process *process, uint64_t *user, uint64_t *kernel);
+
+/* Under the process lock: each process of all. */
+struct list *process_list_locked(void);
+
+/* --- what processes do; fork.c, exec.c, exit.c, wait.c --- */
+
+#define CLONE_FLAG_MEMORY 0x100u
+#define CLONE_FLAG_VFORK 0x4000u
+#define CLONE_FLAG_SET_TLS 0x80000u
+#define CLONE_FLAG_PARENT_SET_TID 0x100000u
+#define CLONE_FLAG_CHILD_CLEAR_TID 0x200000u
+#define CLONE_FLAG_CHILD_SET_TID 0x1000000u
+
+struct clone_request {
+	uint64_t flags;
+	uint64_t stack; /* 0: the parent's */
+	uint64_t parent_tid, child_tid, tls;
+};
+/* => LH_UNSUPPORTED: flags that make threads; LH_NO_MEMORY, LH_LIMIT, LH_AGAIN. */
+LH_MUST_USE lh_error process_clone(const struct trap_frame *frame,
+				   const struct clone_request *request, uint32_t *pid);
+
+/* Arguments and environment: strings in one block, arguments first. */
+struct program_arguments {
+	char *bytes;
+	size_t capacity, used;
+	uint32_t argument_count, environment_count;
+};
+LH_MUST_USE lh_error program_arguments_add(struct program_arguments *arguments, const char *string,
+					   size_t length);
+void program_arguments_free(struct program_arguments *arguments);
+
+/*
+ * Makes the current process run the program. On success the frame is that of the new
+ * program; on error nothing has changed.
+ */
+LH_MUST_USE lh_error process_execute(const char *path, struct program_arguments *arguments,
+				     struct trap_frame *frame);
+
+/* Ends the current process. => status: as wait4 gives it. */
+LH_NO_RETURN void process_exit(uint32_t status);
+/* vfork's child no longer uses its parent's memory. */
+void process_return_memory(struct process *process);
+
+struct wait_request {
+	int64_t pid; /* as waitpid(2): > 0, 0: own group, -1: any, < -1: group */
+	bool no_hang, stopped, continued, exited, keep;
+};
+struct wait_result {
+	uint32_t pid; /* 0: no_hang and nothing to tell */
+	uint32_t status;
+	uint64_t user_ticks, kernel_ticks;
+};
+LH_MUST_USE lh_error process_wait(const struct wait_request *request, struct wait_result *result);
+/* Takes a zombie out of the tree. Under the process lock; the list's holder passes to the
+ * caller, who drops it after the lock. */
+void process_reap_locked(struct process *process);
+
+/* Groups and sessions: groups.c. */
+LH_MUST_USE lh_error process_set_group(uint32_t pid, uint32_t group);
+LH_MUST_USE lh_error process_new_session(uint32_t *session);
+
+/* alarm.c. => what was left before, nanoseconds. */
+void process_set_alarm(uint64_t after, uint64_t interval, uint64_t *left, uint64_t *old_interval);
+void process_read_alarm(uint64_t *left, uint64_t *interval);
+LH_MUST_USE lh_error process_start_alarms(void);
+
+#endif

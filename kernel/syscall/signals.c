@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls about signals. */
+#include "lib/string.h"
+#include "memory/user.h"
+#include "syscall/table.h"
+
+#define SET_BYTES sizeof(uint64_t)
+
+/* --- sending --- */
+
+/* To every process but the first and the caller. => false: there is none. */
+static bool send_to_all(uint32_t number, const struct signal_info *info)
+{
+	const struct process *caller = process_current();
+	uintptr_t interrupts = process_lock();
+	bool found = false;
+
+	LIST_FOR_EACH(node, process_list_locked()) {
+		struct process *process = container_of(node, struct process, all);
+
+		if (process == caller || process->pid == 1)
+			continue;
+		found = true;
+		if (number != 0)
+			signal_send_locked(process, number, info);
+	}
+	process_unlock(interrupts);
+	return found;
+}
+
+static lh_error send_to_process(uint32_t pid, uint32_t number, const struct signal_info *info)
+{
+	struct process *process = process_find(pid);
+
+	if (process == NULL)
+		return LH_NO_PROCESS;
+	if (number != 0)
+		signal_send(process, number, info);
+	process_drop(process);
+	return LH_OK;
+}
+
+lh_error call_kill(struct call *call)
+{
+	int32_t pid = call_int(call, 0);
+	uint32_t number = call_unsigned(call, 1);
+	struct signal_info info = { .code = SIGNAL_CODE_USER, .pid = process_current()->pid };
+	bool found;
+
+	if (number > SIGNAL_MAX)
+		return LH_INVALID;
+	if (pid > 0)
+		return send_to_process((uint32_t)pid, number, &info);
+	if (pid == INT32_MIN)
+		return LH_NO_PROCESS;
+	if (pid == -1)
+		found = send_to_all(number, &info);
+	else
+		found = signal_send_group(pid == 0 ? process_current()->group : (uint32_t)-pid,
+					  number, &info);
+	return found ? LH_OK : LH_NO_PROCESS;
+}
+
+lh_error call_tgkill(struct call *call)
+{
+	struct signal_info info = { .code = SIGNAL_CODE_TGKILL, .pid = process_current()->pid };
+
+	if (call_int(call, 0) <= 0 || call_int(call, 1) <= 0 || call_unsigned(call, 2) > SIGNAL_MAX)
+		return LH_INVALID;
+	if (call_unsigned(call, 0) != call_unsigned(call, 1))
+		return LH_NO_PROCESS; /* one thread a process, of the same number */
+	return send_to_process(call_unsigned(call, 1), call_unsigned(call, 2), &info);
+}
+
+/* --- actions and masks --- */
+
+lh_error call_rt_sigaction(struct call *call)
+{
+	struct signal_action action, old;
+
+	if (call->a[3] != SET_BYTES)
+		return LH_INVALID;
+	if (call->a[1] != 0)
+		LH_TRY(user_copy_in(&action, call->a[1], sizeof action));
+	LH_TRY(signal_set_action(call_unsigned(call, 0), call->a[1] != 0 ? &action : NULL, &old));
+	return call->a[2] == 0 ? LH_OK : user_copy_out(call->a[2], &old, sizeof old);
+}
+
+enum mask_change { MASK_BLOCK, MASK_UNBLOCK, MASK_SET };
+
+lh_error call_rt_sigprocmask(struct call *call)
+{
+	uint64_t old = process_current()->signals.mask, given;
+
+	if (call->a[3] != SET_BYTES)
+		return LH_INVALID;
+	if (call->a[1] != 0) {
+		LH_TRY(user_copy_in(&given, call->a[1], sizeof given));
+		switch (call_int(call, 0)) {
+		case MASK_BLOCK:
+			signal_set_mask(old | given);
+			break;
+		case MASK_UNBLOCK:
+			signal_set_mask(old & ~given);
+			break;
+		case MASK_SET:
+			signal_set_mask(given);
+			break;
+		default:
+			return LH_INVALID;
+		}
+	}
+	return call->a[2] == 0 ? LH_OK : user_copy_out(call->a[2], &old, sizeof old);
+}
+
+lh_error call_rt_sigpending(struct call *call)
+{
+	uint64_t pending;
+
+	if (call->a[1] > SET_BYTES)
+		return LH_INVALID;
+	pending = __atomic_load_n(&process_current()->signals.pending, __ATOMIC_RELAXED) &
+		  process_current()->signals.mask;
+	return user_copy_out(call->a[0], &pending, call->a[1]);
+}
+
+/* A frame that cannot be read is the end of the program: there is nowhere to return to. */
+lh_error call_rt_sigreturn(struct call *call)
+{
+	struct signal_info info = { .code = SIGNAL_CODE_KERNEL };
+
+	if (signal_frame_pop(call->frame) != LH_OK)
+		signal_force(SIGNAL_SEGMENT, &info);
+	call->value = call->frame->rax;
+	return LH_OK;
+}
+
+/* --- waiting --- */
+
+static lh_error wait_for_signal(void)
+{
+	static struct wait_queue nothing = WAIT_QUEUE_INIT(nothing);
+
+	return WAIT_UNTIL_INTERRUPTIBLE(&nothing, false);
+}
+
+lh_error call_pause(struct call *call)
+{
+	(void)call;
+	return wait_for_signal();
+}
+
+lh_error call_rt_sigsuspend(struct call *call)
+{
+	uint64_t mask;
+
+	if (call->a[1] != SET_BYTES)
+		return LH_INVALID;
+	LH_TRY(user_copy_in(&mask, call->a[0], sizeof mask));
+	signal_replace_mask(mask);
+	return wait_for_signal();
+}
+
+/* --- the alternate stack --- */
+
+#define STACK_BYTES_MIN 2048u
+
+lh_error call_sigaltstack(struct call *call)
+{
+	struct process *process = process_current();
+	struct signal_stack old = process->signals.stack, given;
+	bool is_on = signal_stack_contains(&old, call->frame->rsp);
+	uintptr_t interrupts;
+
+	if (call->a[0] != 0) {
+		LH_TRY(user_copy_in(&given, call->a[0], sizeof given));
+		if (is_on)
+			return LH_NOT_PERMITTED;
+		if ((given.flags & ~(SIGNAL_STACK_DISABLED | SIGNAL_STACK_ON |
+				     SIGNAL_STACK_AUTO_DISARM)) != 0)
+			return LH_INVALID;
+		given.flags &= ~SIGNAL_STACK_ON;
+		if ((given.flags & SIGNAL_STACK_DISABLED) == 0 && given.bytes < STACK_BYTES_MIN)
+			return LH_NO_MEMORY;
+		interrupts = process_lock();
+		process->signals.stack = given;
+		process_unlock(interrupts);
+	}
+	if (is_on)
+		old.flags |= SIGNAL_STACK_ON;
+	return call->a[1] == 0 ? LH_OK : user_copy_out(call->a[1], &old, sizeof old);
+}
