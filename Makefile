@@ -18,6 +18,7 @@ CFLAGS_COMMON := -std=c17 -g $(WARNINGS)
 include make/hosted.mk
 include make/kernel.mk
 include make/setup.mk
+include make/examples.mk
 
 .PHONY: help clean
 help: ## lists the targets
