@@ -103,6 +103,27 @@ lh_region *lh_region_list_pop(lh_region_list *list)
 	return region;
 }
 
+/*
+ * A fault knows its region again by place and version. The pool may give a page back and get it
+ * anew, full of zeroes: so a region begins above every version that ended, wherever it lies.
+ */
+static void begin_version(lh_manager *manager, lh_region *region)
+{
+	uint64_t ended = lh_atomic_load(&manager->region_version);
+
+	if (region->version < ended)
+		region->version = ended;
+}
+
+static void end_version(lh_manager *manager, const lh_region *region)
+{
+	uint64_t ended = lh_atomic_load(&manager->region_version);
+
+	while (ended < region->version &&
+	       !lh_atomic_compare_exchange(&manager->region_version, &ended, region->version))
+		;
+}
+
 lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count)
 {
 	lh_region_list taken = { NULL, 0 };
@@ -115,6 +136,7 @@ lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned
 			lh_region_list_release(manager, &taken);
 			return error;
 		}
+		begin_version(manager, item);
 		lh_region_init(item, LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
 		lh_region_list_push(&taken, item);
 		lh_atomic_add(&manager->counts.user_regions, 1u);
@@ -135,6 +157,7 @@ static void release_region(lh_manager *manager, lh_region *region)
 {
 	lh_object *object = region->object;
 
+	end_version(manager, region);
 	region->object = NULL;
 	lh_pool_give_back(&manager->regions, region);
 	if (object)

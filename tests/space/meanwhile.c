@@ -114,8 +114,16 @@ static void forbid(struct meanwhile *meanwhile)
 				  READ));
 }
 
+static void forbid_everywhere(struct meanwhile *meanwhile)
+{
+	CHECK_OK(lh_space_protect(meanwhile->world->space[0], world_range(meanwhile->world, 30, 8),
+				  READ));
+}
+
 TEST(a_fault_does_not_grant_what_was_taken_meanwhile)
 {
+	wait_for_pager(LH_REGION_SHARED, WRITE, forbid_everywhere, LH_FAULT_NO_ACCESS, NULL);
+	wait_for_pager(0, WRITE, forbid_everywhere, LH_FAULT_NO_ACCESS, NULL);
 	wait_for_pager(LH_REGION_SHARED, WRITE, forbid, LH_FAULT_NO_ACCESS, NULL);
 	wait_for_pager(0, WRITE, forbid, LH_FAULT_NO_ACCESS, NULL);
 	wait_for_pager(0, READ, forbid, LH_FAULT_OK, NULL);

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A fault taken apart: plan, prepare, then something happens, then commit. Whether the commit goes
+ * through or not, what can be read and written afterwards is what it would be without that fault.
+ * Every case of a fault meets everything that can happen to its space or its object.
+ */
+#include <stddef.h>
+
+#include "space/fault.h"
+#include "world/file.h"
+#include "world/world.h"
+
+#define AT 30
+#define COUNT 4
+
+struct scene {
+	test_world world;
+	world_file file;
+};
+
+/* --- the cases, by fault.h --- */
+
+struct fault_case {
+	const char *name;
+	lh_fault_case expected;
+	lh_rights access;
+	bool file, shared;
+	/* Brings page AT to where the case applies. */
+	void (*prepare)(struct scene *scene);
+};
+
+static void read_first(struct scene *scene)
+{
+	(void)world_peek(&scene->world, 0, world_page(&scene->world, AT));
+}
+
+static void write_first(struct scene *scene)
+{
+	world_poke(&scene->world, 0, world_page(&scene->world, AT), 77);
+}
+
+static void write_and_fork(struct scene *scene)
+{
+	write_first(scene);
+	CHECK_OK(lh_space_fork(scene->world.space[0], scene->world.space[1]));
+}
+
+static void write_and_hide(struct scene *scene)
+{
+	lh_virtual_range range = world_range(&scene->world, AT, COUNT);
+
+	write_first(scene);
+	CHECK_OK(lh_space_protect(scene->world.space[0], range, LH_RIGHT_NONE));
+	CHECK_OK(lh_space_protect(scene->world.space[0], range, READ_WRITE));
+}
+
+static void fork_and_hide(struct scene *scene)
+{
+	write_and_fork(scene);
+	write_and_hide(scene);
+	CHECK_OK(lh_space_unmap(scene->world.space[1], scene->world.user));
+}
+
+static const struct fault_case cases[] = {
+	{ "zero", LH_CASE_ZERO, READ, false, false, NULL },
+	{ "fresh", LH_CASE_FRESH, WRITE, false, false, NULL },
+	{ "fresh over zero", LH_CASE_FRESH, WRITE, false, false, read_first },
+	{ "copy own", LH_CASE_COPY, WRITE, false, false, write_and_fork },
+	{ "upgrade own", LH_CASE_UPGRADE, WRITE, false, false, write_and_hide },
+	{ "upgrade own by reading", LH_CASE_UPGRADE, READ, false, false, write_and_hide },
+	{ "upgrade the last one's", LH_CASE_UPGRADE, READ, false, false, fork_and_hide },
+	{ "nothing", LH_CASE_NOTHING, WRITE, false, false, write_first },
+	{ "show", LH_CASE_SHOW, READ, true, true, NULL },
+	{ "show to write", LH_CASE_SHOW, WRITE, true, true, NULL },
+	{ "show, private", LH_CASE_SHOW, READ, true, false, NULL },
+	{ "copy the object's", LH_CASE_COPY, WRITE, true, false, NULL },
+	{ "copy the shown", LH_CASE_COPY, WRITE, true, false, read_first },
+	{ "upgrade shown", LH_CASE_UPGRADE, WRITE, true, true, read_first },
+	{ "upgrade a copy", LH_CASE_UPGRADE, WRITE, true, false, write_and_hide },
+};
+
+/* --- what happens --- */
+
+static void nothing(struct scene *scene)
+{
+	(void)scene;
+}
+
+static void truncate(struct scene *scene)
+{
+	CHECK_OK(lh_object_resize(scene->file.object, 0));
+}
+
+static void truncate_and_grow(struct scene *scene)
+{
+	truncate(scene);
+	CHECK_OK(lh_object_resize(scene->file.object, COUNT * PAGE));
+}
+
+/* The page is another one, though its leaf, if there is one, is shown as before. */
+static void truncate_grow_and_read(struct scene *scene)
+{
+	uint64_t value;
+
+	truncate_and_grow(scene);
+	(void)world_read(&scene->world, 0, world_page(&scene->world, AT), &value);
+}
+
+static void unmap(struct scene *scene)
+{
+	world_unmap(&scene->world, 0, AT, COUNT);
+}
+
+static void unmap_beside(struct scene *scene)
+{
+	world_unmap(&scene->world, 0, AT + 1, 1);
+}
+
+static void map_another(struct scene *scene)
+{
+	unmap(scene);
+	world_map(&scene->world, 0, AT, COUNT, READ_WRITE);
+}
+
+static void protect(struct scene *scene, uint64_t pages, lh_rights rights)
+{
+	CHECK_OK(lh_space_protect(scene->world.space[0], world_range(&scene->world, AT, pages), rights));
+	world_settle(&scene->world);
+}
+
+static void forbid_writing(struct scene *scene)
+{
+	protect(scene, COUNT, READ);
+}
+
+static void forbid_writing_one(struct scene *scene)
+{
+	protect(scene, 1, READ);
+}
+
+static void forbid_all(struct scene *scene)
+{
+	protect(scene, COUNT, LH_RIGHT_NONE);
+}
+
+static void allow_execution(struct scene *scene)
+{
+	protect(scene, COUNT, LH_RIGHTS_ALL);
+}
+
+static void discard(struct scene *scene)
+{
+	CHECK_OK(lh_space_discard(scene->world.space[0], world_range(&scene->world, AT, COUNT)));
+	world_settle(&scene->world);
+}
+
+static void fork_it(struct scene *scene)
+{
+	world_make(&scene->world, 2);
+	CHECK_OK(lh_space_fork(scene->world.space[0], scene->world.space[2]));
+}
+
+static void end_child(struct scene *scene)
+{
+	if (scene->world.space[1])
+		world_destroy(&scene->world, 1);
+}
+
+static void read_it(struct scene *scene)
+{
+	uint64_t value;
+
+	(void)world_read(&scene->world, 0, world_page(&scene->world, AT), &value);
+}
+
+static void write_it(struct scene *scene)
+{
+	(void)world_write(&scene->world, 0, world_page(&scene->world, AT), 88);
+}
+
+static void write_and_fork_again(struct scene *scene)
+{
+	write_it(scene);
+	fork_it(scene);
+}
+
+static void write_back(struct scene *scene)
+{
+	CHECK_OK(lh_object_sync(scene->file.object, 0, COUNT));
+}
+
+static const struct {
+	const char *name;
+	void (*happens)(struct scene *scene);
+} events[] = {
+	{ "nothing", nothing },
+	{ "truncate", truncate },
+	{ "truncate and grow", truncate_and_grow },
+	{ "truncate, grow and read", truncate_grow_and_read },
+	{ "unmap", unmap },
+	{ "unmap beside", unmap_beside },
+	{ "map another", map_another },
+	{ "forbid writing", forbid_writing },
+	{ "forbid writing one page", forbid_writing_one },
+	{ "forbid all", forbid_all },
+	{ "allow execution", allow_execution },
+	{ "discard", discard },
+	{ "fork", fork_it },
+	{ "end the child", end_child },
+	{ "read", read_it },
+	{ "write", write_it },
+	{ "write and fork", write_and_fork_again },
+	{ "write back", write_back },
+};
+
+/* --- together --- */
+
+struct outcome {
+	lh_fault fetched, read, written;
+	uint64_t value, of_children[2];
+	uint64_t on_disk;
+};
+
+static void open_scene(struct scene *scene, const struct fault_case *fault)
+{
+	world_open(&scene->world, &(world_setup){ .frames = 512 });
+	world_make(&scene->world, 0);
+	world_make(&scene->world, 1);
+	world_file_open(&scene->world, &scene->file, COUNT * PAGE);
+	if (fault->file)
+		world_map_object(&scene->world, 0, AT, COUNT, READ_WRITE,
+				 fault->shared ? LH_REGION_SHARED : 0, scene->file.object, 0);
+	else
+		world_map(&scene->world, 0, AT, COUNT, READ_WRITE);
+	/* A CPU of its own, so that its translations stay. */
+	world_load(&scene->world, 0, 0);
+	if (fault->prepare)
+		fault->prepare(scene);
+}
+
+static void close_scene(struct scene *scene)
+{
+	for (unsigned n = 0; n < 3; n++)
+		if (scene->world.space[n])
+			world_destroy(&scene->world, n);
+	world_file_close(&scene->file);
+	world_close(&scene->world);
+}
+
+/* Everything that can be seen of the page. */
+static struct outcome look(struct scene *scene)
+{
+	test_world *world = &scene->world;
+	uint64_t address = world_page(world, AT);
+	struct outcome outcome = { 0 };
+
+	world_check(world);
+	for (unsigned n = 1; n < 3; n++)
+		if (world->space[n] && world_access(world, 1, n, address, MMU_READ,
+						    &outcome.of_children[n - 1], 8) != LH_FAULT_OK)
+			outcome.of_children[n - 1] = 1;
+	outcome.fetched = world_access(world, 0, 0, address, MMU_FETCH, NULL, 1);
+	outcome.read = world_access(world, 0, 0, address, MMU_READ, &outcome.value, 8);
+	outcome.written = world_access(world, 0, 0, address, MMU_WRITE, &(uint64_t){ 99 }, 8);
+	world_check(world);
+	CHECK_OK(lh_object_sync(scene->file.object, 0, COUNT));
+	outcome.on_disk = world_file_disk(&scene->file, 0);
+	for (unsigned n = 1; n < 3; n++) {
+		uint64_t after = 1;
+
+		if (!world->space[n])
+			continue;
+		(void)world_access(world, 1, n, address, MMU_READ, &after, 8);
+		outcome.of_children[n - 1] ^= after << 32;
+	}
+	world_check(world);
+	return outcome;
+}
+
+static struct outcome run(const struct fault_case *fault, void (*happens)(struct scene *),
+			  bool commits, bool *committed)
+{
+	struct scene scene;
+	lh_fault_plan plan;
+	struct outcome outcome;
+
+	open_scene(&scene, fault);
+	plan = (lh_fault_plan){
+		.space = scene.world.space[0],
+		.page = world_range(&scene.world, AT, 1),
+		.access = fault->access,
+		.source = { LH_NO_FRAME },
+		.frame = { LH_NO_FRAME },
+	};
+	lh_space_lock(plan.space);
+	CHECK_EQUAL(lh_fault_make_plan(&plan), LH_FAULT_OK);
+	lh_space_unlock(plan.space);
+	CHECK_EQUAL(plan.name, fault->expected);
+	CHECK_OK(lh_fault_prepare(&plan));
+	world_settle(&scene.world);
+	happens(&scene);
+	*committed = false;
+	if (commits) {
+		lh_space_lock(plan.space);
+		*committed = lh_fault_commit(&plan);
+		lh_space_unlock(plan.space);
+	}
+	lh_fault_release(&plan);
+	outcome = look(&scene);
+	close_scene(&scene);
+	return outcome;
+}
+
+static bool is_same(const struct outcome *a, const struct outcome *b)
+{
+	return a->fetched == b->fetched && a->read == b->read && a->written == b->written &&
+	       a->value == b->value && a->of_children[0] == b->of_children[0] &&
+	       a->of_children[1] == b->of_children[1] && a->on_disk == b->on_disk;
+}
+
+TEST(a_commit_after_anything_shows_what_a_later_fault_would)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (size_t n = 0; n < sizeof events / sizeof events[0]; n++) {
+			bool committed, ignored;
+			struct outcome with = run(&cases[i], events[n].happens, true, &committed);
+			struct outcome without = run(&cases[i], events[n].happens, false, &ignored);
+
+			if (!is_same(&with, &without))
+				test_fail(__FILE__, __LINE__,
+					  "%s, meanwhile %s: read %d %#llx write %d disk %#llx, not "
+					  "%d %#llx %d %#llx", cases[i].name, events[n].name, with.read,
+					  (unsigned long long)with.value, with.written,
+					  (unsigned long long)with.on_disk, without.read,
+					  (unsigned long long)without.value, without.written,
+					  (unsigned long long)without.on_disk);
+			/* Undisturbed, it goes through at once. */
+			CHECK(n != 0 || committed);
+		}
+	}
+}
