@@ -5,25 +5,8 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/memory.h"
-#include "object/surplus.h"
 
 /* --- prepare --- */
-
-/* A promised frame; until release this fault may be one too many that has it. */
-static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
-{
-	lh_manager *manager = plan->space->manager;
-	lh_error error;
-
-	lh_surplus_begin(manager);
-	plan->surplus = true;
-	error = zeroed ? lh_frame_allocate_zeroed(manager->frames, LH_FRAME_ANONYMOUS,
-						  LH_FRAME_CHARGED, &plan->frame)
-		       : lh_frame_allocate(manager->frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
-					   &plan->frame);
-	plan->held = error == LH_OK;
-	return error;
-}
 
 static lh_error take_copy(lh_fault_plan *plan)
 {
@@ -31,7 +14,7 @@ static lh_error take_copy(lh_fault_plan *plan)
 
 	if (lh_frame_is_none(plan->source))
 		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
-	LH_TRY(take_frame(plan, false));
+	LH_TRY(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &plan->frame));
 	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
 	       LH_PAGE_SIZE);
 	return LH_OK;
@@ -40,12 +23,14 @@ static lh_error take_copy(lh_fault_plan *plan)
 lh_error lh_fault_prepare(lh_fault_plan *plan)
 {
 	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
+	lh_frames *frames = plan->space->manager->frames;
 
 	if (plan->seen.kind == LH_LEAF_EMPTY)
 		LH_TRY(lh_directory_prepare(&plan->space->directory, plan->page, &plan->tables));
 	switch (plan->name) {
 	case LH_CASE_FRESH:
-		return take_frame(plan, true);
+		return lh_frame_allocate_zeroed(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
+						&plan->frame);
 	case LH_CASE_COPY:
 		return take_copy(plan);
 	case LH_CASE_SHOW:
@@ -68,8 +53,6 @@ void lh_fault_release(lh_fault_plan *plan)
 		lh_frame_drop(frames, plan->source);
 	if (!lh_frame_is_none(plan->frame))
 		lh_frame_drop(frames, plan->frame);
-	if (plan->surplus)
-		lh_surplus_end(plan->space->manager, plan->held);
 	if (plan->object)
 		lh_object_drop(plan->object);
 	lh_spare_tables_give_back(frames, &plan->tables);
@@ -126,20 +109,8 @@ static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
 	return committed ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 }
 
-/* No frame: is it worth trying again? *retries: how often it was for a frame too many elsewhere. */
-static bool may_try_again(lh_manager *manager, uint32_t seen, unsigned *retries)
-{
-	if (*retries < LH_SURPLUS_RETRIES && lh_surplus_wait(manager, seen)) {
-		++*retries;
-		return true;
-	}
-	return lh_port_memory_pressure(manager->port, 1);
-}
-
 static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access)
 {
-	unsigned retries = 0;
-
 	for (;;) {
 		lh_fault_plan plan = {
 			.space = space,
@@ -148,14 +119,13 @@ static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access
 			.source = { LH_NO_FRAME },
 			.frame = { LH_NO_FRAME },
 		};
-		uint32_t seen = lh_surplus_seen(space->manager);
 		lh_fault outcome;
 		enum attempt ended = attempt(&plan, &outcome);
 
 		lh_fault_release(&plan);
 		if (ended == ATTEMPT_ENDED)
 			return outcome;
-		if (ended == ATTEMPT_NO_MEMORY && !may_try_again(space->manager, seen, &retries))
+		if (ended == ATTEMPT_NO_MEMORY && !lh_port_memory_pressure(space->manager->port, 1))
 			return LH_FAULT_NO_MEMORY;
 	}
 }

@@ -69,8 +69,6 @@ typedef struct lh_fault_plan {
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
 	lh_spare_tables tables;
-	bool surplus;		 /* between begin and end, object/surplus.h */
-	bool held;		 /* a promised frame was had */
 
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
