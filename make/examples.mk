@@ -4,7 +4,6 @@
 
 EXAMPLE := $(BUILD)/example-kernel-$(notdir $(CC))
 
-# libgcc: compilers call it for what the oldest x86-64 has no instruction for (counting bits).
 # A port with one machine has no use for its port pointers: unused parameters are meant.
 # No red zone (interrupts), no vector registers (nobody saves them), addresses in the top 2 GiB.
 CFLAGS_EXAMPLE := $(CFLAGS_COMMON) -O2 -MMD -MP -ffreestanding -fno-pic -fno-stack-protector \
@@ -28,7 +27,7 @@ $(EXAMPLE)/liblandhold.a: $(patsubst %.c,$(EXAMPLE)/%.o,$(foreach f,$(FLOORS),$(
 $(EXAMPLE)/kernel.elf: $(EXAMPLE)/examples/kernel/start.o $(EXAMPLE)/examples/kernel/kernel.o \
 		$(EXAMPLE)/liblandhold.a examples/kernel/kernel.ld
 	ld -nostdlib -static --build-id=none -z max-page-size=4096 -z noexecstack \
-		-T examples/kernel/kernel.ld $(filter %.o %.a,$^) $(shell gcc -print-libgcc-file-name) -o $@
+		-T examples/kernel/kernel.ld $(filter %.o %.a,$^) -o $@
 
 .PHONY: example-kernel test-examples
 example-kernel: setup $(EXAMPLE)/kernel.elf ## boots the example kernel in QEMU

@@ -16,6 +16,8 @@
  */
 #include "physical/frames_internal.h"
 
+#include "base/bits.h"
+
 #include <landhold/pool.h>
 
 /* At the beginning of the page; l = the pool's lock, c = constant while in the pool. */
@@ -210,7 +212,7 @@ static const char *check_page(lh_pool *pool, const struct pool_page *page, uint6
 	if (page->pool != pool || page->frame.value != frame)
 		return "a pool page's header is not its own";
 	for (uint64_t word = 0; word < words_of(pool); word++)
-		used += (uint64_t)__builtin_popcountll(page->bits[word]);
+		used += lh_bits_count(page->bits[word]);
 	if (pool->items_per_page % 64 != 0 &&
 	    page->bits[words_of(pool) - 1] >> (pool->items_per_page % 64) != 0)
 		return "a pool page has an item beyond its last";
