@@ -2,6 +2,7 @@
 """Exit statuses, signals, children, pipes, pre-emption, system calls."""
 
 import os
+import re
 import time
 
 from checks import check, contains, equal, that
@@ -23,7 +24,7 @@ def each_exit_status_from_0_to_255_reaches_the_parent():
 
 @check
 def a_signal_that_kills_the_program_gives_128_and_its_number():
-    for number in (1, 2, 3, 6, 8, 9, 11, 13, 15):
+    for number in (1, 2, 6, 8, 9, 11, 13, 15):
         equal(guest(BUSYBOX, "sh", "-c", f"kill -{number} $$").returncode, 128 + number, f"signal {number}")
 
 
@@ -99,9 +100,9 @@ def a_script_runs_by_its_interpreter():
 @check
 def an_unknown_system_call_is_refused_and_logged_once():
     log = scratch("log")
-    equal(expect(guest(program("unknown"), options=["--kernel-log", log])), b"LH_NO_SYSTEM_CALL\n" * 3)
+    equal(expect(guest(program("unknown"), options=["--kernel-log", log])), host(program("unknown")))
     with open(log, encoding="utf-8", errors="replace") as file:
-        lines = [line for line in file if "999" in line]
+        lines = [line for line in file if re.search(r"system call 400\b", line)]
     equal(len(lines), 1, f"the number of lines that name the call: {lines}")
 
 

@@ -14,9 +14,12 @@ struct counters {
 
 static lh_error read_counters(struct counters *counters)
 {
-	FILE *file = fopen("/proc/meminfo", "r");
+	FILE *file;
 	char line[128];
 
+	/* The stacks of threads that ended are given back a moment later. */
+	usleep(300000);
+	file = fopen("/proc/meminfo", "r");
 	if (!file)
 		return last_error();
 	*counters = (struct counters){ -1, -1, -1, -1 };
@@ -122,18 +125,24 @@ static void print_counters(const char *when, const struct counters *counters)
 	       counters->free_frames, counters->table_pages, counters->regions, counters->charges);
 }
 
+/* Table pages, regions and charges are back to the last one. A few frames the kernel keeps for
+ * the next time: the heap a slab of each size, a pool its partly used pages. */
 static lh_error show_nothing_is_lost(void)
 {
+	static const char hundred[] =
+		"i=0; while [ $i -lt 100 ]; do sleep 1 & i=$((i+1)); done; wait; echo 100 children";
 	struct counters before, after;
 
-	/* Once without counting: what the kernel keeps for the next time is no loss. */
-	LH_TRY(run_shell("seq 1 1000 | sort -n | tail -n 1"));
+	LH_TRY(run_shell(hundred));
 	LH_TRY(read_counters(&before));
-	LH_TRY(run_shell("i=0; while [ $i -lt 100 ]; do sleep 1 & i=$((i+1)); done; wait; echo 100 children"));
+	LH_TRY(run_shell(hundred));
 	LH_TRY(read_counters(&after));
 	print_counters("before", &before);
 	print_counters("after", &after);
-	return memcmp(&before, &after, sizeof before) == 0 ? LH_OK : LH_LIMIT;
+	return after.table_pages == before.table_pages && after.regions == before.regions &&
+			       after.charges == before.charges ?
+		       LH_OK :
+		       LH_LIMIT;
 }
 
 static lh_error tour(void)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A child takes memory page by page until there is none left; the number of pages it got
- * is printed. With a command: once before it and once after it has run; the two numbers
- * must be the same, or something has not been given back.
+ * is printed, once before a command and once after it has run; the two numbers must be the
+ * same, or something has not been given back. It is done once more before all that: what the
+ * kernel keeps for the next time (a page of a pool that has grown) is kept from then on.
  *
  * usage: exhaust [COMMAND [ARGUMENT...]]
  */
@@ -59,8 +60,8 @@ static lh_error run(char **command)
 		LH_TRY(run_command(command, &status));
 	LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &after));
 	printf("command: %s\n", status_text(status));
-	printf("%s\n", first == before && before == after ? "the same" : "DIFFERENT");
-	return first == before && before == after && status == 0 ? LH_OK : LH_LIMIT;
+	printf("%s\n", before == after ? "the same" : "DIFFERENT");
+	return before == after && status == 0 ? LH_OK : LH_LIMIT;
 }
 
 int main(int argc, char **argv)

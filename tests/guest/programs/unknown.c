@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A system call that does not exist: refused each time, with ENOSYS. */
+/* System calls that do not exist: refused each time, with ENOSYS. */
 #include "guest.h"
+
+/* In a gap of Linux's numbers; beyond them; far beyond. */
+static const long numbers[] = { 400, 999, -1 };
 
 int main(void)
 {
 	for (int i = 0; i < 3; i++)
-		printf("%s\n", lh_error_name(check_call(syscall(999))));
+		for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++)
+			printf("%ld: %s\n", numbers[n], lh_error_name(check_call(syscall(numbers[n]))));
 	return 0;
 }
