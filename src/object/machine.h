@@ -20,6 +20,14 @@ typedef struct lh_event_counts {
 	uint64_t faults, zero, fresh, copied, reused, object, upgraded, refused, forks;
 } lh_event_counts;
 
+/* Who may hold frames beyond what was promised: surplus.h. */
+typedef struct lh_surplus {
+	uint32_t holding;  /* how many may, now */
+	uint32_t returned; /* how many had some, and ended */
+	uint32_t ends;	   /* how many ended; those who wait are parked on it */
+	uint32_t waiting;
+} lh_surplus;
+
 struct lh_manager {
 	lh_port *port;			/* [c] */
 	lh_frames *frames;		/* [c] */
@@ -35,6 +43,7 @@ struct lh_manager {
 	lh_region_tree kernel_tree;	/* [k] */
 	lh_directory kernel_directory;	/* has a lock of its own */
 	lh_event_counts counts;		/* [a] */
+	lh_surplus surplus;		/* [a] */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "object/surplus.h"
 
 /*
  * Objects come from a pool, 16-byte aligned: 44 bits name the object, 20 the page. Two
@@ -124,15 +125,21 @@ static lh_error insert_locked(lh_object *object, uint64_t page, lh_frame_number 
 /*
  * Makes an absent page: fresh, or on its way from the pager. Holding nothing but, for a
  * moment, the object's lock. Somebody else may have been faster: that is success too.
+ * => *seen: one more, if this was one that had a frame (surplus.h).
  */
-static lh_error make_page(lh_object *object, uint64_t page)
+static lh_error make_page(lh_object *object, uint64_t page, uint32_t *seen)
 {
 	bool is_file = object->kind == LH_OBJECT_FILE;
 	lh_frame_number frame;
 	lh_error error = LH_OK;
 	bool inserted = false;
 
-	LH_TRY(take_frame(object, &frame));
+	lh_surplus_begin(object->manager);
+	error = take_frame(object, &frame);
+	if (error != LH_OK) {
+		lh_surplus_end(object->manager, false);
+		return error;
+	}
 	lh_object_lock(object);
 	if (lh_object_has_page(object, page) && lh_page_index_get(&object->index, page) == 0) {
 		error = insert_locked(object, page, frame, is_file ? LH_SLOT_BUSY : LH_SLOT_DIRTY);
@@ -141,7 +148,10 @@ static lh_error make_page(lh_object *object, uint64_t page)
 	lh_object_unlock(object);
 	if (!inserted)
 		give_back_frame(object, frame);
-	else if (is_file)
+	/* Before the pager, which may take its time. */
+	lh_surplus_end(object->manager, true);
+	++*seen;
+	if (inserted && is_file)
 		object->pager->read(object->file, object, page, frame);
 	return error;
 }
@@ -190,12 +200,18 @@ lh_error lh_object_take_page(lh_object *object, uint64_t page, bool dirty, lh_fr
 
 	if (object->kind == LH_OBJECT_PHYSICAL)
 		return LH_UNSUPPORTED;
-	for (;;) {
+	for (unsigned retries = 0;;) {
+		uint32_t seen = lh_surplus_seen(object->manager);
 		enum look look = look_at(object, page, dirty, frame, &error);
 
 		if (look != LOOK_ABSENT)
 			return error;
-		LH_TRY(make_page(object, page));
+		error = make_page(object, page, &seen);
+		/* A frame that is missing because others have one too many will come back. */
+		if (error == LH_NO_MEMORY && retries++ < LH_SURPLUS_RETRIES &&
+		    lh_surplus_wait(object->manager, seen))
+			continue;
+		LH_TRY(error);
 	}
 }
 

@@ -5,8 +5,26 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/memory.h"
+#include "object/surplus.h"
 
 /* --- prepare --- */
+
+/* A promised frame; until release this fault may be one too many that has it. */
+static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
+{
+	lh_manager *manager = plan->space->manager;
+	lh_error error;
+
+	plan->returned = lh_surplus_seen(manager);
+	lh_surplus_begin(manager);
+	plan->surplus = true;
+	error = zeroed ? lh_frame_allocate_zeroed(manager->frames, LH_FRAME_ANONYMOUS,
+						  LH_FRAME_CHARGED, &plan->frame)
+		       : lh_frame_allocate(manager->frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
+					   &plan->frame);
+	plan->held = error == LH_OK;
+	return error;
+}
 
 static lh_error take_copy(lh_fault_plan *plan)
 {
@@ -14,7 +32,7 @@ static lh_error take_copy(lh_fault_plan *plan)
 
 	if (lh_frame_is_none(plan->source))
 		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
-	LH_TRY(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &plan->frame));
+	LH_TRY(take_frame(plan, false));
 	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
 	       LH_PAGE_SIZE);
 	return LH_OK;
@@ -23,14 +41,12 @@ static lh_error take_copy(lh_fault_plan *plan)
 lh_error lh_fault_prepare(lh_fault_plan *plan)
 {
 	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
-	lh_frames *frames = plan->space->manager->frames;
 
 	if (plan->seen.kind == LH_LEAF_EMPTY)
 		LH_TRY(lh_directory_prepare(&plan->space->directory, plan->page, &plan->tables));
 	switch (plan->name) {
 	case LH_CASE_FRESH:
-		return lh_frame_allocate_zeroed(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
-						&plan->frame);
+		return take_frame(plan, true);
 	case LH_CASE_COPY:
 		return take_copy(plan);
 	case LH_CASE_SHOW:
@@ -53,6 +69,8 @@ void lh_fault_release(lh_fault_plan *plan)
 		lh_frame_drop(frames, plan->source);
 	if (!lh_frame_is_none(plan->frame))
 		lh_frame_drop(frames, plan->frame);
+	if (plan->surplus)
+		lh_surplus_end(plan->space->manager, plan->held);
 	if (plan->object)
 		lh_object_drop(plan->object);
 	lh_spare_tables_give_back(frames, &plan->tables);
@@ -109,8 +127,35 @@ static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
 	return committed ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 }
 
+/* A promised frame was refused: because somebody has delivered this very page since the plan, or
+ * had a frame too many? In this order: if the page was taken away again before we look, it was
+ * by somebody who was holding since. */
+static bool was_refused_by_a_race(lh_fault_plan *plan)
+{
+	bool changed;
+
+	if (!plan->surplus || plan->held)
+		return false;
+	lh_space_lock(plan->space);
+	changed = !lh_fault_is_current(plan);
+	lh_space_unlock(plan->space);
+	return changed || lh_surplus_wait(plan->space->manager, plan->returned);
+}
+
+/* No frame: is it worth trying again? *retries: how often it was for a race. */
+static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
+{
+	if (*retries < LH_SURPLUS_RETRIES && was_refused_by_a_race(plan)) {
+		++*retries;
+		return true;
+	}
+	return lh_port_memory_pressure(plan->space->manager->port, 1);
+}
+
 static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access)
 {
+	unsigned retries = 0;
+
 	for (;;) {
 		lh_fault_plan plan = {
 			.space = space,
@@ -125,7 +170,7 @@ static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access
 		lh_fault_release(&plan);
 		if (ended == ATTEMPT_ENDED)
 			return outcome;
-		if (ended == ATTEMPT_NO_MEMORY && !lh_port_memory_pressure(space->manager->port, 1))
+		if (ended == ATTEMPT_NO_MEMORY && !may_try_again(&plan, &retries))
 			return LH_FAULT_NO_MEMORY;
 	}
 }

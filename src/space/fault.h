@@ -69,6 +69,9 @@ typedef struct lh_fault_plan {
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
 	lh_spare_tables tables;
+	bool surplus;		 /* between begin and end, object/surplus.h */
+	bool held;		 /* a promised frame was had; else it was refused */
+	uint32_t returned;	 /* surplus: as seen before */
 
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
@@ -81,6 +84,9 @@ LH_MUST_USE lh_error lh_fault_prepare(lh_fault_plan *plan);
 
 /* Under the map lock. => false: the world has changed, start again. */
 bool lh_fault_commit(lh_fault_plan *plan);
+
+/* Under the map lock. => false: region or leaf are not what the plan saw. */
+bool lh_fault_is_current(const lh_fault_plan *plan);
 
 /* Gives back what the plan still holds. No lock. */
 void lh_fault_release(lh_fault_plan *plan);

@@ -25,6 +25,16 @@ static bool is_leaf_same(lh_leaf a, lh_leaf b)
 		(a.flags & steady) == (b.flags & steady));
 }
 
+bool lh_fault_is_current(const lh_fault_plan *plan)
+{
+	lh_directory *directory = &plan->space->directory;
+	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_leaf now = lh_directory_read_locked(directory, plan->page.base);
+
+	lh_directory_unlock(directory, interrupts);
+	return is_region_same(plan) && is_leaf_same(now, plan->seen);
+}
+
 /* Publish, then visit (object.h): what is truncated before we look is not installed; what is
  * truncated after is found by the visitor. Under the directory's lock. */
 static bool is_object_same(const lh_fault_plan *plan)

@@ -7,6 +7,7 @@
 #include "space/space.h"
 
 #include "base/assert.h"
+#include "object/surplus.h"
 
 bool lh_space_is_punched(const lh_space *space, lh_virtual_range range)
 {
@@ -156,7 +157,10 @@ lh_error lh_space_discard(lh_space *space, lh_virtual_range range)
 	LH_TRY(lh_space_validate_range(space, range));
 	lh_space_lock(space);
 	if (lh_space_is_mapped(space, range)) {
+		/* The pages stay promised, and may be touched again before their frames go. */
+		lh_surplus_begin(space->manager);
 		clear_pages(space, range);
+		lh_surplus_end(space->manager, true);
 		error = LH_OK;
 	}
 	lh_space_unlock(space);

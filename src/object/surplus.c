@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "object/surplus.h"
+
+#include "base/atomic.h"
+
+void lh_surplus_begin(lh_manager *manager)
+{
+	lh_atomic_add(&manager->surplus.holding, 1u);
+}
+
+/* In this order: who sees that nobody holds any more sees also what was returned. */
+void lh_surplus_end(lh_manager *manager, bool held)
+{
+	lh_surplus *surplus = &manager->surplus;
+
+	if (held)
+		lh_atomic_add(&surplus->returned, 1u);
+	lh_atomic_subtract(&surplus->holding, 1u);
+	lh_atomic_add(&surplus->ends, 1u);
+	/* Both sides store and then load: either we see who waits, or it sees the end. */
+	if (lh_atomic_load_total(&surplus->waiting) != 0)
+		lh_port_unpark(manager->port, &surplus->ends);
+}
+
+uint32_t lh_surplus_seen(lh_manager *manager)
+{
+	return lh_atomic_load_total(&manager->surplus.returned);
+}
+
+bool lh_surplus_wait(lh_manager *manager, uint32_t seen)
+{
+	lh_surplus *surplus = &manager->surplus;
+
+	for (;;) {
+		uint32_t ends = lh_atomic_load_total(&surplus->ends);
+		bool nobody = lh_atomic_load_total(&surplus->holding) == 0;
+
+		if (lh_atomic_load_total(&surplus->returned) != seen)
+			return true;
+		if (nobody)
+			return false;
+		lh_atomic_add(&surplus->waiting, 1u);
+		lh_port_park(manager->port, &surplus->ends, ends);
+		lh_atomic_subtract(&surplus->waiting, 1u);
+	}
+}
