@@ -109,11 +109,11 @@ struct summary {
 
 static char state_of(const struct process *process)
 {
-	if (process->state == PROCESS_ZOMBIE)
+	if (process->thread == NULL)
 		return 'Z';
 	if (process->is_stopped)
 		return 'T';
-	if (process->thread != NULL && process->thread->state == THREAD_SLEEPING)
+	if (process->thread->state == THREAD_SLEEPING)
 		return 'S';
 	return 'R';
 }

@@ -4,6 +4,8 @@
 #include "cpu/identify.h"
 #include "cpu/percpu.h"
 #include "fs/proc.h"
+#include "memory/heap.h"
+#include "memory/heap.h"
 #include "memory/memory.h"
 #include "process/process.h"
 
@@ -19,11 +21,15 @@ static void add_count(struct text *text, const char *name, uint64_t count)
 	text_add(text, "%-16s%8llu\n", name, (unsigned long long)count);
 }
 
-/* Linux' lines first; then plain counts, which programs that read those skip. */
+/* Linux' lines first; then plain counts, which programs that read those skip. What the heap
+ * keeps for the next time is given back before, so that equal states give equal numbers. */
 void proc_write_meminfo(struct text *text)
 {
 	lh_statistics statistics;
 
+	(void)kernel_heap_trim();
+	/* What is kept only for the next allocations is as good as free. */
+	(void)kernel_heap_trim();
 	lh_manager_read_statistics(memory_manager(), &statistics);
 	add_size(text, "MemTotal:", statistics.frames.total);
 	add_size(text, "MemFree:", statistics.frames.free);
@@ -43,6 +49,9 @@ void proc_write_meminfo(struct text *text)
 	add_count(text, "Charges:", statistics.frames.committed);
 	add_count(text, "Objects:", statistics.objects);
 	add_count(text, "Spaces:", statistics.spaces);
+	add_count(text, "KernelFrames:", statistics.frames.used[LH_FRAME_KERNEL]);
+	add_count(text, "PoolFrames:", statistics.frames.used[LH_FRAME_POOL]);
+	add_count(text, "TableFrames:", statistics.frames.used[LH_FRAME_TABLE]);
 	add_count(text, "Faults:", statistics.faults);
 	add_count(text, "FaultsZero:", statistics.faults_zero);
 	add_count(text, "FaultsFresh:", statistics.faults_fresh);

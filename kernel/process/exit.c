@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of a process: it gives back all it has, hands its children to nobody, becomes
- * a zombie and tells its parent; then its thread ends. Who has no parent, or one that
- * does not want to know, is reaped at once.
+ * The end of a process. Its thread gives back all it has and ends; when the thread's own
+ * memory is free too, the reaper makes the process a zombie, hands its children to
+ * nobody, and tells its parent: so what a parent has waited for has left nothing behind
+ * but its status. Who has no parent, or one that does not want to know, is reaped at once.
  */
 #include "device/link.h"
 #include "device/power.h"
@@ -94,31 +95,42 @@ static void give_back(struct process *process)
 	inode_drop(directory);
 }
 
-static void become_zombie(struct process *process, uint32_t status)
+/* The last step, in the reaper: nothing of the process is left but this. */
+static void become_zombie(void *argument)
 {
+	struct process *process = argument;
 	struct list dropped = LIST_INIT(dropped);
-	struct thread *thread = thread_current();
 	uintptr_t interrupts = process_lock();
 	struct list *node;
-	bool is_reaped;
+	bool is_reaped = !parent_wants_zombie_locked(process);
 
 	orphan_children_locked(process, &dropped);
-	process->ticks_user = thread->user_ticks;
-	process->ticks_kernel = thread->run_ticks - thread->user_ticks;
-	process->thread = NULL;
-	process->alarm_deadline = 0;
-	process->exit_status = status;
-	is_reaped = !parent_wants_zombie_locked(process);
-	tell_parent_locked(process, status);
 	process->state = PROCESS_ZOMBIE;
+	tell_parent_locked(process, process->exit_status);
 	if (is_reaped)
 		process_reap_locked(process);
-	thread->process = NULL;
 	process_unlock(interrupts);
 	while ((node = list_take_first(&dropped)) != NULL)
 		process_drop(container_of(node, struct process, sibling));
 	if (is_reaped)
 		process_drop(process);
+}
+
+/* The thread and the process let go of each other. The list's holder keeps the process. */
+static void leave_thread(struct process *process, uint32_t status)
+{
+	struct thread *thread = thread_current();
+	uintptr_t interrupts = process_lock();
+
+	process->ticks_user = thread->user_ticks;
+	process->ticks_kernel = thread->run_ticks - thread->user_ticks;
+	process->thread = NULL;
+	process->alarm_deadline = 0;
+	process->exit_status = status;
+	thread->process = NULL;
+	process_unlock(interrupts);
+	thread->when_freed = become_zombie;
+	thread->when_freed_argument = process;
 }
 
 void process_exit(uint32_t status)
@@ -131,6 +143,6 @@ void process_exit(uint32_t status)
 	if (process->pid == FIRST_PID)
 		first_process_ends(status); /* does not return */
 	give_back(process);
-	become_zombie(process, status);
+	leave_thread(process, status);
 	thread_exit();
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When frames run out: the process with the most resident pages is killed. It dies when
+ * When frames run out: the heap gives back what it keeps empty; then the process with the most resident pages is killed. It dies when
  * it next returns to user mode, or in its sleep, and gives its memory back.
  */
 #include "lib/log.h"
+#include "memory/heap.h"
 #include "process/process.h"
 
 static uint64_t resident_pages(struct process *process)
@@ -57,6 +58,8 @@ bool process_memory_pressure(uint64_t pages)
 	uint64_t resident;
 	bool is_own;
 
+	if (kernel_heap_trim() > 0)
+		return true;
 	if (own != NULL && is_dying(own))
 		return false;
 	victim = choose_largest(&resident);

@@ -171,14 +171,20 @@ static struct thread *take_dead(void)
 	return found;
 }
 
-static void reap(void *argument)
+static void reap(void *unused)
 {
-	(void)argument;
+	(void)unused;
 	for (;;) {
 		struct thread *thread = NULL;
+		void (*when_freed)(void *);
+		void *argument;
 
 		WAIT_UNTIL(&reaper_queue, (thread = take_dead()) != NULL);
+		when_freed = thread->when_freed;
+		argument = thread->when_freed_argument;
 		thread_destroy(thread);
+		if (when_freed != NULL)
+			when_freed(argument);
 	}
 }
 

@@ -50,6 +50,9 @@ struct thread {
 	void (*entry)(void *);	      /* [c] */
 	void *argument;		      /* [c] */
 	const char *name;	      /* [c] for messages */
+	void (*when_freed)(void *);   /* [m] called by the reaper once stack and struct are free;
+					 NULL: nothing */
+	void *when_freed_argument;    /* [m] */
 };
 
 struct thread *thread_current(void);
