@@ -13,20 +13,20 @@ CFLAGS_EXAMPLE_LIBRARY := $(CFLAGS_EXAMPLE) -Isrc -Iarch
 
 $(EXAMPLE)/examples/%.o: examples/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_EXAMPLE) -Wno-unused-parameter -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_EXAMPLE) -Wno-unused-parameter -c $< -o $@
 $(EXAMPLE)/examples/%.o: examples/%.S
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_EXAMPLE) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_EXAMPLE) -c $< -o $@
 $(EXAMPLE)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_EXAMPLE_LIBRARY) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_EXAMPLE_LIBRARY) -c $< -o $@
 
 $(EXAMPLE)/liblandhold.a: $(patsubst %.c,$(EXAMPLE)/%.o,$(foreach f,$(FLOORS),$(SOURCES_$(f))) $(SOURCES_arch_x86_64))
 	@rm -f $@
-	ar rcs $@ $^
+	$(MAKING) ar rcs $@ $^
 $(EXAMPLE)/kernel.elf: $(EXAMPLE)/examples/kernel/start.o $(EXAMPLE)/examples/kernel/kernel.o \
 		$(EXAMPLE)/liblandhold.a examples/kernel/kernel.ld
-	ld -nostdlib -static --build-id=none -z max-page-size=4096 -z noexecstack \
+	$(MAKING) ld -nostdlib -static --build-id=none -z max-page-size=4096 -z noexecstack \
 		-T examples/kernel/kernel.ld $(filter %.o %.a,$^) -o $@
 
 .PHONY: example-kernel test-examples

@@ -22,26 +22,26 @@ CFLAGS_TESTS := $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -Isrc -Iarch -Ihosted -
 
 $(HOSTED)/src/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_LIBRARY) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_LIBRARY) -c $< -o $@
 $(HOSTED)/arch/%.o: arch/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_LIBRARY) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_LIBRARY) -c $< -o $@
 $(HOSTED)/hosted/mmu%.o: hosted/mmu%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_MMU) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_MMU) -c $< -o $@
 $(HOSTED)/hosted/%.o: hosted/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_MACHINE) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_MACHINE) -c $< -o $@
 $(HOSTED)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_TESTS) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_TESTS) -c $< -o $@
 
 # $(call archive,name,sources)
 define archive
 $(HOSTED)/lib$(1).a: $(patsubst %.c,$(HOSTED)/%.o,$(2))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(MAKING) ar rcs $$@ $$^
 endef
 $(foreach f,$(FLOORS),$(eval $(call archive,$(f),$(SOURCES_$(f)))))
 $(eval $(call archive,hosted,$(SOURCES_hosted)))
@@ -58,7 +58,7 @@ shared_tests = $(if $(filter object space manager threads,$(1)),$(wildcard tests
 define test_program
 $(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(call shared_tests,$(1)) $(wildcard tests/*.c))) \
 		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
-	$(CC) $(CFLAGS_SANITIZE) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lpthread -o $$@
+	$$(MAKING) $(CC) $(CFLAGS_SANITIZE) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lpthread -o $$@
 HOSTED_TESTS += $(HOSTED)/test-$(1)
 .PHONY: test-$(1)
 test-$(1): $(HOSTED)/test-$(1)
@@ -91,9 +91,9 @@ test-headers: ## each public header alone as C11, C++11, C++17, with gcc and cla
 # The region tree by itself: base and region, no port.
 $(HOSTED)/examples/%.o: examples/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_HOSTED) -D_GNU_SOURCE -Iinclude -c $< -o $@
 $(HOSTED)/example-ranges: $(HOSTED)/examples/ranges.o $(HOSTED)/libregion.a $(HOSTED)/libbase.a
-	$(CC) $(CFLAGS_SANITIZE) $^ -o $@
+	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $^ -o $@
 .PHONY: examples
 examples: $(HOSTED)/example-ranges ## builds and runs the stand-alone examples
 	$(HOSTED)/example-ranges

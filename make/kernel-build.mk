@@ -23,16 +23,16 @@ OBJECTS_kernel := $(call kernel_object,$(SOURCES_kernel) $(SOURCES_kernel_librar
 
 $(KERNEL_OBJECTS)/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_KERNEL) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_KERNEL) -c $< -o $@
 $(KERNEL_OBJECTS)/kernel/%.S.o: kernel/%.S
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_KERNEL) -D__ASSEMBLY__ -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_KERNEL) -D__ASSEMBLY__ -c $< -o $@
 $(KERNEL_OBJECTS)/src/%.c.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_KERNEL_LIBRARY) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_KERNEL_LIBRARY) -c $< -o $@
 $(KERNEL_OBJECTS)/arch/%.c.o: arch/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_KERNEL_LIBRARY) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_KERNEL_LIBRARY) -c $< -o $@
 
 # The table's entries: offset of the function from the image's base, offset of its name.
 define KERNEL_SYMBOLS_AWK
@@ -55,11 +55,11 @@ $(KERNEL_OBJECTS)/no-symbols.S:
 $(KERNEL_OBJECTS)/symbols.S: $(KERNEL_OBJECTS)/unnamed.elf
 	@nm -n $< | awk "$$KERNEL_SYMBOLS_AWK" > $@
 $(KERNEL_OBJECTS)/symbols.o $(KERNEL_OBJECTS)/no-symbols.o: %.o: %.S
-	$(CC) -c $< -o $@
+	$(MAKING) $(CC) -c $< -o $@
 $(KERNEL_OBJECTS)/unnamed.elf: $(OBJECTS_kernel) $(KERNEL_OBJECTS)/no-symbols.o $(KERNEL_SCRIPT)
-	$(LINK_KERNEL) $(filter %.o,$^) -o $@
+	$(MAKING) $(LINK_KERNEL) $(filter %.o,$^) -o $@
 $(KERNEL_OBJECTS)/landhold.elf: $(OBJECTS_kernel) $(KERNEL_OBJECTS)/symbols.o $(KERNEL_SCRIPT)
-	$(LINK_KERNEL) $(filter %.o,$^) -o $@
+	$(MAKING) $(LINK_KERNEL) $(filter %.o,$^) -o $@
 
 # The image of the compiler that was named last: the copy changes when another one built it.
 .PHONY: kernel-image
@@ -75,10 +75,10 @@ TEST_KERNEL_LIB := $(HOSTED)/test-kernel-lib
 $(HOSTED)/tests/kernel/%.o: CFLAGS_TESTS += -Ikernel
 $(HOSTED)/kernel/%.o: kernel/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Ikernel -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Ikernel -c $< -o $@
 $(TEST_KERNEL_LIB): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/kernel/*.c)) tests/harness.c) \
 		$(HOSTED)/kernel/lib/format.o $(HOSTED)/libbase.a
-	$(CC) $(CFLAGS_SANITIZE) $^ -o $@
+	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $^ -o $@
 HOSTED_TESTS += $(TEST_KERNEL_LIB)
 test-hosted: $(TEST_KERNEL_LIB)
 .PHONY: test-kernel-lib

@@ -8,14 +8,14 @@ CFLAGS_GUEST := $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -Iinclude -static
 
 $(BUILD)/guest/%: tests/guest/programs/%.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
 	@mkdir -p $(@D)
-	gcc $(CFLAGS_GUEST) $< src/base/error.c -o $@
+	$(MAKING) gcc $(CFLAGS_GUEST) $< src/base/error.c -o $@
 # The same source as a position-independent program, to see the loader place it.
 $(BUILD)/guest/memory-pie: tests/guest/programs/memory.c tests/guest/programs/guest.h src/base/error.c
 	@mkdir -p $(@D)
-	gcc $(filter-out -static,$(CFLAGS_GUEST)) -fPIE -static-pie $< src/base/error.c -o $@
+	$(MAKING) gcc $(filter-out -static,$(CFLAGS_GUEST)) -fPIE -static-pie $< src/base/error.c -o $@
 $(BUILD)/tour: tools/tour/tour.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
 	@mkdir -p $(@D)
-	gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
+	$(MAKING) gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
 
 .PHONY: run tour test test-guest test-tools image kernel
 kernel: kernel-image ## builds the reference kernel: build/kernel/landhold.elf
