@@ -449,7 +449,7 @@ void lh_architecture_load(lh_port *port, lh_frame_number root)
 {
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
 
-	if (!machine_is_ram(port, root.value) || machine_shadow(port, root.value)->is_free)
+	if (!machine_is_ram(port, root.value) || machine_is_freed(port, root.value))
 		machine_report(port, "CPU %u loads a directory whose root, frame %#llx, is %s",
 			       machine_current(port), (unsigned long long)root.value,
 			       machine_is_ram(port, root.value) ? "free" : "no RAM");
