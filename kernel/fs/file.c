@@ -44,6 +44,12 @@ static lh_error create(struct inode *inode, uint32_t flags, struct file **result
 	return LH_OK;
 }
 
+static bool counts_as_writer(const struct file *file)
+{
+	return file->inode != NULL && inode_type(file->inode) == MODE_REGULAR &&
+	       file_is_writable(file);
+}
+
 lh_error file_create(const struct file_operations *operations, void *state, uint32_t flags,
 		     struct file **file)
 {
@@ -59,7 +65,12 @@ lh_error file_open_inode(struct inode *inode, uint32_t flags, struct file **resu
 	lh_error error = LH_OK;
 
 	LH_TRY(create(inode, flags, &file));
-	if ((flags & OPEN_PATH) == 0 && !inode_is_directory(inode))
+	if (counts_as_writer(file)) {
+		error = inode_begin_writing(inode);
+		if (error != LH_OK)
+			file->flags &= ~OPEN_ACCESS_MODE; /* it never became a writer */
+	}
+	if (error == LH_OK && (flags & OPEN_PATH) == 0 && !inode_is_directory(inode))
 		error = inode->operations->open == NULL ? LH_NO_DEVICE_ADDRESS
 							: inode->operations->open(inode, file);
 	if (error != LH_OK) {
@@ -82,6 +93,8 @@ void file_drop(struct file *file)
 		return;
 	if (file->operations != NULL && file->operations->release != NULL)
 		file->operations->release(file);
+	if (counts_as_writer(file))
+		inode_end_writing(file->inode);
 	inode_drop(file->inode);
 	kernel_free(file, sizeof *file);
 }

@@ -47,6 +47,39 @@ void inode_drop(struct inode *inode)
 		inode->operations->release(inode);
 }
 
+/* Moves the count by step, away from 0 on one side of it. */
+static lh_error move_writers(struct inode *inode, int32_t step)
+{
+	int32_t writers = __atomic_load_n(&inode->writers, __ATOMIC_RELAXED);
+
+	do {
+		if (step > 0 ? writers < 0 : writers > 0)
+			return LH_TEXT_BUSY;
+	} while (!__atomic_compare_exchange_n(&inode->writers, &writers, writers + step, false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return LH_OK;
+}
+
+lh_error inode_begin_writing(struct inode *inode)
+{
+	return move_writers(inode, 1);
+}
+
+void inode_end_writing(struct inode *inode)
+{
+	__atomic_fetch_sub(&inode->writers, 1, __ATOMIC_ACQ_REL);
+}
+
+lh_error inode_begin_running(struct inode *inode)
+{
+	return move_writers(inode, -1);
+}
+
+void inode_end_running(struct inode *inode)
+{
+	__atomic_fetch_add(&inode->writers, 1, __ATOMIC_ACQ_REL);
+}
+
 void inode_touch_modified(struct inode *inode)
 {
 	int64_t now = wall_clock_nanoseconds();

@@ -57,6 +57,8 @@ struct inode {
 	uint32_t user, group;			   /* [a] */
 	uint64_t represents;			   /* [c] of a device node: major and minor */
 	uint64_t size;				   /* [d], read by [a] */
+	int32_t writers;			   /* [a] open for writing; below 0: programs
+						      that run it, so that none may write */
 	int64_t accessed, modified, changed;	   /* [a] nanoseconds since 1970 */
 	struct inode *parent;	/* [t] of a directory: the one above; NULL: none any more */
 	struct inode *mounted;	/* [t] of a directory: the root that covers it */
@@ -93,6 +95,12 @@ static inline bool inode_is_directory(const struct inode *inode)
 {
 	return inode_type(inode) == MODE_DIRECTORY;
 }
+
+/* One more that writes to the file, or runs it. => LH_TEXT_BUSY: the other kind has it. */
+LH_MUST_USE lh_error inode_begin_writing(struct inode *inode);
+void inode_end_writing(struct inode *inode);
+LH_MUST_USE lh_error inode_begin_running(struct inode *inode);
+void inode_end_running(struct inode *inode);
 
 /* Notes that the contents, or only the inode, changed now. */
 void inode_touch_modified(struct inode *inode);

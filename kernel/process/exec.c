@@ -115,6 +115,9 @@ static lh_error prepare(struct program *program, struct program_arguments *argum
 	LH_TRY(elf_read(program->file, &program->plan));
 	LH_TRY(open_interpreter(program));
 	LH_TRY(user_memory_create(&program->memory));
+	LH_TRY(inode_begin_running(program->file->inode));
+	inode_hold(program->file->inode);
+	program->memory->executable = program->file->inode;
 	LH_TRY(map_stack(program->memory, program_stack_pages(arguments)));
 	return map_program(program);
 }
@@ -156,8 +159,6 @@ static void commit(struct program *program, struct trap_frame *frame, uint64_t s
 	struct user_memory *old = process->memory;
 	uintptr_t interrupts;
 
-	inode_hold(program->file->inode);
-	program->memory->executable = program->file->inode;
 	signal_reset_for_program(process);
 	interrupts = process_lock();
 	process->memory = program->memory;

@@ -47,8 +47,10 @@ lh_error user_memory_fork(struct user_memory *memory, struct user_memory **resul
 	copy->stack_top = memory->stack_top;
 	copy->placement = memory->placement;
 	copy->executable = memory->executable;
-	if (copy->executable != NULL)
+	if (copy->executable != NULL) {
 		inode_hold(copy->executable);
+		(void)!inode_begin_running(copy->executable); /* as the parent does: cannot fail */
+	}
 	memcpy(copy->command, memory->command, sizeof copy->command);
 	copy->command_length = memory->command_length;
 	*result = copy;
@@ -65,6 +67,8 @@ void user_memory_drop(struct user_memory *memory)
 	if (memory == NULL || __atomic_fetch_sub(&memory->holders, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	lh_space_destroy(memory->space);
+	if (memory->executable != NULL)
+		inode_end_running(memory->executable);
 	inode_drop(memory->executable);
 	kernel_free(memory->block, lh_space_size());
 	kernel_free(memory, sizeof *memory);
