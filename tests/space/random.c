@@ -258,11 +258,11 @@ static void run(unsigned steps, const lh_space_limits *limits, lh_charge_policy 
 
 TEST(random_operations_agree_with_the_oracle)
 {
-	run(2500, &(lh_space_limits){ .stack_pages = 40 }, LH_CHARGE_STRICT);
+	run(2000, &(lh_space_limits){ .stack_pages = 40 }, LH_CHARGE_STRICT);
 }
 
 TEST(random_operations_agree_with_the_oracle_under_limits)
 {
-	run(1500, &(lh_space_limits){ .regions = 9, .pages = 500, .stack_pages = 20 },
+	run(1200, &(lh_space_limits){ .regions = 9, .pages = 500, .stack_pages = 20 },
 	    LH_CHARGE_HEURISTIC);
 }
