@@ -35,16 +35,31 @@ bool lh_fault_is_current(const lh_fault_plan *plan)
 	return is_region_same(plan) && is_leaf_same(now, plan->seen);
 }
 
-/* Publish, then visit (object.h): what is truncated before we look is not installed; what is
- * truncated after is found by the visitor. Under the directory's lock. */
+/* The frame of the object that the plan shows or copies; none, where it does neither. */
+static lh_frame_number object_frame(const lh_fault_plan *plan)
+{
+	lh_frames *frames = plan->space->manager->frames;
+
+	if (plan->name == LH_CASE_SHOW)
+		return plan->frame;
+	if (plan->name == LH_CASE_COPY &&
+	    lh_frame_entry_of(frames, plan->source)->state == LH_FRAME_OBJECT)
+		return plan->source;
+	return lh_frame(LH_NO_FRAME);
+}
+
+/* Publish, then visit (object.h): what is truncated before we look is not installed, nor is a copy
+ * of it; what is truncated after is found by the visitor. Under the directory's lock. */
 static bool is_object_same(const lh_fault_plan *plan)
 {
+	lh_frame_number frame;
+
 	if (!plan->object)
 		return true;
 	if (!lh_object_has_page(plan->object, plan->object_page))
 		return false;
-	return plan->name != LH_CASE_SHOW ||
-	       lh_object_owns(plan->object, plan->object_page, plan->frame);
+	frame = object_frame(plan);
+	return lh_frame_is_none(frame) || lh_object_owns(plan->object, plan->object_page, frame);
 }
 
 static lh_rights without(lh_rights rights, lh_rights taken)

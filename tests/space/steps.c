@@ -106,6 +106,17 @@ static void truncate_grow_and_read(struct scene *scene)
 	(void)world_read(&scene->world, 0, world_page(&scene->world, AT), &value);
 }
 
+/* The page has other bytes now: a copy of the old ones is not to be installed. */
+static void truncate_grow_and_fill(struct scene *scene)
+{
+	lh_frame_number frame;
+
+	truncate_and_grow(scene);
+	CHECK_OK(lh_object_hold_page(scene->file.object, 0, WRITE, &frame));
+	*(uint64_t *)lh_frame_pointer(scene->world.frames, frame) = 55;
+	lh_frame_drop(scene->world.frames, frame);
+}
+
 static void unmap(struct scene *scene)
 {
 	world_unmap(&scene->world, 0, AT, COUNT);
@@ -197,6 +208,7 @@ static const struct {
 	{ "truncate", truncate },
 	{ "truncate and grow", truncate_and_grow },
 	{ "truncate, grow and read", truncate_grow_and_read },
+	{ "truncate, grow and fill", truncate_grow_and_fill },
 	{ "unmap", unmap },
 	{ "unmap beside", unmap_beside },
 	{ "map another", map_another },
