@@ -15,6 +15,7 @@
  */
 #include "object/machine.h"
 #include "paging/entry.h"
+#include "space/space.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
@@ -318,14 +319,7 @@ lh_error lh_manager_query(lh_manager *manager, lh_virtual_address from, lh_regio
 	lh_mutex_lock(&manager->kernel_lock, manager->port);
 	region = lh_region_tree_find_from(&manager->kernel_tree, from);
 	if (region)
-		*info = (lh_region_info){
-			.range = region->range,
-			.rights = region->rights,
-			.rights_max = region->rights_max,
-			.backing = region->backing,
-			.flags = region->flags,
-			.tag = region->tag,
-		};
+		*info = lh_region_read_info(region);
 	lh_mutex_unlock(&manager->kernel_lock, manager->port);
 	return region ? LH_OK : LH_NOT_MAPPED;
 }

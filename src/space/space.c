@@ -271,6 +271,20 @@ uint64_t lh_space_regions_left(const lh_space *space)
 
 /* --- queries --- */
 
+lh_region_info lh_region_read_info(const lh_region *region)
+{
+	return (lh_region_info){
+		.range = region->range,
+		.rights = region->rights,
+		.rights_max = region->rights_max,
+		.backing = region->backing,
+		.flags = region->flags,
+		.object = region->object,
+		.object_page = region->object_page,
+		.tag = region->tag,
+	};
+}
+
 lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info *info)
 {
 	const lh_region *region;
@@ -278,16 +292,7 @@ lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info
 	lh_space_lock(space);
 	region = lh_region_tree_find_from(&space->tree, from);
 	if (region)
-		*info = (lh_region_info){
-			.range = region->range,
-			.rights = region->rights,
-			.rights_max = region->rights_max,
-			.backing = region->backing,
-			.flags = region->flags,
-			.object = region->object,
-			.object_page = region->object_page,
-			.tag = region->tag,
-		};
+		*info = lh_region_read_info(region);
 	lh_space_unlock(space);
 	return region ? LH_OK : LH_NOT_MAPPED;
 }

@@ -64,6 +64,9 @@ LH_MUST_USE lh_error lh_space_validate_range(const lh_space *space, lh_virtual_r
 
 /* --- under the map lock --- */
 
+/* What queries tell of a region. */
+lh_region_info lh_region_read_info(const lh_region *region);
+
 /* Puts a placed region on its object's list; takes it off. */
 void lh_space_link_object(lh_region *region);
 void lh_space_unlink_object(lh_region *region);
