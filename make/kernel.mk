@@ -24,6 +24,7 @@ run: setup kernel $(BUILD)/tour ## boots into a shell; without a terminal: a sho
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		echo "Landhold: a shell; 'exit' or Ctrl-] ends it."; \
 		tools/run-guest --tty --env 'PS1=landhold:\w\$$ ' -- /bin/busybox sh; \
+		case $$? in 125|126) exit 1;; esac; \
 	else \
 		tools/run-guest --timeout 300 -- $(BUILD)/tour </dev/null; \
 	fi
@@ -38,15 +39,19 @@ test-tools: ## tests of the tools; needs Python and busybox, no kernel
 	@tests/total tests/tools/run tests/tools/project
 
 test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the booted kernel
-	@tests/guest/run
+	@LANDHOLD_KERNELS="$(LANDHOLD_KERNELS)" tests/guest/run
 
-# The hosted tests run once with each of these.
+# The hosted tests run once with each of these, and the kernel is built and booted by each.
 TEST_COMPILERS ?= gcc clang
-HAS_HEADERS_TEST := $(shell grep -ls '^test-headers:' make/*.mk)
+KERNEL_IMAGES := $(foreach compiler,$(TEST_COMPILERS),$(BUILD)/kernel-$(compiler)/landhold.elf)
+SUB_MAKE := $(MAKE) --no-print-directory
 
 test: setup ## every test; the last line is the total
 	@tests/total \
-		$(foreach compiler,$(TEST_COMPILERS),'$(MAKE) --no-print-directory CC=$(compiler) test-hosted') \
-		$(if $(HAS_HEADERS_TEST),'$(MAKE) --no-print-directory test-headers') \
-		'$(MAKE) --no-print-directory test-tools' \
-		'$(MAKE) --no-print-directory test-guest'
+		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) test-hosted') \
+		'$(SUB_MAKE) test-tsan' \
+		'$(SUB_MAKE) test-headers' \
+		'$(SUB_MAKE) test-tools' \
+		'$(SUB_MAKE) test-examples' \
+		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) $(BUILD)/kernel-$(compiler)/landhold.elf') \
+		'$(SUB_MAKE) test-guest LANDHOLD_KERNELS="$(KERNEL_IMAGES)"'

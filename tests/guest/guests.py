@@ -13,7 +13,7 @@ PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 TOOL = os.path.join(PROJECT, "tools", "run-guest")
 PROGRAMS = os.path.join(PROJECT, "build", "guest")
 BUSYBOX = "/bin/busybox"
-TIMEOUT = "120"                     # of a run in the guest: a hang, not slowness
+TIMEOUT = "240"                     # of a run in the guest: a hang, not slowness
 ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
                "USER": "root", "PWD": "/"}
 SCRATCH = tempfile.mkdtemp(prefix="landhold-tests-")

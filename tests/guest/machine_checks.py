@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boots on every supported machine; CPU identification; panics; instruction counting."""
 
+import os
 import re
 
 from checks import add_check, check, contains, equal, that
-from guests import BUSYBOX, expect, guest, host_shell, program, scratch, shell
+from guests import BUSYBOX, PROJECT, expect, guest, host_shell, program, scratch, shell
 
 # name, options; each is booted directly (PVH) and from the GRUB image (multiboot2).
 MACHINES = [
@@ -13,6 +14,8 @@ MACHINES = [
     for memory in ("128M", "8G")
     for boot in ("pvh", "image")
 ]
+NAMED_FRAME = re.compile(r"[a-z_][a-z0-9_]*\+0x[0-9a-f]+")
+DEFAULT_KERNEL = os.path.join(PROJECT, "build", "kernel", "landhold.elf")
 MEBIBYTES = {"128M": 128, "8G": 8192}
 
 
@@ -29,6 +32,15 @@ def boots(cpu, memory, boot):
 
 for machine in MACHINES:
     add_check("boots_with_cpu_{}_and_{}_by_{}".format(*machine), lambda machine=machine: boots(*machine))
+
+
+@check
+def a_kernel_of_each_compiler_boots():
+    for kernel in os.environ.get("LANDHOLD_KERNELS", "").split() or [DEFAULT_KERNEL]:
+        equal(shell("seq 1 3 | sort -n", options=["--kernel", kernel]), b"1\n2\n3\n", kernel)
+        run = guest(BUSYBOX, "true", options=["--kernel", kernel, "--panic"])
+        equal(run.returncode, 126, kernel)
+        that(len(NAMED_FRAME.findall(run.stderr.decode())) >= 3, f"the backtrace of {kernel}: {run.stderr}")
 
 
 @check
@@ -69,7 +81,7 @@ def a_panic_gives_126_and_says_what_is_needed():
     that(re.search(r"CPU:? *0", text, re.IGNORECASE), f"the CPU is missing in {text!r}")
     for register in ("rip", "rsp", "rax", "cr2", "cr3"):
         that(re.search(rf"\b{register}\b", text, re.IGNORECASE), f"{register} is missing in {text!r}")
-    frames = re.findall(r"[a-z_][a-z0-9_]*\+0x[0-9a-f]+", text)
+    frames = NAMED_FRAME.findall(text)
     that(len(frames) >= 3, f"the backtrace has {len(frames)} named frames in {text!r}")
     contains(text.lower(), "region")
 

@@ -50,24 +50,22 @@ def counters(text):
     return {name: int(value) for name, value in re.findall(r"(\w+): *(\d+)", text.decode())}
 
 
-# After a moment, for the kernel's stacks of ended threads are given back behind their backs.
-READ_COUNTERS = "sleep 1; cat /proc/meminfo; "
 # Counts of what has happened, not of what is held; and the frames, which are looked at apart.
-NOT_HELD = ("Faults", "Forks", "MemFree", "MemAvailable", "FreeFrames", "AnonPages")
+NOT_HELD = ("Faults", "Forks", "MemFree", "MemAvailable", "FreeFrames")
 # Frames that the kernel may keep for the next time: the heap one empty slab of each size, a
 # pool its partly used pages. Of 500 children each losing one frame, 500 would be missing.
 FRAMES_KEPT = 16
 
 
 def check_nothing_lost(before, after):
-    """Tables, regions, charges, objects, spaces, stacks: exactly as before. Free frames:
-    but for what the kernel keeps, and the shell's own pages (its heap is its own affair)."""
+    """Pages, tables, regions, charges, objects, spaces, stacks: exactly as before. Free frames:
+    but for what the kernel keeps."""
     for name in COUNTERS:
         that(name in before, f"{name} is missing in /proc/meminfo")
     for name in before:
         if not name.startswith(NOT_HELD):
             equal(after[name], before[name], f"{name} afterwards")
-    lost = before["FreeFrames"] - after["FreeFrames"] - (after["AnonPages"] - before["AnonPages"]) // 4
+    lost = before["FreeFrames"] - after["FreeFrames"]
     that(lost <= FRAMES_KEPT, f"{lost} frames are lost: {before} before, {after} after")
 
 
@@ -80,12 +78,10 @@ FIVE_HUNDRED = f"n=0; while [ $n -lt 5 ]; do {ONE_HUNDRED} n=$((n+1)); done; "
 
 def check_counters(work, prepare=None, options=()):
     """Nothing that WORK took is still taken after it. PREPARE (else WORK itself) is done once
-    before the first reading."""
-    # The last command of a shell takes the shell's place, which would be one process fewer.
-    text = shell((prepare or work) + READ_COUNTERS + "echo ---; " + work + "echo ---; " + READ_COUNTERS +
-                 "true", options=options)
-    before, middle, after = text.split(b"---\n")
-    check_nothing_lost(counters(before[before.index(b"MemTotal"):]), counters(after))
+    before the first look. => what WORK printed."""
+    run = guest(program("observe"), prepare or work, work, options=options)
+    _, middle, before, after = expect(run).split(b"---\n")
+    check_nothing_lost(counters(before), counters(after))
     return middle
 
 
@@ -112,7 +108,7 @@ def killed_and_failing_programs_leave_nothing():
     name = program("memory")
     check_counters(f"i=0; while [ $i -lt 5 ]; do {name} >/dev/null; sh -c 'kill -9 $$'; /nonexistent; "
                    "yes | head -n 1000; i=$((i+1)); done >/dev/null 2>&1; ",
-                   prepare=f"{name} >/dev/null; ", options=["--add", name])
+                   options=["--add", name])
 
 
 @check
