@@ -37,6 +37,7 @@ const lh_paging_format lh_format_x86_64_4_level = {
 	.page_shift = 12,
 	.levels = 4,
 	.index_bits = { 9, 9, 9, 9 },
+	.level_shift = { 12, 21, 30, 39 },
 	.address_bits = 48,
 	.leaf_at = { true, true, true, false },
 	.upper_rights = true,

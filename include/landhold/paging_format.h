@@ -26,6 +26,9 @@ typedef struct lh_paging_format {
 	uint8_t page_shift;	/* log2 of the leaf page's bytes; must be LH_PAGE_SHIFT */
 	uint8_t levels;
 	uint8_t index_bits[LH_PAGING_LEVELS_MAX]; /* by level */
+	/* log2 of the bytes that one entry spans: page_shift and the index bits below. Said twice, and
+	 * checked, because every step of every descent wants it. */
+	uint8_t level_shift[LH_PAGING_LEVELS_MAX];
 	uint8_t address_bits;	/* virtual; addresses are sign-extended from the top one */
 	bool leaf_at[LH_PAGING_LEVELS_MAX];	  /* may an entry of this level be a leaf? */
 	bool upper_rights;	/* upper entries can take rights away */

@@ -22,11 +22,7 @@ static inline unsigned lh_format_top(const lh_paging_format *format)
 /* log2 of the bytes that one entry of a level spans. */
 static inline unsigned lh_level_shift(const lh_paging_format *format, unsigned level)
 {
-	unsigned shift = format->page_shift;
-
-	for (unsigned below = 0; below < level; below++)
-		shift += format->index_bits[below];
-	return shift;
+	return format->level_shift[level];
 }
 
 /* Pages that one entry of a level spans. */

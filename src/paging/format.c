@@ -21,6 +21,8 @@ static const char *check_shape(const lh_paging_format *format)
 			return "a level has no index bits";
 		if (format->index_bits[level] > format->page_shift - ENTRY_SHIFT)
 			return "a table is larger than a page";
+		if (format->level_shift[level] != bits)
+			return "a level's shift is not the sum of what lies below";
 		bits += format->index_bits[level];
 	}
 	if (bits != format->address_bits || bits >= 64)

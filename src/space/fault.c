@@ -42,8 +42,11 @@ lh_error lh_fault_prepare(lh_fault_plan *plan)
 {
 	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
 
+	/* An empty leaf was found at the level where the tables end: one is missing for each level
+	 * below. If more have gone by the commit, it fails and the fault starts again. */
 	if (plan->seen.kind == LH_LEAF_EMPTY)
-		LH_TRY(lh_directory_prepare(&plan->space->directory, plan->page, &plan->tables));
+		LH_TRY(lh_spare_tables_take(plan->space->manager->frames, plan->seen.level,
+					    &plan->tables));
 	switch (plan->name) {
 	case LH_CASE_FRESH:
 		return take_frame(plan, true);

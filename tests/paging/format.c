@@ -36,6 +36,8 @@ TEST(broken_formats_are_refused)
 	BROKEN(format.index_bits[2] = 0, "no index bits");
 	BROKEN(format.index_bits[0] = 10, "larger than a page");
 	BROKEN(format.index_bits[3] = 8, "add up");
+	BROKEN(format.level_shift[0] = 11, "shift");
+	BROKEN(format.level_shift[3] = 38, "shift");
 	BROKEN(format.address_bits = 57, "add up");
 	BROKEN(format.leaf_at[0] = false, "no leaves");
 	BROKEN(format.user = format.write.mask, "share a bit");
