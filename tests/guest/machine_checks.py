@@ -44,6 +44,25 @@ def a_kernel_of_each_compiler_boots():
 
 
 @check
+def more_cpus_than_are_used_do_no_harm():
+    equal(shell("seq 1 20000 | sort -rn | md5sum", options=["--cpus", "4"]),
+          host_shell("seq 1 20000 | sort -rn | md5sum"))
+
+
+@check
+def a_root_of_ones_own_is_what_the_guest_sees():
+    root = scratch("root")
+    os.makedirs(os.path.join(root, "data", "deep"))
+    for name, content, mode in (("data/a", b"first\n", 0o640), ("data/deep/b", bytes(range(256)) * 1000, 0o444)):
+        with open(os.path.join(root, name), "wb") as file:
+            file.write(content)
+        os.chmod(os.path.join(root, name), mode)
+    os.symlink("deep/b", os.path.join(root, "data", "link"))
+    script = "cd {}/data; find . | sort; md5sum a link; ls -l a deep/b | cut -c1-10; readlink link"
+    equal(shell(script.format(""), options=["--root", root]), host_shell(script.format(root)))
+
+
+@check
 def other_cpu_models_boot():
     for model in ("Nehalem", "EPYC", "max,-smep,-smap,-umip", "Broadwell"):
         equal(shell("echo up", options=["--cpu", model]), b"up\n", model)
