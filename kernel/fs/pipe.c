@@ -243,24 +243,22 @@ lh_error pipe_make_ends(uint32_t flags, struct file **reader, struct file **writ
 	lh_error error;
 
 	LH_TRY(tmpfs_make_unnamed(MODE_FIFO | 0600, 0, &inode));
-	/* Non-blocking: there is no writer yet, and it need not be waited for. */
-	error = file_open_inode(inode, OPEN_READ_ONLY | OPEN_NON_BLOCKING | flags, reader);
+	error = file_open_inode(inode, OPEN_READ_ONLY | flags, reader);
 	if (error == LH_OK) {
 		error = file_open_inode(inode, OPEN_WRITE_ONLY | flags, writer);
 		if (error != LH_OK)
 			file_drop(*reader);
-		else if ((flags & OPEN_NON_BLOCKING) == 0)
-			(*reader)->flags &= ~OPEN_NON_BLOCKING;
 	}
 	inode_drop(inode);
 	return error;
 }
 
-/* Waits until the other end was opened at least once since we came. */
+/* Waits until the other end was opened at least once since we came. Ends of a pipe without a
+ * name do not: it has both from the start, and may be opened again through proc. */
 static lh_error wait_for_other_end(struct pipe *pipe, const struct file *file, uint32_t readers_ever,
 				   uint32_t writers_ever)
 {
-	if (file_is_readable(file) && file_is_writable(file))
+	if ((file_is_readable(file) && file_is_writable(file)) || file->inode->links == 0)
 		return LH_OK;
 	if (file_is_readable(file)) {
 		if ((file_flags(file) & OPEN_NON_BLOCKING) != 0)

@@ -296,6 +296,22 @@ static lh_error proc_jump(struct inode *link, struct inode **target)
 	return *target != NULL ? LH_OK : LH_NO_ENTRY;
 }
 
+/* What has no name in the tree: as Linux writes pipes; the device of a stream. */
+static size_t describe_unnamed(const struct inode *inode, char *text, size_t size)
+{
+	if (inode_type(inode) == MODE_FIFO)
+		return format_text(text, size, "pipe:[%llu]", (unsigned long long)inode->number);
+	return format_text(text, size, "device:[%llu:%llu]",
+			   (unsigned long long)(inode->represents >> 8),
+			   (unsigned long long)(inode->represents & 0xff));
+}
+
+static bool is_unnamed(const struct inode *inode)
+{
+	return inode->links == 0 && inode->device == DEVICE_TMPFS &&
+	       (inode_type(inode) == MODE_FIFO || inode_type(inode) == MODE_CHARACTER);
+}
+
 static lh_error read_self(char *target, size_t size, size_t *length)
 {
 	char text[16];
@@ -312,14 +328,18 @@ static lh_error proc_read_link(struct inode *link, char *target, size_t size, si
 {
 	struct inode *inode;
 	char *path;
-	lh_error error;
+	lh_error error = LH_OK;
 
 	if (proc_of(link)->kind == PROC_SELF)
 		return read_self(target, size, length);
 	LH_TRY(proc_jump(link, &inode));
 	path = kernel_allocate(PATH_BYTES_MAX);
-	error = path == NULL ? LH_NO_MEMORY
-			     : path_of_inode_locked(inode, path, PATH_BYTES_MAX, length);
+	if (path == NULL)
+		error = LH_NO_MEMORY;
+	else if (is_unnamed(inode))
+		*length = describe_unnamed(inode, path, PATH_BYTES_MAX);
+	else
+		error = path_of_inode_locked(inode, path, PATH_BYTES_MAX, length);
 	if (error == LH_OK && *length > size)
 		*length = size;
 	if (error == LH_OK)
@@ -332,7 +352,7 @@ static lh_error proc_read_link(struct inode *link, char *target, size_t size, si
 /* --- listings --- */
 
 /* Positions: 0 ".", 1 "..", then the fixed names, then FIRST_NUMBER + a pid or descriptor. */
-#define FIRST_NUMBER 1000u
+#define FIRST_NUMBER UINT64_C(1000)
 
 static bool add_fixed(struct listing *listing, uint64_t *position, const char *name, uint32_t mode)
 {
