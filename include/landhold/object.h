@@ -38,7 +38,9 @@ struct lh_manager;
 typedef struct lh_pager {
 	/* Fill the frame with the file's page. Bytes past the end of the file: zeroes. */
 	void (*read)(void *file, lh_object *object, uint64_t page, lh_frame_number frame);
-	/* Store the frame as the file's page; the frame does not change meanwhile. */
+	/* Store the frame as the file's page. Who maps it may write to it meanwhile: it is then
+	 * dirty again, and what is in the file may be old and new words side by side until the
+	 * next sync. */
 	void (*write)(void *file, lh_object *object, uint64_t page, lh_frame_number frame);
 	/* The object is gone. */
 	void (*release)(void *file);
