@@ -54,7 +54,7 @@ static void tell_parent_locked(struct process *process, uint32_t status)
 		info.code = SIGNAL_CODE_EXITED;
 		info.status = (status >> 8) & 0xff;
 	} else {
-		info.code = (status & 0x80) != 0 ? SIGNAL_CODE_DUMPED : SIGNAL_CODE_KILLED;
+		info.code = SIGNAL_CODE_KILLED;
 		info.status = status & 0x7f;
 	}
 	if (process->exit_signal != 0)

@@ -15,14 +15,6 @@
 #define STOPS_BY_DEFAULT                                                                     \
 	(SIGNAL_BIT(SIGNAL_STOP) | SIGNAL_BIT(SIGNAL_TERMINAL_STOP) |                        \
 	 SIGNAL_BIT(SIGNAL_TERMINAL_INPUT) | SIGNAL_BIT(SIGNAL_TERMINAL_OUTPUT))
-#define DUMPS_BY_DEFAULT                                                                     \
-	(SIGNAL_BIT(SIGNAL_QUIT) | SIGNAL_BIT(SIGNAL_ILLEGAL) | SIGNAL_BIT(SIGNAL_TRAP) |    \
-	 SIGNAL_BIT(SIGNAL_ABORT) | SIGNAL_BIT(SIGNAL_BUS) |                                 \
-	 SIGNAL_BIT(SIGNAL_FLOATING_POINT) | SIGNAL_BIT(SIGNAL_SEGMENT) |                    \
-	 SIGNAL_BIT(SIGNAL_BAD_CALL))
-
-#define WAIT_STATUS_DUMPED 0x80u
-
 /* --- sending --- */
 
 static bool is_ignored(const struct signal_state *signals, uint32_t number)
@@ -300,7 +292,7 @@ static void act_by_default(struct process *process, const struct delivery *deliv
 		stop(process, delivery->number);
 		return;
 	}
-	process_exit(delivery->number | ((bit & DUMPS_BY_DEFAULT) != 0 ? WAIT_STATUS_DUMPED : 0));
+	process_exit(delivery->number); /* nobody's memory is ever dumped */
 }
 
 /* An interrupted call starts again, unless a handler says otherwise. */
@@ -327,7 +319,7 @@ static void deliver(struct process *process, struct trap_frame *frame,
 			      delivery->mask_after) != LH_OK) {
 		log_line("process %u: no room for a signal frame at %#llx", process->pid,
 			 (unsigned long long)frame->rsp);
-		process_exit(SIGNAL_SEGMENT | WAIT_STATUS_DUMPED);
+		process_exit(SIGNAL_SEGMENT);
 	}
 }
 

@@ -202,7 +202,7 @@ static struct wait_info describe(const struct wait_result *result)
 		info.code = SIGNAL_CODE_EXITED;
 		info.status = (int32_t)(result->status >> 8 & 0xff);
 	} else {
-		info.code = (result->status & 0x80) != 0 ? SIGNAL_CODE_DUMPED : SIGNAL_CODE_KILLED;
+		info.code = SIGNAL_CODE_KILLED;
 		info.status = (int32_t)low;
 	}
 	return info;
