@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Signals and files as on Linux; random system calls; running files are not written."""
+
+from checks import check, equal
+from guests import expect, guest, host, program, shell
+from memory_checks import check_counters
+
+
+def the_same_lines(name):
+    found, expected = expect(guest(name)).decode().splitlines(), host(name).decode().splitlines()
+    for number, (a, b) in enumerate(zip(found, expected), 1):
+        equal(a, b, f"line {number}")
+    equal(len(found), len(expected), "the number of lines")
+
+
+@check
+def handlers_are_told_what_linux_tells_and_calls_start_again():
+    the_same_lines(program("signals"))
+
+
+@check
+def files_and_their_mappings_are_one_as_on_linux():
+    the_same_lines(program("files"))
+
+
+@check
+def random_system_calls_do_the_kernel_no_harm_and_leave_nothing():
+    name = program("nonsense")
+    run = "{} {} {} 1500 >/dev/null 2>&1 </dev/null; rm -rf /tmp/*; sleep 1; "
+    check_counters("".join(run.format(name, seed, 40) for seed in (1, 2)),
+                   prepare=run.format(name, 3, 5), options=["--memory", "128M", "--add", name])
+
+
+@check
+def a_file_that_runs_is_not_written():
+    equal(shell("cp /bin/busybox /bin/copy-sleep; ln -s copy-sleep /bin/sleep-link; "
+                "(exec -a sleep /bin/copy-sleep 1) & sleep 0.3; "
+                "{ echo x > /bin/copy-sleep; } 2>/dev/null && echo written; wait; "
+                "echo x > /bin/copy-sleep && echo then"), b"then\n")
