@@ -5,7 +5,6 @@
 #include "cpu/percpu.h"
 #include "fs/proc.h"
 #include "memory/heap.h"
-#include "memory/heap.h"
 #include "memory/memory.h"
 #include "process/process.h"
 
@@ -25,11 +24,11 @@ static void add_count(struct text *text, const char *name, uint64_t count)
  * keeps for the next time is given back before, so that equal states give equal numbers. */
 void proc_write_meminfo(struct text *text)
 {
+	struct kernel_heap_use heap;
 	lh_statistics statistics;
 
 	(void)kernel_heap_trim();
-	/* What is kept only for the next allocations is as good as free. */
-	(void)kernel_heap_trim();
+	kernel_heap_read_use(&heap);
 	lh_manager_read_statistics(memory_manager(), &statistics);
 	add_size(text, "MemTotal:", statistics.frames.total);
 	add_size(text, "MemFree:", statistics.frames.free);
@@ -49,6 +48,10 @@ void proc_write_meminfo(struct text *text)
 	add_count(text, "Charges:", statistics.frames.committed);
 	add_count(text, "Objects:", statistics.objects);
 	add_count(text, "Spaces:", statistics.spaces);
+	add_count(text, "PoolItems:", statistics.pool_items);
+	add_count(text, "HeapItems:", heap.items);
+	add_count(text, "HeapBytes:", heap.bytes);
+	add_count(text, "HeapFrames:", heap.pages);
 	add_count(text, "KernelFrames:", statistics.frames.used[LH_FRAME_KERNEL]);
 	add_count(text, "PoolFrames:", statistics.frames.used[LH_FRAME_POOL]);
 	add_count(text, "TableFrames:", statistics.frames.used[LH_FRAME_TABLE]);

@@ -40,12 +40,12 @@ uint64_t kernel_heap_trim(void)
 	return lh_heap_trim(&heap);
 }
 
-uint64_t kernel_heap_bytes(void)
+void kernel_heap_read_use(struct kernel_heap_use *use)
 {
 	lh_heap_counters counters;
 
 	lh_heap_read_counters(&heap, &counters);
-	return counters.bytes;
+	*use = (struct kernel_heap_use){ counters.items, counters.bytes, counters.pages };
 }
 
 const char *kernel_heap_check(void)

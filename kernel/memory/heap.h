@@ -19,8 +19,11 @@ void kernel_free(void *block, size_t bytes);
  * when memory runs out. => pages given back. */
 uint64_t kernel_heap_trim(void);
 
-/* Bytes given out now, rounded up as the heap does. */
-uint64_t kernel_heap_bytes(void);
+/* What is given out now, and the pages it lies in; bytes are rounded up as the heap does. */
+struct kernel_heap_use {
+	uint64_t items, bytes, pages;
+};
+void kernel_heap_read_use(struct kernel_heap_use *use);
 
 /* Recounts. => NULL or what is wrong. Nobody else uses the heap meanwhile. */
 const char *kernel_heap_check(void);

@@ -108,6 +108,13 @@ lh_frames *lh_manager_frames(lh_manager *manager)
 	return manager->frames;
 }
 
+static uint64_t pool_items(const lh_manager *manager)
+{
+	return lh_atomic_load_relaxed(&manager->regions.in_use) +
+	       lh_atomic_load_relaxed(&manager->objects.in_use) +
+	       lh_atomic_load_relaxed(&manager->nodes.in_use);
+}
+
 void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 {
 	const lh_event_counts *counts = &manager->counts;
@@ -117,6 +124,7 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.kernel_regions = lh_atomic_load_relaxed(&counts->kernel_regions),
 		.spaces = lh_atomic_load_relaxed(&counts->spaces),
 		.objects = lh_atomic_load_relaxed(&counts->objects),
+		.pool_items = pool_items(manager),
 		.faults = lh_atomic_load_relaxed(&counts->faults),
 		.faults_zero = lh_atomic_load_relaxed(&counts->zero),
 		.faults_fresh = lh_atomic_load_relaxed(&counts->fresh),
