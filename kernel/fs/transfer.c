@@ -3,6 +3,8 @@
 
 #include "lib/string.h"
 #include "memory/user.h"
+#include "process/signal.h"
+#include "thread/thread.h"
 
 static void move_on(struct transfer *transfer, size_t bytes)
 {
@@ -10,8 +12,21 @@ static void move_on(struct transfer *transfer, size_t bytes)
 	transfer->left -= bytes;
 }
 
+#define REST_BYTES 262144u
+
+/* The kernel is not pre-empted: who moves much lets others run. */
+static lh_error rest(struct transfer *transfer)
+{
+	if (transfer->rested - transfer->left < REST_BYTES)
+		return LH_OK;
+	transfer->rested = transfer->left;
+	thread_yield();
+	return !transfer->is_kernel && signal_is_deadly() ? LH_INTERRUPTED : LH_OK;
+}
+
 lh_error transfer_give(struct transfer *transfer, const void *from, size_t bytes)
 {
+	LH_TRY(rest(transfer));
 	if (transfer->is_kernel)
 		memcpy((void *)(uintptr_t)transfer->address, from, bytes);
 	else
@@ -35,6 +50,7 @@ lh_error transfer_give_zeroes(struct transfer *transfer, size_t bytes)
 
 lh_error transfer_take(struct transfer *transfer, void *to, size_t bytes)
 {
+	LH_TRY(rest(transfer));
 	if (transfer->is_kernel)
 		memcpy(to, (const void *)(uintptr_t)transfer->address, bytes);
 	else

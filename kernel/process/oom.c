@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When frames run out: the heap gives back what it keeps empty; then the process with the most resident pages is killed. It dies when
- * it next returns to user mode, or in its sleep, and gives its memory back.
+ * When frames run out: the heap gives back what it keeps empty; then the process with
+ * the most resident pages is killed. It dies when it next returns to user mode, or in its
+ * sleep, and gives its memory back.
+ *
+ * It may be that it cannot: it waits for a mutex that the one who wants memory holds. Who
+ * has not died after a second is passed over, and the next is killed, until the turn comes
+ * to the caller itself, who then gets an error and lets the mutex go.
  */
+#include "arch/x86_64/clock.h"
 #include "lib/log.h"
 #include "memory/heap.h"
 #include "process/process.h"
+
+#define TIME_TO_DIE UINT64_C(1000000000) /* nanoseconds */
 
 static uint64_t resident_pages(struct process *process)
 {
@@ -19,7 +27,30 @@ static uint64_t resident_pages(struct process *process)
 	return counters.resident;
 }
 
-/* The largest process, held; NULL: none has memory. */
+static bool is_dying(struct process *process)
+{
+	uintptr_t interrupts = process_lock();
+	bool dying = (process->signals.pending & SIGNAL_BIT(SIGNAL_KILL)) != 0;
+
+	dying = dying || __atomic_load_n(&process->is_exiting, __ATOMIC_RELAXED);
+	process_unlock(interrupts);
+	return dying;
+}
+
+/* True for one that should have died long ago. Notes when that was first asked. */
+static bool is_stuck(struct process *process)
+{
+	uint64_t now = clock_nanoseconds(), never = 0;
+
+	if (!is_dying(process))
+		return false;
+	if (__atomic_compare_exchange_n(&process->dying_since, &never, now, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
+		return false;
+	return now - never > TIME_TO_DIE;
+}
+
+/* The largest process that may be expected to die, held; NULL: there is none. */
 static struct process *choose_largest(uint64_t *most)
 {
 	struct process *largest = NULL, *process = process_next(0);
@@ -29,7 +60,7 @@ static struct process *choose_largest(uint64_t *most)
 		uint32_t next = process->pid + 1;
 		uint64_t pages = resident_pages(process);
 
-		if (pages > *most) {
+		if (pages > *most && !is_stuck(process)) {
 			process_drop(largest);
 			largest = process;
 			*most = pages;
@@ -39,16 +70,6 @@ static struct process *choose_largest(uint64_t *most)
 		process = process_next(next);
 	}
 	return largest;
-}
-
-static bool is_dying(struct process *process)
-{
-	uintptr_t interrupts = process_lock();
-	bool dying = (process->signals.pending & SIGNAL_BIT(SIGNAL_KILL)) != 0;
-
-	dying = dying || __atomic_load_n(&process->is_exiting, __ATOMIC_RELAXED);
-	process_unlock(interrupts);
-	return dying;
 }
 
 bool process_memory_pressure(uint64_t pages)

@@ -87,6 +87,7 @@ struct process {
 	uint64_t ticks_user, ticks_kernel;	       /* [p] of the exited thread */
 	uint64_t children_user, children_kernel;       /* [p] of reaped children */
 	uint64_t alarm_deadline, alarm_interval;       /* [p] nanoseconds; 0: none */
+	uint64_t dying_since;	       /* [a] when memory was first waited for from it; 0: never */
 	uint64_t clear_tid;	       /* [o] user address to clear at exit; 0: none */
 	bool memory_is_borrowed;       /* [p] vfork: the parent waits for its return */
 	struct wait_queue return_queue;/* memory_is_borrowed became false */

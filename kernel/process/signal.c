@@ -119,6 +119,14 @@ bool signal_is_pending(void)
 	return is_pending;
 }
 
+bool signal_is_deadly(void)
+{
+	const struct process *process = process_current();
+
+	return process != NULL && (__atomic_load_n(&process->signals.pending, __ATOMIC_RELAXED) &
+				   SIGNAL_BIT(SIGNAL_KILL)) != 0;
+}
+
 static void set_mask_locked(struct process *process, uint64_t mask)
 {
 	process->signals.mask = mask & ~SIGNAL_UNBLOCKABLE;

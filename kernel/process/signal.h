@@ -86,6 +86,8 @@ bool signal_send_group(uint32_t group, uint32_t number, const struct signal_info
 /* To the current process, which cannot block or ignore it: a fault. */
 void signal_force(uint32_t number, const struct signal_info *info);
 
+/* True if the current process has been killed and only has to notice. */
+bool signal_is_deadly(void);
 /* True if something waits for delivery to the current process. */
 bool signal_is_pending(void);
 

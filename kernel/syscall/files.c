@@ -577,7 +577,7 @@ static lh_error send_all(struct file *from, struct file *to, uint64_t *position,
 
 	if (buffer == NULL)
 		return LH_NO_MEMORY;
-	while (error == LH_OK && moved > 0 && *value < bytes) {
+	while (error == LH_OK && moved > 0 && *value < bytes && !signal_is_deadly()) {
 		uint64_t left = bytes - *value;
 
 		moved = 0;

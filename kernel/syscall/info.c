@@ -231,20 +231,19 @@ lh_error call_prlimit64(struct call *call)
 
 lh_error call_getrandom(struct call *call)
 {
-	uint64_t address = call->a[0], left = call->a[1];
+	struct transfer out = transfer_user(call->a[0], call->a[1]);
 
 	if ((call_unsigned(call, 2) & ~RANDOM_FLAGS) != 0)
 		return LH_INVALID;
-	if (left > INT32_MAX)
-		left = INT32_MAX;
-	call->value = left;
-	while (left > 0) {
+	if (out.left > INT32_MAX)
+		out.left = INT32_MAX;
+	out.rested = out.left;
+	call->value = out.left;
+	while (out.left > 0) {
 		uint64_t bits = random_64();
-		size_t step = left < sizeof bits ? (size_t)left : sizeof bits;
 
-		LH_TRY(user_copy_out(address, &bits, step));
-		address += step;
-		left -= step;
+		LH_TRY(transfer_give(&out, &bits, out.left < sizeof bits ? (size_t)out.left
+									 : sizeof bits));
 	}
 	return LH_OK;
 }
