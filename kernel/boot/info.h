@@ -12,6 +12,8 @@ struct boot_info {
 	size_t initramfs_size;	   /* bytes */
 	char command_line[1024];   /* cut if longer */
 	const char *loader;	   /* "PVH" or "multiboot2" */
+	uint64_t acpi_table;	   /* physical address of ACPI's RSDT or XSDT; 0: none was found */
+	bool acpi_is_extended;	   /* it is the XSDT: its entries have 64 bits */
 };
 
 const struct boot_info *boot_info(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PVH: Xen's public/arch-x86/hvm/start_info.h. Multiboot2: its specification 2.0, section 3.6.
+ * The root pointer of the ACPI tables comes with both; who has none looks where BIOSes leave it
+ * (ACPI specification 6.5, section 5.2.5).
  */
 #include "boot/information.h"
 
@@ -43,7 +45,29 @@ struct multiboot_memory_map {
 	uint32_t entry_size, entry_version;
 };
 
-enum { MULTIBOOT_END = 0, MULTIBOOT_COMMAND_LINE = 1, MULTIBOOT_MODULE = 3, MULTIBOOT_MEMORY_MAP = 6 };
+enum {
+	MULTIBOOT_END = 0,
+	MULTIBOOT_COMMAND_LINE = 1,
+	MULTIBOOT_MODULE = 3,
+	MULTIBOOT_MEMORY_MAP = 6,
+	MULTIBOOT_ACPI_OLD = 14,
+	MULTIBOOT_ACPI_NEW = 15
+};
+
+struct __attribute__((packed)) acpi_pointer {
+	char signature[8]; /* "RSD PTR " */
+	uint8_t checksum;
+	char maker[6];
+	uint8_t revision;
+	uint32_t table;
+	/* Revision 2 and later: */
+	uint32_t length;
+	uint64_t extended_table;
+};
+#define ACPI_POINTER_OLD_BYTES 20
+
+#define BIOS_AREA 0xe0000
+#define BIOS_AREA_END 0x100000
 
 static struct boot_info info;
 
@@ -70,6 +94,30 @@ static void add_memory(lh_memory_map *map, uint64_t base, uint64_t length, uint3
 		panic("the firmware's memory map: %s", lh_error_string(error));
 }
 
+/* => true: it is a root pointer, and was taken. */
+static bool take_acpi_pointer(const void *bytes)
+{
+	const struct acpi_pointer *pointer = bytes;
+	const uint8_t *byte = bytes;
+	uint8_t sum = 0;
+
+	if (memcmp(pointer->signature, "RSD PTR ", sizeof(pointer->signature)) != 0)
+		return false;
+	for (size_t i = 0; i < ACPI_POINTER_OLD_BYTES; i++)
+		sum = (uint8_t)(sum + byte[i]);
+	if (sum != 0)
+		return false;
+	info.acpi_is_extended = pointer->revision >= 2 && pointer->extended_table != 0;
+	info.acpi_table = info.acpi_is_extended ? pointer->extended_table : pointer->table;
+	return true;
+}
+
+static void find_acpi_pointer(void)
+{
+	for (uint64_t at = BIOS_AREA; at < BIOS_AREA_END && info.acpi_table == 0; at += 16)
+		(void)take_acpi_pointer(early_pointer(at, 16));
+}
+
 static void read_pvh(uint64_t physical, lh_memory_map *map, struct boot_module *initramfs)
 {
 	const struct pvh_start_info *start = early_pointer(physical, sizeof(*start));
@@ -86,6 +134,8 @@ static void read_pvh(uint64_t physical, lh_memory_map *map, struct boot_module *
 		initramfs->physical = module->physical;
 		initramfs->bytes = module->bytes;
 	}
+	if (start->rsdp != 0)
+		(void)take_acpi_pointer(early_pointer(start->rsdp, sizeof(struct acpi_pointer)));
 	entries = early_pointer(start->memory_map,
 				(uint64_t)start->memory_map_entries * sizeof(*entries));
 	for (uint32_t i = 0; i < start->memory_map_entries; i++)
@@ -121,6 +171,8 @@ static void read_multiboot_tag(const struct multiboot_tag *tag, lh_memory_map *m
 		initramfs->bytes = module->end - module->start;
 	} else if (tag->type == MULTIBOOT_MEMORY_MAP) {
 		read_multiboot_memory(whole, map);
+	} else if (tag->type == MULTIBOOT_ACPI_OLD || tag->type == MULTIBOOT_ACPI_NEW) {
+		(void)take_acpi_pointer(tag + 1);
 	}
 }
 
@@ -153,6 +205,8 @@ void boot_information_read(uint32_t loader, uint64_t physical, lh_memory_map *ma
 		info.loader = "multiboot2";
 		read_multiboot(physical, map, initramfs);
 	}
+	if (info.acpi_table == 0)
+		find_acpi_pointer();
 	log_line("boot: %s, initramfs %#lx + %#lx, command line \"%s\"", info.loader,
 		 initramfs->physical, initramfs->bytes, info.command_line);
 }

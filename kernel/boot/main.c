@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The kernel's start, in the order in which things come to be able to do something:
- * exceptions, what the CPU is, memory, time, threads, devices, the first process.
+ * exceptions, what the CPU is, memory, time, threads, other CPUs, devices, the first process.
  */
 #include <landhold/memory_map.h>
 
@@ -11,9 +11,11 @@
 #include "arch/x86_64/trap.h"
 #include "boot/hooks.h"
 #include "boot/information.h"
+#include "cpu/call.h"
 #include "cpu/features.h"
 #include "cpu/identify.h"
 #include "cpu/percpu.h"
+#include "cpu/start.h"
 #include "device/link.h"
 #include "device/serial.h"
 #include "lib/log.h"
@@ -30,16 +32,19 @@ void boot_main(uint32_t loader, uint64_t information);
 
 static lh_memory_entry firmware_entries[FIRMWARE_ENTRIES];
 static struct thread first_idle;
+static uint32_t timer_period;
 
 static void start_cpu(void)
 {
-	struct cpu *cpu = cpu_add();
+	struct cpu *cpu = cpu_prepare();
 
+	cpu_add(cpu);
 	descriptors_load(cpu);
 	scheduler_adopt_idle(cpu, &first_idle, (uint64_t)(uintptr_t)early_stack_top);
 	cpu_identify();
 	cpu_patch_sites();
 	cpu_start_features();
+	cpu_log_features();
 }
 
 static void start_memory(uint32_t loader, uint64_t information)
@@ -62,18 +67,25 @@ static void tick(struct trap_frame *frame)
 
 static void start_time(void)
 {
-	uint32_t period;
+	struct cpu *cpu = cpu_this();
 
+	apic_map();
 	apic_start();
-	period = clock_start();
+	cpu->apic_identifier = apic_identifier();
+	cpu->can_be_called = true;
+	cpu->is_running = true;
+	timer_period = clock_start();
 	trap_set_interrupt(VECTOR_TIMER, tick);
-	apic_timer_start(period);
+	cpu_call_start();
+	scheduler_start();
+	apic_timer_start(timer_period);
 }
 
 /* In a thread: what may have to wait. */
 static void finish(void *argument)
 {
 	(void)argument;
+	cpu_start_others(timer_period);
 	link_start();
 	memory_audit();
 	log_line("boot: done after %lu ms", clock_nanoseconds() / 1000000);

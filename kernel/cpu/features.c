@@ -5,6 +5,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap_frame.h"
 #include "cpu/identify.h"
+#include "cpu/percpu.h"
 #include "lib/log.h"
 #include "lib/string.h"
 
@@ -62,6 +63,30 @@ void cpu_start_features(void)
 	write_cr4(read_cr4() | control_4(id));
 	write_msr(LH_X86_64_IA32_PAT, LH_X86_64_PAGE_ATTRIBUTES);
 	start_system_calls();
+}
+
+void cpu_log_features(void)
+{
+	const struct cpu_identification *id = cpu_identification();
+
 	log_line("cpu: nx wp%s%s%s%s are on", id->has_pge ? " pge" : "", id->has_smep ? " smep" : "",
 		 id->has_smap ? " smap" : "", id->has_umip ? " umip" : "");
+}
+
+static void must_have(const char *name, uint64_t found, uint64_t wanted)
+{
+	if ((found & wanted) != wanted)
+		panic("CPU %u has %s %#lx, which lacks %#lx", cpu_this()->number, name, found,
+		      wanted & ~found);
+}
+
+void cpu_check_features(void)
+{
+	uint64_t attributes = read_msr(LH_X86_64_IA32_PAT);
+
+	must_have("cr0", read_cr0(), CR0_MP | CR0_NE | CR0_WP);
+	must_have("cr4", read_cr4(), control_4(cpu_identification()));
+	must_have("efer", read_msr(MSR_EFER), EFER_NXE | EFER_SCE);
+	if (attributes != LH_X86_64_PAGE_ATTRIBUTES)
+		panic("CPU %u has page attributes %#lx", cpu_this()->number, attributes);
 }

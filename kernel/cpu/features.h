@@ -11,5 +11,9 @@ void cpu_patch_sites(void);
 
 /* On each CPU, before it runs user code: NX, WP, SMEP, SMAP, UMIP, global pages, the FPU, system calls. */
 void cpu_start_features(void);
+void cpu_log_features(void);
+
+/* Panics if one of them is not on, on this CPU: before it loads the kernel's directory. */
+void cpu_check_features(void);
 
 #endif

@@ -2,6 +2,12 @@
 /*
  * What each CPU has of its own, found through its GS base while in the kernel. The
  * assembly entries know the offsets of the first fields (checked in percpu.c).
+ *
+ * Fields by who may touch them:
+ *   [c] constant once the CPU runs
+ *   [o] the CPU itself, interrupts off
+ *   [s] the scheduler's lock
+ *   [a] any, by atomic operations
  */
 #ifndef KERNEL_CPU_PERCPU_H
 #define KERNEL_CPU_PERCPU_H
@@ -15,19 +21,24 @@
 struct thread;
 
 struct cpu {
-	struct cpu *self;	   /* offset 0 */
-	struct thread *current;	   /* offset 8: the thread that runs here */
-	uint64_t kernel_stack;	   /* offset 16: top of current's stack, where a user entry starts */
-	uint64_t user_stack;	   /* offset 24: scratch of the system-call entry */
-	uint32_t number;	   /* 0 to CPUs - 1 */
-	bool is_reschedule_wanted; /* looked at before a return to user mode; written here only */
-	struct thread *idle;	   /* runs when nothing else can */
-	uint64_t ticks;		   /* timer interrupts taken */
-	uint64_t idle_ticks;	   /* those of them that found the CPU idle */
+	struct cpu *self;	   /* [c] offset 0 */
+	struct thread *current;	   /* [s] offset 8: the thread that runs here */
+	uint64_t kernel_stack;	   /* [o] offset 16: top of current's stack, where a user entry starts */
+	uint64_t user_stack;	   /* [o] offset 24: scratch of the system-call entry */
+	uint32_t number;	   /* [c] 0 to CPUs - 1 */
+	uint32_t apic_identifier;  /* [c] what messages to it carry */
+	bool can_be_called;	   /* [a] its APIC takes messages */
+	bool is_running;	   /* [a] it has come up */
+	bool is_reschedule_wanted; /* [o] looked at before a return to user mode */
+	struct thread *idle;	   /* [c] runs when nothing else can */
+	uint64_t callers;	   /* [a] the CPUs that wait for an answer, a bit each: call.c */
+	uint64_t ticks;		   /* [a] timer interrupts taken */
+	uint64_t idle_ticks;	   /* [a] those of them that found the CPU idle */
+	uint64_t calls_answered;   /* [a] */
 };
 
 /* The CPU this runs on. Stale as soon as the thread may be moved: interrupts off, or only
- * for what stays true (current). */
+ * until it sleeps, yields or returns to user mode, since kernel mode is not pre-empted. */
 static inline struct cpu *cpu_this(void)
 {
 	struct cpu *cpu;
@@ -36,10 +47,13 @@ static inline struct cpu *cpu_this(void)
 	return cpu;
 }
 
-/* The struct of one CPU more; NULL if there is no room. Boot only. */
-struct cpu *cpu_add(void);
+/* The struct of the next CPU, with its number; it is not counted yet. NULL if there is no room. The
+ * same one again until cpu_add. Boot only. */
+struct cpu *cpu_prepare(void);
+/* The CPU that was prepared runs: it is counted from now on. Boot only. */
+void cpu_add(struct cpu *cpu);
 
-/* CPUs that run; and each of them. */
+/* CPUs that run; and each of them, or the one that is about to come up. */
 uint32_t cpu_count(void);
 struct cpu *cpu_by_number(uint32_t number);
 

@@ -20,8 +20,11 @@
 #define EARLY_PRESENT_WRITABLE 0x3
 #define EARLY_LARGE_WRITABLE 0x83
 
-/* The first pages: the firmware's tables for 16-bit code, and where other CPUs will start. */
+/* The first pages: the firmware's tables for 16-bit code. In their midst, where other CPUs start: it is
+ * usable memory, and taken out of the allocator's hands until they have (cpu/start.c). */
 #define LOW_RESERVED 0x10000
+_Static_assert(MEMORY_LOW_PAGE % LH_PAGE_SIZE == 0 && MEMORY_LOW_PAGE + LH_PAGE_SIZE < LOW_RESERVED,
+	       "the low page is among those that are otherwise reserved");
 
 extern const uint8_t image_start[], image_end[], image_text_start[], image_text_end[];
 extern const uint8_t image_rodata_start[], image_rodata_end[], image_data_start[], image_data_end[];
@@ -32,6 +35,7 @@ static lh_paging_format format; /* of this CPU: constant once the manager stands
 static lh_memory_entry direct_entries[MAP_CAPACITY];
 static lh_region direct_regions[DIRECT_REGIONS_MAX];
 static lh_region text_region, rodata_region, data_region;
+static lh_frame_number low_frame = { LH_NO_FRAME };
 
 lh_manager *memory_manager(void)
 {
@@ -69,7 +73,10 @@ static uint64_t image_physical(const uint8_t *symbol)
 /* What the direct map shows. The array stays: later steps walk it. */
 static void make_direct_entries(lh_memory_map *firmware, lh_memory_map *direct)
 {
-	must(lh_memory_map_add(firmware, 0, LOW_RESERVED, LH_MEMORY_RESERVED), "low memory");
+	uint64_t behind = MEMORY_LOW_PAGE + LH_PAGE_SIZE;
+
+	must(lh_memory_map_add(firmware, 0, MEMORY_LOW_PAGE, LH_MEMORY_RESERVED), "low memory");
+	must(lh_memory_map_add(firmware, behind, LOW_RESERVED - behind, LH_MEMORY_RESERVED), "low memory");
 	must(lh_memory_map_add(firmware, image_physical(image_start),
 			       (uint64_t)(image_end - image_start), LH_MEMORY_RESERVED),
 	     "the image's place");
@@ -99,13 +106,42 @@ static void extend_early_map(lh_memory_map *usable, uint64_t end)
 
 		if (base / GIGABYTE >= 512)
 			panic("memory: more than 512 GiB");
-		must(lh_memory_map_carve(usable, LH_PAGE_SIZE, LH_PAGE_SIZE, EARLY_LIMIT, &table),
+		/* So aligned, the low page is not taken for it. */
+		must(lh_memory_map_carve(usable, LH_PAGE_SIZE, LOW_RESERVED, EARLY_LIMIT, &table),
 		     "a table of the early direct map");
 		entries = direct_pointer(table.value);
 		for (uint64_t i = 0; i < 512; i++)
 			entries[i] = (base + i * LARGE_PAGE) | EARLY_LARGE_WRITABLE;
 		early_direct_pointers[base / GIGABYTE] = table.value | EARLY_PRESENT_WRITABLE;
 	}
+}
+
+/* Nothing else usable lies below its end: so it is this page, or none if the firmware has it. */
+static void take_low_page(lh_frames *frames)
+{
+	if (lh_frame_allocate_contiguous(frames, 1, 1, MEMORY_LOW_PAGE / LH_PAGE_SIZE + 1, LH_FRAME_KERNEL,
+					 &low_frame) != LH_OK)
+		low_frame = lh_frame(LH_NO_FRAME);
+}
+
+bool memory_has_low_page(void)
+{
+	return !lh_frame_is_none(low_frame);
+}
+
+void memory_give_low_page_back(void)
+{
+	lh_frames *frames = memory_frames();
+
+	if (lh_frame_is_none(low_frame))
+		return;
+	if (!lh_frame_drop(frames, low_frame))
+		panic("the page where other CPUs start is held by somebody");
+	/* It can be had again, like any other. */
+	take_low_page(frames);
+	if (lh_frame_is_none(low_frame) || !lh_frame_drop(frames, low_frame))
+		panic("the page where other CPUs start is not free");
+	low_frame = lh_frame(LH_NO_FRAME);
 }
 
 static lh_frames *make_frames(lh_memory_map *usable)
@@ -117,6 +153,7 @@ static lh_frames *make_frames(lh_memory_map *usable)
 	must(lh_memory_map_carve(usable, size, LH_PAGE_SIZE, 0, &base), "room for the frame array");
 	must(lh_frames_create(direct_pointer(base.value), size, usable, LH_CHARGE_HEURISTIC, NULL, &frames),
 	     "the frame allocator");
+	take_low_page(frames);
 	log_line("memory: %lu frames, frame array of %lu KiB", lh_memory_map_frames(usable), size / 1024);
 	return frames;
 }
@@ -193,9 +230,20 @@ static void print_finding(void *context, lh_virtual_address address, const char 
 	log_line("audit: %016lx %s", address.value, what);
 }
 
+static void check_low_half(void)
+{
+	const uint64_t *entries = lh_frame_pointer(memory_frames(), lh_manager_kernel_root(manager));
+
+	for (unsigned i = 0; i < 256; i++)
+		if (entries[i] != 0)
+			panic("audit: the kernel's directory has a low half: entry %u is %#lx", i, entries[i]);
+}
+
 void memory_audit(void)
 {
 	uint64_t findings = lh_manager_audit(manager, print_finding, NULL);
+
+	check_low_half();
 
 	if (findings != 0)
 		panic("audit: %lu mappings of the kernel have rights that they must not have", findings);

@@ -18,7 +18,16 @@ void memory_start(lh_memory_map *firmware, const struct boot_module *initramfs);
 void memory_port_start(void);
 void heap_start(void);
 
-/* Panics, and says why, if anything of the kernel is writable and executable or seen by user code. */
+/*
+ * The physical page where other CPUs start, in reach of their 16-bit mode, seen through the direct map;
+ * kept from the allocator until it is given back, which panics if anything else holds it.
+ */
+#define MEMORY_LOW_PAGE 0x8000
+bool memory_has_low_page(void);
+void memory_give_low_page_back(void);
+
+/* Panics, and says why, if anything of the kernel is writable and executable or seen by user code, or
+ * if the kernel's own directory has anything in its low half. */
 void memory_audit(void);
 
 #endif

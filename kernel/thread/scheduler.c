@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Round robin over one queue. A thread leaves its CPU when it sleeps, yields, ends, or when a tick
+ * Round robin over one queue of all CPUs: whoever has nothing to do takes the next, so that the
+ * load spreads by itself. A thread leaves its CPU when it sleeps, yields, ends, or when a tick
  * found it in user mode and others wait.
+ *
+ * An idle CPU halts. It says so in idle_cpus under the lock, after it has seen the queue empty,
+ * and lets interrupts in only with the halt itself; who adds a thread takes one such CPU out and
+ * sends it VECTOR_RESCHEDULE. So no thread waits while a CPU sleeps.
+ *
+ * A thread that leaves a CPU is taken up by another only when the lock is free again, and that is
+ * let go by who runs next, on another stack and with another FPU image loaded: nobody runs on,
+ * or frees, a stack that is still in use.
  */
 #include "thread/scheduler.h"
 
+#include "arch/x86_64/apic.h"
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/descriptors.h"
 #include "arch/x86_64/registers.h"
+#include "arch/x86_64/trap.h"
 #include "lib/log.h"
 #include "memory/memory.h"
 
@@ -16,7 +27,10 @@ void thread_switch_stacks(uint64_t *save, uint64_t load);
 struct spinlock scheduler_lock = SPINLOCK_INIT;
 static struct list run_queue = LIST_INIT(run_queue);	    /* scheduler_lock */
 static struct list timed_sleepers = LIST_INIT(timed_sleepers); /* scheduler_lock */
+static uint64_t idle_cpus;				    /* scheduler_lock: a bit each */
 static void (*tick_hook)(void);				    /* constant after boot */
+
+_Static_assert(KERNEL_CPUS_MAX <= 64, "a word holds the idle CPUs");
 
 static bool has_user_state(const struct thread *thread)
 {
@@ -48,6 +62,30 @@ static void change_space(lh_space *from, lh_space *to)
 		lh_space_activate(to);
 }
 
+static uint64_t bit_of(const struct cpu *cpu)
+{
+	return UINT64_C(1) << cpu->number;
+}
+
+static void poke(const struct cpu *cpu)
+{
+	if (cpu != cpu_this())
+		apic_send(cpu->apic_identifier, VECTOR_RESCHEDULE);
+}
+
+/* One CPU that halts is woken for the thread: where it ran last, if that is one of them. */
+static void wake_idle_locked(const struct thread *thread)
+{
+	struct cpu *cpu = thread->cpu;
+
+	if (idle_cpus == 0)
+		return;
+	if (cpu == NULL || (idle_cpus & bit_of(cpu)) == 0)
+		cpu = cpu_by_number((uint32_t)__builtin_ctzll(idle_cpus));
+	idle_cpus &= ~bit_of(cpu);
+	poke(cpu);
+}
+
 static struct thread *next_locked(struct cpu *cpu)
 {
 	struct thread *current = cpu->current;
@@ -67,7 +105,9 @@ void scheduler_switch_locked(void)
 	struct thread *previous = cpu->current, *next = next_locked(cpu);
 
 	cpu->is_reschedule_wanted = false;
+	idle_cpus &= ~bit_of(cpu);
 	next->state = THREAD_RUNNING;
+	next->cpu = cpu;
 	if (next == previous)
 		return;
 	save_user_state(previous);
@@ -82,6 +122,13 @@ void scheduler_add_locked(struct thread *thread)
 {
 	thread->state = THREAD_RUNNABLE;
 	list_append(&run_queue, &thread->queue);
+	wake_idle_locked(thread);
+}
+
+void scheduler_poke_locked(const struct thread *thread)
+{
+	if (thread->state == THREAD_RUNNING)
+		poke(thread->cpu);
 }
 
 void scheduler_wake_locked(struct thread *thread)
@@ -115,23 +162,44 @@ static void wake_timed_locked(void)
 	}
 }
 
+/* Of a counter that only its own CPU writes, interrupts off. */
+static void count_up(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
 void scheduler_tick(bool was_in_user_mode)
 {
 	struct cpu *cpu = cpu_this();
-	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+	struct thread *current = cpu->current;
+	uintptr_t interrupts;
 
-	cpu->ticks++;
-	if (cpu->current == cpu->idle)
-		cpu->idle_ticks++;
-	cpu->current->run_ticks++;
+	count_up(&cpu->ticks);
+	if (current == cpu->idle)
+		count_up(&cpu->idle_ticks);
+	count_up(&current->run_ticks);
 	if (was_in_user_mode)
-		cpu->current->user_ticks++;
-	wake_timed_locked();
+		count_up(&current->user_ticks);
+	interrupts = spinlock_take(&scheduler_lock);
+	/* One CPU's tick is enough for what is not its own. */
+	if (cpu->number == 0)
+		wake_timed_locked();
 	if (!list_is_empty(&run_queue))
 		cpu->is_reschedule_wanted = true;
 	spinlock_release(&scheduler_lock, interrupts);
-	if (tick_hook != NULL)
+	if (cpu->number == 0 && tick_hook != NULL)
 		tick_hook();
+}
+
+/* The way out of the interrupt looks at what has changed; an idle CPU at its queue. */
+static void rescheduled(struct trap_frame *frame)
+{
+	(void)frame;
+}
+
+void scheduler_start(void)
+{
+	trap_set_interrupt(VECTOR_RESCHEDULE, rescheduled);
 }
 
 void scheduler_set_tick_hook(void (*hook)(void))
@@ -144,6 +212,7 @@ void scheduler_adopt_idle(struct cpu *cpu, struct thread *idle, uint64_t stack_t
 	idle->name = "idle";
 	idle->state = THREAD_RUNNING;
 	idle->stack_top = stack_top;
+	idle->cpu = cpu;
 	list_init(&idle->queue);
 	list_init(&idle->timed);
 	cpu->idle = idle;
@@ -155,17 +224,16 @@ void scheduler_idle(void)
 {
 	for (;;) {
 		uintptr_t interrupts = spinlock_take(&scheduler_lock);
-		bool has_work = !list_is_empty(&run_queue);
 
-		if (has_work)
+		if (!list_is_empty(&run_queue)) {
 			scheduler_switch_locked();
-		spinlock_release(&scheduler_lock, interrupts);
+			spinlock_release(&scheduler_lock, interrupts);
+			continue;
+		}
+		idle_cpus |= bit_of(cpu_this());
+		spinlock_release(&scheduler_lock, 0);
 		/* No interrupt fits between sti and hlt: what it would wake is not slept over. */
-		(void)interrupts_off();
-		if (list_is_empty(&run_queue))
-			__asm__ volatile("sti\n\thlt" : : : "memory");
-		else
-			interrupts_restore(1);
+		__asm__ volatile("sti\n\thlt" : : : "memory");
 	}
 }
 

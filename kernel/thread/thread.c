@@ -135,11 +135,8 @@ void thread_exit(void)
 	(void)spinlock_take(&scheduler_lock);
 	thread->state = THREAD_DEAD;
 	list_append(&dead, &thread->queue);
-	spinlock_release(&scheduler_lock, 0);
-	/* The reaper cannot run before this thread has left: interrupts are off, and another CPU's
-	 * reaper needs the lock and looks at who runs. */
-	wake_all(&reaper_queue);
-	(void)spinlock_take(&scheduler_lock);
+	/* The lock is let go on the next thread's stack: the reaper finds this one left. */
+	wake_all_locked(&reaper_queue);
 	scheduler_switch_locked();
 	panic("a dead thread runs");
 }

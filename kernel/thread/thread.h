@@ -19,6 +19,7 @@
 #include "lib/error.h"
 #include "lib/list.h"
 
+struct cpu;
 struct process;
 struct trap_frame;
 struct waiter;
@@ -38,6 +39,7 @@ struct thread {
 					 caller or before thread_start */
 	lh_space *space;	      /* [m] NULL: runs on whatever is loaded. thread_set_space */
 	enum thread_state state;      /* [s] */
+	struct cpu *cpu;	      /* [s] where it runs, or ran last; NULL: it never did */
 	struct list queue;	      /* [s] in a run queue, or among the dead */
 	struct list timed;	      /* [s] among the sleepers with a deadline */
 	uint64_t deadline;	      /* [s] clock_nanoseconds */
@@ -45,8 +47,8 @@ struct thread {
 	size_t waiter_count;	      /* [s] */
 	bool is_interruptible;	      /* [s] its sleep ends when interrupted is set */
 	bool interrupted;	      /* [a] set by thread_interrupt, cleared by process code */
-	uint64_t run_ticks;	      /* [s] ticks that found it running */
-	uint64_t user_ticks;	      /* [s] those of them in user mode */
+	uint64_t run_ticks;	      /* [a] ticks that found it running */
+	uint64_t user_ticks;	      /* [a] those of them in user mode */
 	void (*entry)(void *);	      /* [c] */
 	void *argument;		      /* [c] */
 	const char *name;	      /* [c] for messages */

@@ -97,12 +97,17 @@ static void wake_waiter_locked(struct waiter *waiter)
 		scheduler_wake_locked(thread);
 }
 
+void wake_all_locked(struct wait_queue *queue)
+{
+	while (!list_is_empty(&queue->waiters))
+		wake_waiter_locked(container_of(queue->waiters.next, struct waiter, node));
+}
+
 void wake_all(struct wait_queue *queue)
 {
 	uintptr_t interrupts = spinlock_take(&scheduler_lock);
 
-	while (!list_is_empty(&queue->waiters))
-		wake_waiter_locked(container_of(queue->waiters.next, struct waiter, node));
+	wake_all_locked(queue);
 	spinlock_release(&scheduler_lock, interrupts);
 }
 
@@ -122,5 +127,7 @@ void thread_interrupt(struct thread *thread)
 	__atomic_store_n(&thread->interrupted, true, __ATOMIC_RELAXED);
 	if (thread->state == THREAD_SLEEPING && thread->is_interruptible)
 		scheduler_wake_locked(thread);
+	else
+		scheduler_poke_locked(thread);
 	spinlock_release(&scheduler_lock, interrupts);
 }

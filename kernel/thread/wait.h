@@ -54,6 +54,8 @@ void wait_cancel(struct waiter *waiter);
 /* Wakes all that wait; or the one that waits longest. Any context, also interrupts. */
 void wake_all(struct wait_queue *queue);
 void wake_one(struct wait_queue *queue);
+/* The same under the scheduler's lock. */
+void wake_all_locked(struct wait_queue *queue);
 
 /* Waits until the condition, an expression evaluated each time, is true. Uninterruptible. */
 #define WAIT_UNTIL(queue, condition)                                                        \

@@ -7,6 +7,7 @@
 
 #include <landhold/port.h>
 
+#include "arch/x86_64/apic.h"
 #include "arch/x86_64/port_io.h"
 #include "arch/x86_64/registers.h"
 #include "cpu/identify.h"
@@ -28,7 +29,11 @@ extern const struct symbol symbol_table[], symbol_table_end[];
 extern const char symbol_names[];
 extern const uint8_t image_text_start[], image_text_end[];
 
-static bool is_panicking;
+#define STOP_TURNS 100000000u
+
+#define NOBODY UINT32_MAX
+static uint32_t panicking_cpu = NOBODY; /* atomic: who is first prints, all others stop */
+static uint32_t stopped;		/* atomic: CPUs */
 
 const char *symbol_of(uint64_t address, uint64_t *offset)
 {
@@ -147,13 +152,47 @@ static __attribute__((noreturn)) void stop(const struct trap_frame *frame, uint6
 	power_panic_exit();
 }
 
+void panic_stop_if_another_panics(void)
+{
+	uint32_t first = __atomic_load_n(&panicking_cpu, __ATOMIC_SEQ_CST);
+
+	if (first == NOBODY || first == cpu_this()->number)
+		return;
+	__atomic_fetch_add(&stopped, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		__asm__ volatile("cli\n\thlt");
+}
+
+/* They get an NMI, which no lock and no loop keeps out; a CPU that is gone is not waited for. */
+static void stop_others(void)
+{
+	uint32_t others = cpu_count() - 1;
+
+	if (others == 0)
+		return;
+	for (uint32_t number = 0; number <= others; number++)
+		if (number != cpu_this()->number)
+			apic_send_nmi(cpu_by_number(number)->apic_identifier);
+	for (uint32_t turn = 0; turn < STOP_TURNS; turn++) {
+		if (__atomic_load_n(&stopped, __ATOMIC_SEQ_CST) >= others)
+			return;
+		__asm__ volatile("pause");
+	}
+	print("of %u other CPUs, %u have stopped", others, __atomic_load_n(&stopped, __ATOMIC_SEQ_CST));
+}
+
 static void begin(void)
 {
+	uint32_t nobody = NOBODY;
+
 	__asm__ volatile("cli" : : : "memory");
-	if (__atomic_exchange_n(&is_panicking, true, __ATOMIC_SEQ_CST)) {
+	if (!__atomic_compare_exchange_n(&panicking_cpu, &nobody, cpu_this()->number, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		panic_stop_if_another_panics();
 		print("KERNEL PANIC end: a second panic within the first");
 		power_panic_exit();
 	}
+	stop_others();
 }
 
 void panic_at(const struct trap_frame *frame, uint64_t address, const char *format, ...)

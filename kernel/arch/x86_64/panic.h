@@ -9,6 +9,9 @@
 __attribute__((noreturn)) void panic_at(const struct trap_frame *frame, uint64_t address,
 					const char *format, ...) LOG_FORMAT(3, 4);
 
+/* Does not return if another CPU panics: the NMI's handler. */
+void panic_stop_if_another_panics(void);
+
 /*
  * The function that an address of the kernel's text lies in. => *offset: bytes from its start.
  * "?" where there is none.

@@ -155,6 +155,7 @@ void trap_handle(struct trap_frame *frame)
 void trap_handle_on_own_stack(struct trap_frame *frame)
 {
 	if (frame->vector == TRAP_NMI) {
+		panic_stop_if_another_panics();
 		log_line("trap: NMI at %#lx", frame->rip);
 	} else if (frame->vector == TRAP_DEBUG) {
 		/* TF is not supported for programs: it is cleared, and single steps are lost. In the

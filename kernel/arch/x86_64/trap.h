@@ -9,6 +9,7 @@
 #define VECTOR_TIMER 0x40
 #define VECTOR_LINK 0x41
 #define VECTOR_CALL 0x42
+#define VECTOR_RESCHEDULE 0x43
 #define VECTOR_SPURIOUS 0xff
 
 /*
