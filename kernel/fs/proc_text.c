@@ -140,6 +140,15 @@ void proc_write_load(struct text *text)
 	text_add(text, "0.00 0.00 0.00 1/%u %u\n", process_count(), process_last_pid());
 }
 
+static void write_cpu_ticks(struct text *text, const struct cpu *cpu)
+{
+	uint64_t idle = __atomic_load_n(&cpu->idle_ticks, __ATOMIC_RELAXED);
+	uint64_t busy = __atomic_load_n(&cpu->ticks, __ATOMIC_RELAXED) - idle;
+
+	text_add(text, "cpu%u 0 0 %llu %llu 0 0 0 0 0 0\n", cpu->number, (unsigned long long)busy,
+		 (unsigned long long)idle);
+}
+
 void proc_write_stat(struct text *text)
 {
 	uint64_t idle = idle_ticks(), busy = all_ticks() - idle;
@@ -147,8 +156,8 @@ void proc_write_stat(struct text *text)
 
 	text_add(text, "cpu  0 0 %llu %llu 0 0 0 0 0 0\n", (unsigned long long)busy,
 		 (unsigned long long)idle);
-	text_add(text, "cpu0 0 0 %llu %llu 0 0 0 0 0 0\n", (unsigned long long)busy,
-		 (unsigned long long)idle);
+	for (uint32_t i = 0; i < cpu_count(); i++)
+		write_cpu_ticks(text, cpu_by_number(i));
 	text_add(text, "btime %llu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\n",
 		 (unsigned long long)boot, process_last_pid());
 }

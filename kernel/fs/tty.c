@@ -348,23 +348,35 @@ static lh_error wait_ready(bool canonical)
 	return error;
 }
 
+/* => LH_AGAIN: another reader was quicker. */
+static lh_error drain_if_ready(struct transfer *transfer)
+{
+	lh_error error = LH_AGAIN;
+
+	mutex_lock(&terminal.lock);
+	if (is_ready())
+		error = drain(transfer);
+	mutex_unlock(&terminal.lock);
+	return error;
+}
+
 static lh_error terminal_read(struct file *file, struct transfer *transfer, uint64_t *position)
 {
-	lh_error error;
+	lh_error error = LH_AGAIN;
 
 	(void)position;
 	if (transfer->left == 0)
 		return LH_OK;
-	LH_TRY(check_foreground());
-	if (!is_ready() && (file_flags(file) & OPEN_NON_BLOCKING) != 0)
-		return LH_AGAIN;
-	error = wait_ready(is_local(LOCAL_CANONICAL));
-	if (error == LH_TIMED_OUT)
-		return LH_OK;
-	LH_TRY(error);
-	mutex_lock(&terminal.lock);
-	error = drain(transfer);
-	mutex_unlock(&terminal.lock);
+	while (error == LH_AGAIN) {
+		LH_TRY(check_foreground());
+		if (!is_ready() && (file_flags(file) & OPEN_NON_BLOCKING) != 0)
+			return LH_AGAIN;
+		error = wait_ready(is_local(LOCAL_CANONICAL));
+		if (error == LH_TIMED_OUT)
+			return LH_OK;
+		LH_TRY(error);
+		error = drain_if_ready(transfer);
+	}
 	return error;
 }
 
