@@ -17,6 +17,7 @@
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/descriptors.h"
 #include "arch/x86_64/registers.h"
+#include "boot/info.h"
 #include "cpu/features.h"
 #include "cpu/percpu.h"
 #include "device/acpi.h"
@@ -30,7 +31,9 @@
 #define MILLISECOND UINT64_C(1000000)
 #define WAIT_AFTER_INIT (10 * MILLISECOND)
 #define WAIT_AFTER_FIRST_STARTUP (20 * MILLISECOND)
-#define WAIT_AT_MOST (10000 * MILLISECOND) /* for a machine whose CPUs share few real ones */
+#define WAIT_AT_MOST (5000 * MILLISECOND) /* for a machine whose CPUs share few real ones */
+
+#define ABSENT "absent-cpu="
 
 /* As start_cpu.S has them. */
 struct start_parameters {
@@ -160,14 +163,39 @@ static lh_error start_scoped(const uint32_t *identifiers, size_t count)
 	return LH_OK;
 }
 
+/* "absent-cpu=N" on the kernel's command line: APIC identifier N is taken for a CPU that the firmware
+ * names. To see what becomes of one that never comes up. */
+static size_t add_absent(uint32_t *identifiers, size_t count, size_t capacity)
+{
+	const char *at = strstr(boot_info()->command_line, ABSENT);
+	uint32_t identifier = 0;
+
+	if (at == NULL || count == capacity)
+		return count;
+	for (at += sizeof(ABSENT) - 1; *at >= '0' && *at <= '9' && identifier < 100; at++)
+		identifier = identifier * 10 + (uint32_t)(*at - '0');
+	memmove(identifiers + 1, identifiers, count * sizeof(*identifiers));
+	identifiers[0] = identifier;
+	return count + 1;
+}
+
+static size_t find(uint32_t *identifiers, size_t capacity)
+{
+	size_t count = acpi_find_cpus(identifiers, capacity);
+
+	if (count > capacity) {
+		log_line("cpu: of %zu, %zu are looked at", count, capacity);
+		count = capacity;
+	}
+	return add_absent(identifiers, count, capacity);
+}
+
 void cpu_start_others(uint32_t period)
 {
 	uint32_t identifiers[KERNEL_CPUS_MAX + 1];
-	size_t count = acpi_find_cpus(identifiers, KERNEL_CPUS_MAX + 1);
+	size_t count = find(identifiers, KERNEL_CPUS_MAX + 1);
 	lh_error error = LH_OK;
 
-	if (count > KERNEL_CPUS_MAX + 1)
-		count = KERNEL_CPUS_MAX + 1;
 	timer_period = period;
 	if (count > 1 && memory_has_low_page())
 		error = start_scoped(identifiers, count);
