@@ -36,10 +36,10 @@
 
 #define RANDOM_PAGES 65536u
 #define REGIONS_MAX 60000u
-#define REGION_STRIDE (2 * PAGE)	/* a page mapped, a page free */
 #define REGION_BASE ((char *)0x200000000)
 #define FREE_SLACK 1024
 #define SETTLE_YIELDS 1000
+#define BOOT_SECONDS 3
 #define READ_WRITE (PROT_READ | PROT_WRITE)
 
 /* --- the window --- */
@@ -434,7 +434,8 @@ static lh_error write_in_child(struct tally *shared, char *memory, size_t writte
 	return status == 0 ? LH_OK : LH_IO;
 }
 
-static lh_error run_written_in_child(struct tally *tally, size_t rounds, size_t pages, size_t written)
+static lh_error run_written_in_child(struct tally *tally, size_t rounds, size_t pages,
+				     size_t written)
 {
 	struct tally *shared;
 	char *memory, *page;
@@ -464,12 +465,14 @@ static lh_error run_first_write(struct tally *tally, size_t rounds)
 
 static char *region_at(size_t index)
 {
-	return REGION_BASE + index * REGION_STRIDE;
+	return REGION_BASE + index * PAGE;
 }
 
+/* Side by side; every other one may be executed too, so that none is merged with the next. */
 static lh_error map_region(size_t index)
 {
-	void *mapped = mmap(region_at(index), PAGE, READ_WRITE,
+	int access = index % 2 == 0 ? READ_WRITE : READ_WRITE | PROT_EXEC;
+	void *mapped = mmap(region_at(index), PAGE, access,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	return mapped == MAP_FAILED ? last_error() : LH_OK;
@@ -484,7 +487,7 @@ static lh_error map_regions(size_t regions)
 
 static lh_error unmap_regions(size_t regions)
 {
-	return check_call(munmap(REGION_BASE, regions * REGION_STRIDE));
+	return check_call(munmap(REGION_BASE, regions * PAGE));
 }
 
 static lh_error run_map_regions(struct tally *tally, size_t regions)
@@ -495,7 +498,6 @@ static lh_error run_map_regions(struct tally *tally, size_t regions)
 	return unmap_regions(regions);
 }
 
-/* No gap among the regions is large enough for two pages. */
 static lh_error map_unmap_among(struct tally *tally, size_t regions, size_t count)
 {
 	LH_TRY(map_regions(regions));
@@ -689,6 +691,7 @@ static void measure(const struct operation *operation)
 
 int main(int count, char **words)
 {
+	sleep(BOOT_SECONDS); /* a kernel may still be busy with what it put off at boot */
 	for (size_t i = 0; i < OPERATIONS; i++)
 		measure(&operations[i]);
 	printf("end|%zu\n", OPERATIONS);
