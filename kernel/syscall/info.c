@@ -118,13 +118,9 @@ static lh_error give_statfs(const struct inode *inode, uint64_t address)
 lh_error call_statfs(struct call *call)
 {
 	struct inode *inode;
-	char *path;
 	lh_error error;
 
-	LH_TRY(call_path(call->a[0], &path));
-	error = path_find(process_current()->directory, path, true, &inode);
-	call_path_free(path);
-	LH_TRY(error);
+	LH_TRY(call_inode(call->a[0], &inode));
 	error = give_statfs(inode, call->a[1]);
 	inode_drop(inode);
 	return error;

@@ -100,6 +100,17 @@ void call_path_free(char *path)
 	kernel_free(path, PATH_BYTES_MAX);
 }
 
+lh_error call_inode(uint64_t address, struct inode **inode)
+{
+	char *path;
+	lh_error error;
+
+	LH_TRY(call_path(address, &path));
+	error = path_find(process_current()->directory, path, true, inode);
+	call_path_free(path);
+	return error;
+}
+
 lh_error call_start(int32_t descriptor, const char *path, struct inode **start)
 {
 	struct file *file;

@@ -34,6 +34,8 @@ LH_MUST_USE lh_error call_file(const struct call *call, int index, struct file *
 /* A path argument in kernel memory; call_path_free takes it back. => LH_NAME_TOO_LONG. */
 LH_MUST_USE lh_error call_path(uint64_t address, char **path);
 void call_path_free(char *path);
+/* What a path argument leads to, links followed, held. */
+LH_MUST_USE lh_error call_inode(uint64_t address, struct inode **inode);
 /* The directory that an *at call begins at, held. LH_BAD_DESCRIPTOR, LH_NOT_DIRECTORY. */
 LH_MUST_USE lh_error call_start(int32_t descriptor, const char *path, struct inode **start);
 
