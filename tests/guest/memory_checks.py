@@ -4,7 +4,7 @@
 import re
 
 from checks import Failure, check, contains, equal, that
-from guests import BUSYBOX, expect, guest, host, program, shell
+from guests import BUSYBOX, CPUS, expect, guest, host, program, shell
 
 COUNTERS = ("FreeFrames", "TablePages", "Regions", "Charges")
 # Linux puts these into every process; this kernel has no vDSO.
@@ -54,17 +54,35 @@ def counters(text):
 NOT_HELD = ("Faults", "Forks", "MemFree", "MemAvailable")
 # Frames of allocators that hand out parts of them: how many depends on how the parts lie.
 IN_PARTS = ("PoolFrames", "HeapFrames")
+# With several CPUs it depends on their turns at which addresses the stacks of those who live on
+# lie, and so whether a page of the kernel's tables or two are needed more.
+TABLES = ("TablePages", "PageTables")
+TABLES_MORE = 2
 
 
-def check_nothing_lost(before, after):
+def check_tables(before, after):
+    """The kernel's tables but for where stacks lie; their frames are looked at in the sum."""
+    more = after["TablePages"] - before["TablePages"]
+    that(abs(more) <= TABLES_MORE, f"{more} table pages more afterwards")
+    for counts in before, after:
+        counts["FreeFrames"] += counts.pop("TableFrames")
+        for name in TABLES:
+            del counts[name]
+
+
+def check_nothing_lost(before, after, literally, cpus):
     """Everything held is exactly as before: pages, tables, regions, charges, objects, spaces,
     stacks, the items of the pools and the bytes of the heap. A free frame that is missing is one
-    of a pool or of the heap, which have no more in use than before."""
+    of a pool or of the heap, which have no more in use than before; literally: none is missing."""
     for name in COUNTERS:
         that(name in before, f"{name} is missing in /proc/meminfo")
+    if literally:
+        equal(after["FreeFrames"], before["FreeFrames"], "FreeFrames afterwards")
     for counts in before, after:
         counts["KernelFrames"] -= counts["HeapFrames"]
         counts["FreeFrames"] += sum(counts.pop(name) for name in IN_PARTS)
+    if cpus > 1:
+        check_tables(before, after)
     for name in before:
         if not name.startswith(NOT_HELD):
             equal(after[name], before[name], f"{name} afterwards ({before} before, {after} after)")
@@ -77,18 +95,31 @@ ONE_HUNDRED = ("pids=; i=0; while [ $i -lt 100 ]; do sleep 1000 & pids=\"$pids $
 FIVE_HUNDRED = f"n=0; while [ $n -lt 5 ]; do {ONE_HUNDRED} n=$((n+1)); done; "
 
 
-def check_counters(work, prepare=None, options=()):
+# What a process held may lie otherwise than it lay before, or be given back at the moment of the
+# look by another CPU: so one difference is looked into by a run anew. What leaks leaks each time.
+RUNS = 3
+
+
+def check_counters(work, prepare=None, options=(), literally=False):
     """Nothing that WORK took is still taken after it. PREPARE (else WORK itself) is done once
     before the first look. => what WORK printed."""
-    run = guest(program("observe"), prepare or work, work, options=options)
-    _, middle, before, after = expect(run).split(b"---\n")
-    check_nothing_lost(counters(before), counters(after))
+    cpus = int(options[options.index("--cpus") + 1]) if "--cpus" in options else int(CPUS or 1)
+    for left in reversed(range(RUNS)):
+        run = guest(program("observe"), prepare or work, work, options=options)
+        _, middle, before, after = expect(run).split(b"---\n")
+        try:
+            check_nothing_lost(counters(before), counters(after), literally and cpus == 1, cpus)
+            break
+        except Failure as failure:
+            if left == 0:
+                raise
+            print(f"        once more, since {failure}"[:200], flush=True)
     return middle
 
 
 @check
 def five_hundred_children_of_a_shell_leave_nothing():
-    middle = check_counters(FIVE_HUNDRED, prepare=ONE_HUNDRED)
+    middle = check_counters(FIVE_HUNDRED, prepare=ONE_HUNDRED, literally=True)
     equal(middle.count(b"alive 100\n"), 5, "the rounds with 100 alive at once")
 
 
