@@ -130,18 +130,15 @@ LH_MUST_USE lh_error lh_manager_query(lh_manager *manager, lh_virtual_address fr
  * register. The pages are never both writable and executable: write code through the direct map. As
  * all entries of a low half they are open to user mode: no user code runs while it is loaded, and
  * SMEP comes on only after the last fetch from them.
- * => directory: the caller's memory; need not be zeroed. identity: pages in the low half that are the
- *    caller's, not the allocator's; they are not counted, and stay the caller's.
+ * => directory: the caller's memory; need not be zeroed. lh_directory_destroy ends it, once no CPU
+ *    translates by it. identity: pages in the low half that are the caller's, not the allocator's;
+ *    they are not counted, and stay the caller's.
  * => LH_INVALID: identity not page-aligned, not in the low half, or writable and executable; limit
- *    below a page;
- *    LH_NO_MEMORY. Nothing taken.
+ *    below a page. LH_NO_MEMORY. Nothing taken.
  */
 LH_MUST_USE lh_error lh_manager_create_scoped(lh_manager *manager, lh_directory *directory,
 					      lh_virtual_range identity, lh_rights rights,
 					      uint64_t limit);
-
-/* Gives every table of it back. => no CPU translates by it any more. Accepts a destroyed one. */
-void lh_manager_destroy_scoped(lh_manager *manager, lh_directory *directory);
 
 /* --- statistics --- */
 

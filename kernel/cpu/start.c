@@ -159,7 +159,7 @@ static lh_error start_scoped(const uint32_t *identifiers, size_t count)
 	if (lh_frame_address(directory.root).value >= ROOT_LIMIT)
 		panic("the root that other CPUs start with lies beyond their reach");
 	start_all(identifiers, count, &directory);
-	lh_manager_destroy_scoped(memory_manager(), &directory);
+	lh_directory_destroy(&directory);
 	return LH_OK;
 }
 

@@ -68,9 +68,3 @@ lh_error lh_manager_create_scoped(lh_manager *manager, lh_directory *directory,
 		lh_directory_destroy(directory);
 	return error;
 }
-
-void lh_manager_destroy_scoped(lh_manager *manager, lh_directory *directory)
-{
-	(void)manager;
-	lh_directory_destroy(directory);
-}

@@ -97,11 +97,6 @@ static void count_case(lh_manager *manager, lh_fault_case name)
 /* How one attempt ended, beside the ends of a fault. */
 enum attempt { ATTEMPT_ENDED, ATTEMPT_AGAIN, ATTEMPT_NO_MEMORY };
 
-static lh_fault outcome_of(lh_error error)
-{
-	return error == LH_OK ? LH_FAULT_OK : LH_FAULT_BUS;
-}
-
 static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
 {
 	lh_space *space = plan->space;
@@ -119,7 +114,7 @@ static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
 	/* The page may have been truncated away, or the region replaced, since the plan: an
 	 * attempt from the start tells. Only an answer of the pager ends the fault here. */
 	if (error != LH_OK) {
-		*outcome = outcome_of(error);
+		*outcome = LH_FAULT_BUS;
 		return error == LH_IO ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 	}
 	lh_space_lock(space);

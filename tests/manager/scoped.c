@@ -60,8 +60,8 @@ TEST(a31_the_identity_page_is_scoped_and_leaves_no_trace)
 	/* The kernel's own directory shows nothing of it. */
 	CHECK_EQUAL(look_at(&world.manager->kernel_directory).low, 0);
 
-	lh_manager_destroy_scoped(world.manager, &directory);
-	lh_manager_destroy_scoped(world.manager, &directory);
+	lh_directory_destroy(&directory);
+	lh_directory_destroy(&directory);
 	CHECK_EQUAL(world_frame_counters(&world).free, free_frames);
 	lh_manager_unmap(world.manager, &region);
 	world_close(&world);
@@ -103,6 +103,6 @@ TEST(each_step_of_a_scoped_directory_fails_once)
 
 	world_open(&world, &(world_setup){ 0 });
 	world_inject(&world, &operation);
-	lh_manager_destroy_scoped(world.manager, &scoped);
+	lh_directory_destroy(&scoped);
 	world_close(&world);
 }
