@@ -85,6 +85,9 @@ typedef struct machine_hooks {
 	uint64_t (*random)(void *context);
 	/* A CPU is about to flush: what does the library's state look like at that moment? */
 	void (*flush)(void *context, unsigned cpu, lh_virtual_range range);
+	/* A CPU's interrupts go off, or are on again: a moment at which another CPU could do
+	 * anything that the locks held allow. Not while CPUs are threads. */
+	void (*turn)(void *context);
 } machine_hooks;
 
 struct lh_port {

@@ -131,6 +131,8 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 		machine_report(NULL, "%s without a port", __func__);
 	cpu = this_cpu(port);
 	were_on = cpu->interrupts;
+	if (were_on && port->hooks.turn && !port->threads)
+		port->hooks.turn(port->hooks.context);
 	cpu->interrupts = false;
 	cpu->depth++;
 	if (port->threads)
@@ -151,8 +153,12 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 			       machine_current(port), (unsigned long long)state);
 	cpu->depth--;
 	cpu->interrupts = (state & 1) != 0;
-	if (port->threads && cpu->interrupts)
+	if (!cpu->interrupts)
+		return;
+	if (port->threads)
 		machine_threads_note_interrupts(port, true);
+	else if (port->hooks.turn)
+		port->hooks.turn(port->hooks.context);
 }
 
 void machine_run_call(lh_port *machine, unsigned number, void (*function)(void *), void *argument)

@@ -58,8 +58,12 @@ bool lh_object_has_page(lh_object *object, uint64_t page);
 LH_MUST_USE lh_error lh_object_take_page(lh_object *object, uint64_t page, bool dirty,
 					 lh_frame_number *frame);
 
-/* Notes that a page is about to be written through a mapping. Under no lock but the map lock. */
-void lh_object_note_dirty(lh_object *object, uint64_t page);
+/*
+ * Notes that a page can be written through a mapping. While the object's lock is free, each leaf
+ * that grants writing to a file's page shows one that is dirty: who writes the leaf holds the
+ * lock until this is noted, and who makes the page clean holds it until no leaf grants it.
+ */
+void lh_object_note_dirty_locked(lh_object *object, uint64_t page);
 
 /* The object's list of regions. Under its lock. */
 void lh_object_link_region_locked(lh_object *object, lh_region *region);

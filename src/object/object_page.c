@@ -249,13 +249,10 @@ void lh_object_page_read(lh_object *object, uint64_t page, lh_error error)
 	announce(object);
 }
 
-void lh_object_note_dirty(lh_object *object, uint64_t page)
+void lh_object_note_dirty_locked(lh_object *object, uint64_t page)
 {
-	uint64_t slot;
+	uint64_t slot = lh_page_index_get(&object->index, page);
 
-	lh_object_lock(object);
-	slot = lh_page_index_get(&object->index, page);
 	if (lh_slot_is_present(slot))
 		lh_page_index_set(&object->index, page, slot | LH_SLOT_DIRTY);
-	lh_object_unlock(object);
 }

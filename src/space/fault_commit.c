@@ -207,17 +207,20 @@ static bool refresh(lh_fault_plan *plan)
 }
 
 /*
- * Writes a leaf by which an object's page can be written. The page is noted dirty before, so that
- * who writes through the leaf finds it so; and after, since a write-back that came between the two
- * made it clean again while it had no leaf to take the right from.
+ * Writes a leaf by which an object's page can be written, and notes the page dirty. Under the
+ * object's lock the two are one step: a write-back between them would find the page clean while
+ * another CPU writes through the leaf, and would say of what it wrote that it is stored.
  */
 static bool write_in_place_dirty(lh_fault_plan *plan)
 {
-	lh_object_note_dirty(plan->object, plan->object_page);
-	if (!write_in_place(plan))
-		return false;
-	lh_object_note_dirty(plan->object, plan->object_page);
-	return true;
+	bool written;
+
+	lh_object_lock(plan->object);
+	written = write_in_place(plan);
+	if (written)
+		lh_object_note_dirty_locked(plan->object, plan->object_page);
+	lh_object_unlock(plan->object);
+	return written;
 }
 
 bool lh_fault_commit(lh_fault_plan *plan)

@@ -3,6 +3,7 @@
  * A fault waits for its pager, or for memory, holding nothing; meanwhile the space changes. What
  * the fault then does is what a fault begun afterwards would have done.
  */
+#include "base/lock.h"
 #include "space/space.h"
 #include "world/file.h"
 #include "world/world.h"
@@ -208,6 +209,65 @@ TEST(a_page_that_cannot_be_read_is_a_bus_error_this_time)
 {
 	wait_for_pager(LH_REGION_SHARED, WRITE, fail, LH_FAULT_BUS, works_later);
 	wait_for_pager(0, WRITE, fail, LH_FAULT_BUS, works_later);
+}
+
+/* --- while a fault commits --- */
+
+/* What was written and then synced is in the file: through the leaf, if it grants writing yet. */
+static void write_and_sync(void *context)
+{
+	struct meanwhile *meanwhile = context;
+	test_world *world = meanwhile->world;
+	lh_object *object = meanwhile->file->object;
+	uint64_t *words;
+	lh_leaf leaf;
+
+	if (meanwhile->happened || lh_mutex_is_held(&object->lock))
+		return;
+	meanwhile->happened = true; /* not for what this calls itself */
+	leaf = world_leaf(world, 0, 33);
+	if ((leaf.rights & WRITE) != 0) {
+		words = lh_frame_pointer(world->frames, leaf.frame);
+		words[0]++;
+		CHECK_OK(lh_object_sync(object, 0, 8));
+		CHECK_EQUAL(world_file_disk(meanwhile->file, 3), words[0]);
+	} else {
+		CHECK_OK(lh_object_sync(object, 0, 8));
+	}
+	meanwhile->happened = false;
+}
+
+/* The leaf is written for the first time, or a read-only one that is there gains the right. */
+static void write_while_others_sync(bool is_shown)
+{
+	test_world world;
+	world_file file;
+	struct meanwhile meanwhile = { &world, &file, NULL, false };
+
+	world_open(&world, &(world_setup){ 0 });
+	world_make(&world, 0);
+	world_file_open(&world, &file, 8 * PAGE);
+	world_map_object(&world, 0, 30, 8, READ_WRITE, LH_REGION_SHARED, file.object, 0);
+	world_load(&world, 0, 0);
+	if (is_shown)
+		CHECK_EQUAL(world_peek(&world, 0, world_page(&world, 33)), world_file_word(3, 0));
+	world.machine->hooks.context = &meanwhile;
+	world.machine->hooks.turn = write_and_sync;
+	CHECK_EQUAL(lh_space_fault(world.space[0], lh_virtual(world_page(&world, 33)), WRITE),
+		    LH_FAULT_OK);
+	write_and_sync(&meanwhile);
+	CHECK(file.writes >= 1);
+	world.machine->hooks.turn = NULL;
+	world_check(&world);
+	world_unmap(&world, 0, 0, 100);
+	world_file_close(&file);
+	world_close(&world);
+}
+
+TEST(what_is_written_while_a_fault_commits_is_stored_by_the_next_sync)
+{
+	write_while_others_sync(false);
+	write_while_others_sync(true);
 }
 
 /* --- waiting for memory --- */
