@@ -161,7 +161,7 @@ LH_MUST_USE lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_
 void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 
 /* The leaf for an address, in either half: EMPTY where a table is missing (level says at which
- * level the descent ended) and outside both halves. Of a huge leaf, the frame is its first. */
+ * level the descent ended), outside both halves, and in one that has a root of its own. Of a huge leaf, the frame is its first. */
 lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address);
 
 /*
@@ -256,8 +256,8 @@ static inline void lh_gather_finish(lh_gather *gather) { lh_gather_flush(gather)
 const char *lh_directory_check(lh_directory *directory);
 
 /*
- * Calls visit for each present leaf of both halves, the shared kernel half included, in order
- * of address, with the directory's lock held. The rights are what the CPU would grant, upper
+ * Calls visit for each present leaf that the root leads to, a shared kernel half included, in
+ * order of address, with the directory's lock held. The rights are what the CPU would grant, upper
  * entries considered; user: user mode reaches it. Changes nothing.
  * => nobody changes the kernel half meanwhile.
  */

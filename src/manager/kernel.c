@@ -201,7 +201,7 @@ static uint64_t pages_of(const lh_kernel_request *request)
 /* Can an entry hold the address of each of the pages? */
 static bool is_addressable(const lh_paging_format *format, lh_physical_address first, uint64_t pages)
 {
-	uint64_t end = (format->address_mask | (LH_PAGE_SIZE - 1)) >> LH_PAGE_SHIFT;
+	uint64_t end = lh_physical_frame(lh_paging_format_last(format)).value;
 	uint64_t frame = lh_physical_frame(first).value;
 
 	return frame <= end && pages <= end - frame + 1;

@@ -53,7 +53,8 @@ static const char *check_below(const recount *count, const lh_walk *walk)
 	const lh_directory *directory = count->directory;
 	lh_frame_number table = lh_entry_table(directory->format, walk->entry);
 	const lh_frame_entry *entry = lh_table_entry(directory->frames, table);
-	bool kernel_top = directory->is_kernel && walk->level == lh_format_top(directory->format);
+	bool kernel_top = lh_directory_keeps_top(directory) &&
+			  walk->level == lh_format_top(directory->format);
 	const char *finding = check_table_frame(directory, table, walk->level - 1);
 
 	if (!finding)
@@ -132,7 +133,7 @@ static const char *check_root(const lh_directory *directory)
 	bool has_kernel_half = directory->is_kernel || directory->shares_kernel_half;
 
 	for (uint64_t i = 0; i < lh_paging_entries(format, top); i++) {
-		bool upper = i >= lh_format_kernel_index(format);
+		bool upper = i >= lh_format_shared_index(format);
 		uint64_t entry = lh_atomic_load(&entries[i]);
 		const char *finding = NULL;
 
@@ -140,7 +141,7 @@ static const char *check_root(const lh_directory *directory)
 			finding = check_kernel_entry(directory, entry);
 		else if (upper && entry != 0)
 			finding = "a root without a kernel half has an entry there";
-		else if (!upper && directory->is_kernel && entry != 0)
+		else if (!upper && lh_directory_keeps_top(directory) && entry != 0)
 			finding = "a kernel's directory has a low half";
 		if (finding)
 			return finding;
@@ -183,16 +184,15 @@ const char *lh_directory_check(lh_directory *directory)
 static bool apply_upper_entries(const lh_walk *walk, lh_leaf *leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
-	bool user = lh_entry_is_user(format, walk->entry);
+	bool half = lh_address_is_user(lh_walk_address(walk));
+	bool user = lh_test_holds(format->user_leaf, walk->entry);
 
 	for (unsigned level = walk->level + 1; level < format->levels; level++) {
 		uint64_t index = lh_level_index(format, level, lh_walk_address(walk));
 		uint64_t entry = lh_atomic_load(&walk->path[level].entries[index]);
 
-		if (!format->upper_rights)
-			continue;
-		leaf->rights &= lh_entry_read_leaf(format, level, entry).rights;
-		user = user && lh_entry_is_user(format, entry);
+		leaf->rights &= lh_entry_table_rights(format, entry, half);
+		user = user && lh_test_holds(format->user_table, entry);
 	}
 	return user;
 }
@@ -217,12 +217,14 @@ static void audit_half(lh_directory *directory, lh_virtual_range half, lh_audit_
 
 void lh_directory_audit(lh_directory *directory, lh_audit_visit *visit, void *context)
 {
-	uint64_t half = UINT64_C(1) << (directory->format->address_bits - 1);
+	uint64_t half = UINT64_C(1) << lh_format_half_bits(directory->format);
 	lh_virtual_range lower = { lh_virtual(0), half >> LH_PAGE_SHIFT };
 	lh_virtual_range upper = { lh_virtual(0 - half), half >> LH_PAGE_SHIFT };
 	uintptr_t interrupts = lh_directory_lock(directory);
 
-	audit_half(directory, lower, visit, context);
-	audit_half(directory, upper, visit, context);
+	if (!directory->format->root_each || !directory->is_kernel)
+		audit_half(directory, lower, visit, context);
+	if (!directory->format->root_each || directory->is_kernel)
+		audit_half(directory, upper, visit, context);
 	lh_directory_unlock(directory, interrupts);
 }

@@ -50,7 +50,7 @@ lh_error lh_directory_add_kernel_half(lh_directory *directory)
 
 	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
 	directory->is_kernel = true;
-	for (uint64_t i = lh_format_kernel_index(format); i < lh_paging_entries(format, top); i++) {
+	for (uint64_t i = lh_format_shared_index(format); i < lh_paging_entries(format, top); i++) {
 		LH_TRY(lh_table_allocate(directory->frames, top - 1, &table));
 		lh_atomic_store_total(&entries[i], lh_entry_make_table(format, table, false));
 		count_root_entries(directory, 1);
@@ -68,9 +68,9 @@ void lh_directory_share_kernel_half(lh_directory *directory, const lh_directory 
 
 	LH_ASSERT(directory->port, kernel->is_kernel && kernel->format == format);
 	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
-	for (uint64_t i = lh_format_kernel_index(format); i < count; i++)
+	for (uint64_t i = lh_format_shared_index(format); i < count; i++)
 		lh_atomic_store_total(&to[i], lh_atomic_load(&from[i]));
-	count_root_entries(directory, count - lh_format_kernel_index(format));
+	count_root_entries(directory, count - lh_format_shared_index(format));
 	directory->shares_kernel_half = true;
 }
 
@@ -81,9 +81,9 @@ static void forget_kernel_half(lh_directory *directory)
 	uint64_t count = lh_paging_entries(format, lh_format_top(format));
 	uint64_t *entries = root_entries(directory);
 
-	for (uint64_t i = lh_format_kernel_index(format); i < count; i++)
+	for (uint64_t i = lh_format_shared_index(format); i < count; i++)
 		lh_atomic_store(&entries[i], UINT64_C(0));
-	count_root_entries(directory, 0 - (count - lh_format_kernel_index(format)));
+	count_root_entries(directory, 0 - (count - lh_format_shared_index(format)));
 	directory->shares_kernel_half = false;
 }
 
@@ -137,7 +137,7 @@ void lh_directory_unlock(lh_directory *directory, uintptr_t interrupts)
 lh_virtual_range lh_directory_own_range(const lh_directory *directory)
 {
 	const lh_paging_format *format = directory->format;
-	uint64_t half = UINT64_C(1) << (format->address_bits - 1);
+	uint64_t half = UINT64_C(1) << lh_format_half_bits(format);
 	lh_virtual_range range = { lh_virtual(directory->is_kernel ? 0 - half : 0),
 				   half >> LH_PAGE_SHIFT };
 

@@ -1,81 +1,158 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "paging/entry.h"
 
-/* Column of the format's type tables: level 0 keeps the bits elsewhere than the others. */
-static unsigned type_column(unsigned level)
+/* Column of the format's tables: level 0 keeps some bits elsewhere than the others. */
+static unsigned column_of(unsigned level)
 {
 	return level == 0 ? 0 : 1;
 }
 
+/* --- addresses --- */
+
+static uint64_t frame_mask_of_part(lh_address_part part, unsigned level_shift)
+{
+	return part.mask & ~(((UINT64_C(1) << level_shift) - 1) >> part.shift);
+}
+
+uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level)
+{
+	unsigned shift = lh_level_shift(format, level);
+
+	return frame_mask_of_part(format->address[0], shift) |
+	       frame_mask_of_part(format->address[1], shift);
+}
+
+/* --- rights --- */
+
+static uint64_t rights_bits(const lh_entry_rights *tests, lh_rights rights)
+{
+	return lh_test_bits(tests->read, (rights & LH_RIGHT_READ) != 0) |
+	       lh_test_bits(tests->write, (rights & LH_RIGHT_WRITE) != 0) |
+	       lh_test_bits(tests->execute, (rights & LH_RIGHT_EXECUTE) != 0);
+}
+
+static lh_rights read_rights(const lh_entry_rights *tests, uint64_t entry)
+{
+	lh_rights rights = LH_RIGHT_NONE;
+
+	if (lh_test_holds(tests->read, entry))
+		rights |= LH_RIGHT_READ;
+	if (lh_test_holds(tests->write, entry))
+		rights |= LH_RIGHT_WRITE;
+	if (lh_test_holds(tests->execute, entry))
+		rights |= LH_RIGHT_EXECUTE;
+	return rights;
+}
+
+lh_rights lh_entry_table_rights(const lh_paging_format *format, uint64_t entry, bool user)
+{
+	return read_rights(&lh_format_half_of(format, user)->table_rights, entry);
+}
+
 uint64_t lh_entry_make_table(const lh_paging_format *format, lh_frame_number frame, bool user)
 {
-	return lh_frame_address(frame).value | format->present_value | format->table_fixed |
-	       (user ? format->user : 0);
+	const lh_format_half *half = lh_format_half_of(format, user);
+
+	return lh_entry_address_bits(format, lh_frame_address(frame)) |
+	       lh_test_bits(format->present, true) | lh_test_bits(format->table, true) |
+	       lh_test_bits(half->table, true) | rights_bits(&half->table_rights, LH_RIGHTS_ALL);
 }
 
-static uint64_t rights_bits(const lh_paging_format *format, lh_rights rights)
+/* --- accessed and dirty --- */
+
+static bool can_be_written(const lh_paging_format *format, uint64_t entry, bool user)
 {
-	uint64_t bits = 0;
-
-	/* A right is refused by any other value than the granting one: the inverse is one. */
-	bits |= format->read.mask &
-		(rights & LH_RIGHT_READ ? format->read.value : ~format->read.value);
-	bits |= format->write.mask &
-		(rights & LH_RIGHT_WRITE ? format->write.value : ~format->write.value);
-	bits |= format->execute.mask &
-		(rights & LH_RIGHT_EXECUTE ? format->execute.value : ~format->execute.value);
-	return bits;
+	return lh_entry_is_present(format, entry) &&
+	       lh_test_holds(lh_format_half_of(format, user)->leaf_rights.write, entry);
 }
+
+static bool is_dirty(const lh_paging_format *format, uint64_t entry, bool user)
+{
+	if ((entry & format->dirty_kept) != 0)
+		return true;
+	/* Where there is a kept bit, the test speaks only of leaves that can be written. */
+	return (format->dirty_kept == 0 || can_be_written(format, entry, user)) &&
+	       lh_test_holds(format->dirty, entry);
+}
+
+/* The entry, of which dirty was not said yet, as dirty or clean. */
+static uint64_t with_dirty(const lh_paging_format *format, uint64_t entry, bool dirty, bool user)
+{
+	bool by_test = format->dirty.mask != 0 &&
+		       (format->dirty_kept == 0 || can_be_written(format, entry, user));
+
+	entry &= ~(format->dirty.mask | format->dirty_kept);
+	entry |= lh_test_bits(format->dirty, by_test && dirty);
+	return dirty && !by_test ? entry | format->dirty_kept : entry;
+}
+
+uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, uint64_t now,
+			      uint64_t entry, bool user)
+{
+	entry |= now & ~before & format->accessed;
+	if (is_dirty(format, now, user) && !is_dirty(format, before, user))
+		entry = with_dirty(format, entry, true, user);
+	return entry;
+}
+
+/* --- leaves --- */
 
 /* The bits that a leaf has whether it is present or not. */
 static uint64_t common_bits(const lh_paging_format *format, lh_leaf leaf)
 {
-	uint64_t bits = format->type[leaf.type][type_column(leaf.level)];
+	uint64_t bits = format->type[leaf.type][column_of(leaf.level)];
 
 	if (leaf.flags & LH_LEAF_ACCESSED)
 		bits |= format->accessed;
-	if (leaf.flags & LH_LEAF_DIRTY)
-		bits |= format->dirty;
 	if (leaf.flags & LH_LEAF_UNCOUNTED)
 		bits |= format->software[0];
 	return bits;
 }
 
+static uint64_t make_no_access(const lh_paging_format *format, lh_leaf leaf)
+{
+	uint64_t address = lh_entry_address_bits(format, lh_frame_address(leaf.frame));
+
+	return common_bits(format, leaf) | format->software[1] |
+	       (~address & lh_level_frame_mask(format, leaf.level));
+}
+
+static uint64_t make_present(const lh_paging_format *format, lh_leaf leaf, bool user)
+{
+	const lh_format_half *half = lh_format_half_of(format, user);
+
+	if (format->write_needs_read && (leaf.rights & LH_RIGHT_WRITE))
+		leaf.rights |= LH_RIGHT_READ;
+	return common_bits(format, leaf) | rights_bits(&half->leaf_rights, leaf.rights) |
+	       lh_entry_address_bits(format, lh_frame_address(leaf.frame)) |
+	       lh_test_bits(format->present, true) | format->leaf_fixed[column_of(leaf.level)] |
+	       lh_test_bits(half->leaf, true) | (format->software_accessed ? format->accessed : 0);
+}
+
 uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool user)
 {
-	uint64_t address = lh_frame_address(leaf.frame).value;
+	bool dirty = (leaf.flags & LH_LEAF_DIRTY) != 0;
+	uint64_t entry = 0;
 
 	switch (leaf.kind) {
 	case LH_LEAF_EMPTY:
 		return 0;
 	case LH_LEAF_NO_ACCESS:
-		return common_bits(format, leaf) | format->software[1] |
-		       (~address & lh_level_frame_mask(format, leaf.level));
+		entry = make_no_access(format, leaf);
+		break;
 	case LH_LEAF_PRESENT:
+		entry = make_present(format, leaf, user);
+		if (format->software_dirty && can_be_written(format, entry, user))
+			dirty = true;
 		break;
 	}
-	return common_bits(format, leaf) | rights_bits(format, leaf.rights) | address |
-	       format->present_value | (leaf.level > 0 ? format->large_value : format->leaf_fixed) |
-	       (user ? format->user : format->global);
-}
-
-static lh_rights read_rights(const lh_paging_format *format, uint64_t entry)
-{
-	lh_rights rights = LH_RIGHT_NONE;
-
-	if ((entry & format->read.mask) == format->read.value)
-		rights |= LH_RIGHT_READ;
-	if ((entry & format->write.mask) == format->write.value)
-		rights |= LH_RIGHT_WRITE;
-	if ((entry & format->execute.mask) == format->execute.value)
-		rights |= LH_RIGHT_EXECUTE;
-	return rights;
+	return with_dirty(format, entry, dirty, user);
 }
 
 /* The first type with these bits; COUNT where there is none. */
 static unsigned read_type(const lh_paging_format *format, unsigned level, uint64_t entry)
 {
-	unsigned column = type_column(level);
+	unsigned column = column_of(level);
 	unsigned type = 0;
 
 	while (type < LH_MEMORY_TYPE_COUNT &&
@@ -84,22 +161,22 @@ static unsigned read_type(const lh_paging_format *format, unsigned level, uint64
 	return type;
 }
 
-static uint32_t read_flags(const lh_paging_format *format, uint64_t entry)
+static uint32_t read_flags(const lh_paging_format *format, uint64_t entry, bool user)
 {
 	uint32_t flags = 0;
 
 	if (entry & format->accessed)
 		flags |= LH_LEAF_ACCESSED;
-	if (entry & format->dirty)
+	if (is_dirty(format, entry, user))
 		flags |= LH_LEAF_DIRTY;
-	if (entry & format->global)
+	if (lh_entry_is_present(format, entry) && lh_test_holds(format->global, entry))
 		flags |= LH_LEAF_GLOBAL;
 	if (entry & format->software[0])
 		flags |= LH_LEAF_UNCOUNTED;
 	return flags;
 }
 
-lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry)
+lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)
 {
 	lh_leaf leaf = { .kind = LH_LEAF_EMPTY, .level = (uint8_t)level,
 			 .frame = { LH_NO_FRAME }, .type = LH_MEMORY_WRITE_BACK };
@@ -110,67 +187,92 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
 		return leaf;
 	if (lh_entry_is_present(format, entry)) {
 		leaf.kind = LH_LEAF_PRESENT;
-		leaf.rights = read_rights(format, entry);
+		leaf.rights = read_rights(&lh_format_half_of(format, user)->leaf_rights, entry);
 	} else {
 		leaf.kind = LH_LEAF_NO_ACCESS;
 		address = ~entry;
 	}
-	leaf.flags = read_flags(format, entry);
+	leaf.flags = read_flags(format, entry, user);
 	type = read_type(format, level, entry);
 	/* Bits that name no type are found by the walker; here they read as the slowest. */
 	leaf.type = type < LH_MEMORY_TYPE_COUNT ? (lh_memory_type)type : LH_MEMORY_UNCACHED;
-	leaf.frame = lh_physical_frame(
-		lh_physical(address & lh_level_frame_mask(format, level)));
+	address &= lh_level_frame_mask(format, level);
+	leaf.frame = lh_physical_frame(lh_entry_address(format, address));
 	return leaf;
 }
 
-/* All bits that an upper entry naming a table may have. */
-static uint64_t table_bits(const lh_paging_format *format)
+/* --- what may be there --- */
+
+static uint64_t rights_mask(const lh_entry_rights *tests)
 {
-	return format->address_mask | format->present_mask | format->table_fixed | format->user |
-	       format->accessed;
+	return tests->read.mask | tests->write.mask | tests->execute.mask;
+}
+
+/* All bits that an upper entry naming a table may have. */
+static uint64_t table_bits(const lh_paging_format *format, const lh_format_half *half)
+{
+	return lh_format_address_mask(format) | format->present.mask | format->table.mask |
+	       half->table.mask | rights_mask(&half->table_rights) | format->table_accessed;
 }
 
 /* All bits that a leaf may have: those of a present one, or of one without access. */
-static uint64_t leaf_bits(const lh_paging_format *format, unsigned level, bool present)
+static uint64_t leaf_bits(const lh_paging_format *format, unsigned level, bool present,
+			  const lh_format_half *half)
 {
-	uint64_t bits = lh_level_frame_mask(format, level) | format->type_mask[type_column(level)] |
-			format->accessed | format->dirty | format->software[0];
+	uint64_t bits = lh_level_frame_mask(format, level) | format->type_mask[column_of(level)] |
+			format->accessed | format->dirty.mask | format->dirty_kept |
+			format->software[0];
 
 	if (!present)
 		return bits | format->software[1];
-	return bits | format->present_mask | format->user | format->global | format->read.mask |
-	       format->write.mask | format->execute.mask |
-	       (level > 0 ? format->large_mask : format->leaf_fixed);
+	return bits | format->present.mask | half->leaf.mask | rights_mask(&half->leaf_rights) |
+	       format->leaf_fixed[column_of(level)];
 }
 
 static const char *check_table(const lh_paging_format *format, uint64_t entry, bool user)
 {
-	if (entry & ~table_bits(format))
+	const lh_format_half *half = lh_format_half_of(format, user);
+
+	if (entry & ~table_bits(format, half))
 		return "an upper entry has bits that the format does not allow there";
-	if ((entry & format->table_fixed) != format->table_fixed)
-		return "an upper entry lacks a bit that all upper entries have";
-	if (lh_entry_is_user(format, entry) != user)
-		return user ? "an upper entry of the low half is closed to user mode"
-			    : "an upper entry of the upper half is open to user mode";
-	return NULL;
+	if (read_rights(&half->table_rights, entry) != LH_RIGHTS_ALL)
+		return "an upper entry takes rights away";
+	if (lh_test_holds(half->table, entry))
+		return NULL;
+	return user ? "an upper entry of the low half is closed to user mode"
+		    : "an upper entry of the upper half is open to user mode";
+}
+
+/* How a present leaf differs from all those of its half; NULL: in nothing. */
+static const char *check_half(const lh_paging_format *format, uint64_t entry, bool user)
+{
+	if (lh_test_holds(format->user_leaf, entry) != user)
+		return user ? "a leaf of the low half is closed to user mode"
+			    : "a leaf of the upper half is open to user mode";
+	if (lh_test_holds(format->global, entry) == user)
+		return user ? "a leaf of the low half is global"
+			    : "a leaf of the upper half is not global";
+	return lh_test_holds(lh_format_half_of(format, user)->leaf, entry)
+		       ? NULL : "a leaf is not as all leaves of its half are";
 }
 
 static const char *check_present(const lh_paging_format *format, unsigned level, uint64_t entry,
 				 bool user)
 {
+	const lh_format_half *half = lh_format_half_of(format, user);
+	lh_rights rights = read_rights(&half->leaf_rights, entry);
+	uint64_t fixed = format->leaf_fixed[column_of(level)];
+
 	if (!format->leaf_at[level])
 		return "a leaf stands at a level where the format has none";
-	if (level == 0 && (entry & format->leaf_fixed) != format->leaf_fixed)
+	if ((entry & fixed) != fixed)
 		return "a leaf lacks a bit that all leaves have";
-	if (lh_entry_is_user(format, entry) != user)
-		return user ? "a leaf of the low half is closed to user mode"
-			    : "a leaf of the upper half is open to user mode";
-	if ((entry & format->global) != (user ? 0 : format->global))
-		return user ? "a leaf of the low half is global"
-			    : "a leaf of the upper half is not global";
-	if (read_rights(format, entry) == LH_RIGHT_NONE)
+	if (check_half(format, entry, user))
+		return check_half(format, entry, user);
+	if (rights == LH_RIGHT_NONE)
 		return "a present leaf grants nothing";
+	if (format->write_needs_read && (rights & LH_RIGHT_WRITE) && !(rights & LH_RIGHT_READ))
+		return "a leaf can be written and not read, which the format does not have";
 	return NULL;
 }
 
@@ -182,7 +284,7 @@ const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint6
 		return NULL;
 	if (lh_entry_is_table(format, level, entry))
 		return check_table(format, entry, user);
-	if (entry & ~leaf_bits(format, level, present))
+	if (entry & ~leaf_bits(format, level, present, lh_format_half_of(format, user)))
 		return "a leaf has bits that the format does not allow there";
 	if (read_type(format, level, entry) == LH_MEMORY_TYPE_COUNT)
 		return "a leaf's memory type is none of the format's";

@@ -4,10 +4,12 @@
  * place it stands in. No other file of the floor shifts or masks an entry.
  *
  * Three kinds of entry that is not zero:
- *   table      present, above level 0, not a leaf by large_mask
- *   leaf       present, at level 0 or large
+ *   table      present, above level 0, the format's table test holds
+ *   leaf       present, any other
  *   no access  not present: the frame's address inverted, software[1] set; the type, accessed
  *              and dirty bits stay where a present leaf has them
+ *
+ * `user` says of which half an entry is: the low one, user mode's, or the kernel's.
  */
 #ifndef LANDHOLD_PAGING_ENTRY_H
 #define LANDHOLD_PAGING_ENTRY_H
@@ -39,57 +41,109 @@ static inline uint64_t lh_level_index(const lh_paging_format *format, unsigned l
 	       (lh_paging_entries(format, level) - 1);
 }
 
-/* Top entries from this index on belong to the kernel. */
-static inline uint64_t lh_format_kernel_index(const lh_paging_format *format)
+static inline bool lh_address_is_user(lh_virtual_address address)
 {
-	return lh_paging_entries(format, lh_format_top(format)) / 2;
+	return address.value >> 63 == 0;
 }
 
-/* The address bits that name a frame in a leaf of this level. */
-static inline uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level)
+/* log2 of the bytes in each half. */
+static inline unsigned lh_format_half_bits(const lh_paging_format *format)
 {
-	return format->address_mask & ~((UINT64_C(1) << lh_level_shift(format, level)) - 1);
+	return format->address_bits - (format->root_each ? 0u : 1u);
 }
+
+/* Entries of a root from this index on are the kernel half's, the same in every root. Where each
+ * half has a root of its own there are none. */
+static inline uint64_t lh_format_shared_index(const lh_paging_format *format)
+{
+	uint64_t entries = lh_paging_entries(format, lh_format_top(format));
+
+	return format->root_each ? entries : entries / 2;
+}
+
+static inline const lh_format_half *lh_format_half_of(const lh_paging_format *format, bool user)
+{
+	return user ? &format->user : &format->kernel;
+}
+
+/* --- tests --- */
+
+static inline bool lh_test_holds(lh_entry_test test, uint64_t entry)
+{
+	return (entry & test.mask) == test.value;
+}
+
+/* The bits under the test's mask in an entry of which it holds, or does not. */
+static inline uint64_t lh_test_bits(lh_entry_test test, bool holds)
+{
+	return holds ? test.value & test.mask : ~test.value & test.mask;
+}
+
+/* --- addresses --- */
+
+/* The entry's bits for a physical address. */
+static inline uint64_t lh_entry_address_bits(const lh_paging_format *format,
+					     lh_physical_address address)
+{
+	return (address.value >> format->address[0].shift & format->address[0].mask) |
+	       (address.value >> format->address[1].shift & format->address[1].mask);
+}
+
+static inline lh_physical_address lh_entry_address(const lh_paging_format *format, uint64_t entry)
+{
+	return lh_physical((entry & format->address[0].mask) << format->address[0].shift |
+			   (entry & format->address[1].mask) << format->address[1].shift);
+}
+
+/* The entry's bits that name the frame of a leaf of this level. */
+uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level);
+
+static inline uint64_t lh_format_address_mask(const lh_paging_format *format)
+{
+	return format->address[0].mask | format->address[1].mask;
+}
+
+/* --- entries --- */
 
 static inline bool lh_entry_is_present(const lh_paging_format *format, uint64_t entry)
 {
-	return (entry & format->present_mask) == format->present_value;
+	return lh_test_holds(format->present, entry);
 }
 
 static inline bool lh_entry_is_table(const lh_paging_format *format, unsigned level, uint64_t entry)
 {
 	return level > 0 && lh_entry_is_present(format, entry) &&
-	       (entry & format->large_mask) != format->large_value;
+	       lh_test_holds(format->table, entry);
 }
 
 /* The frame of the table that an upper entry names. */
 static inline lh_frame_number lh_entry_table(const lh_paging_format *format, uint64_t entry)
 {
-	return lh_physical_frame(lh_physical(entry & format->address_mask));
+	return lh_physical_frame(lh_entry_address(format, entry));
 }
 
-/* What the hardware writes into a present entry by itself. */
-static inline uint64_t lh_entry_hardware_bits(const lh_paging_format *format)
-{
-	return format->accessed | format->dirty;
-}
+/* What an upper entry leaves to those below it. */
+lh_rights lh_entry_table_rights(const lh_paging_format *format, uint64_t entry, bool user);
 
-static inline bool lh_entry_is_user(const lh_paging_format *format, uint64_t entry)
-{
-	return (entry & format->user) == format->user;
-}
-
-/* The upper entry that names a table. => user: it stands above the low half. */
+/* The upper entry that names a table. It takes no right away. */
 uint64_t lh_entry_make_table(const lh_paging_format *format, lh_frame_number frame, bool user);
 
 /*
- * The entry of a leaf; 0 for an empty one. => user: of the low half, so not global.
- * Rights that the format cannot keep apart come out as the next larger set.
+ * The entry of a leaf; 0 for an empty one. Those of the kernel's half are global. Rights that
+ * the format cannot keep apart come out as the next larger set; flags that the CPU might fault
+ * for are set.
  */
 uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool user);
 
 /* Decodes an entry that is no table. */
-lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry);
+lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user);
+
+/*
+ * The CPU sets flags behind our back: before is what an entry was when it was read, now what it
+ * is when it is to be replaced by entry. => entry, with the flags that came between.
+ */
+uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, uint64_t now,
+			      uint64_t entry, bool user);
 
 /* NULL if the format allows this entry at this place, else what is wrong with it. */
 const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint64_t entry, bool user);

@@ -25,7 +25,7 @@ static const char *check_shape(const lh_paging_format *format)
 			return "a level's shift is not the sum of what lies below";
 		bits += format->index_bits[level];
 	}
-	if (bits != format->address_bits || bits >= 64)
+	if (bits != format->address_bits || lh_format_half_bits(format) >= 63)
 		return "the index bits do not add up to the address bits";
 	if (!format->leaf_at[0])
 		return "level 0 has no leaves";
@@ -41,58 +41,105 @@ static bool field_is_apart(uint64_t *seen, uint64_t field)
 	return apart;
 }
 
+static bool rights_are_apart(uint64_t *seen, const lh_entry_rights *tests)
+{
+	bool apart = field_is_apart(seen, tests->read.mask);
+
+	apart &= field_is_apart(seen, tests->write.mask);
+	return apart & field_is_apart(seen, tests->execute.mask);
+}
+
 static bool is_one_bit(uint64_t field)
 {
 	return field != 0 && (field & (field - 1)) == 0;
 }
 
-/* The fields that a leaf of this level has, apart from what is fixed. */
-static bool leaf_fields_are_apart(const lh_paging_format *format, unsigned level)
+/* Everything that stands in a leaf of this level of a half, but for what tells its kind. */
+static bool leaf_fields_are_apart(const lh_paging_format *format, unsigned level,
+				  const lh_format_half *half)
 {
 	uint64_t seen = lh_level_frame_mask(format, level);
-	bool apart = field_is_apart(&seen, format->present_mask);
+	bool apart = field_is_apart(&seen, format->present.mask);
 
-	apart &= field_is_apart(&seen, format->user);
-	apart &= field_is_apart(&seen, format->read.mask);
-	apart &= field_is_apart(&seen, format->write.mask);
-	apart &= field_is_apart(&seen, format->execute.mask);
+	apart &= field_is_apart(&seen, half->leaf.mask);
+	apart &= rights_are_apart(&seen, &half->leaf_rights);
 	apart &= field_is_apart(&seen, format->accessed);
-	apart &= field_is_apart(&seen, format->dirty);
-	apart &= field_is_apart(&seen, format->global);
-	for (unsigned bit = 0; bit < 3; bit++)
+	apart &= field_is_apart(&seen, format->dirty.mask);
+	apart &= field_is_apart(&seen, format->dirty_kept);
+	for (unsigned bit = 0; bit < 2; bit++)
 		apart &= field_is_apart(&seen, format->software[bit]);
 	apart &= field_is_apart(&seen, format->type_mask[level > 0]);
-	if (level > 0)
-		apart &= field_is_apart(&seen, format->large_mask & ~format->present_mask);
-	else
-		apart &= field_is_apart(&seen, format->leaf_fixed & ~format->present_mask);
-	return apart;
+	return apart & field_is_apart(&seen, format->leaf_fixed[level > 0] &
+						     ~format->present.mask);
+}
+
+static bool table_fields_are_apart(const lh_paging_format *format, const lh_format_half *half)
+{
+	uint64_t seen = lh_format_address_mask(format);
+	bool apart = field_is_apart(&seen, format->present.mask);
+
+	apart &= field_is_apart(&seen, format->table.mask & ~format->present.mask);
+	apart &= field_is_apart(&seen, half->table.mask);
+	apart &= rights_are_apart(&seen, &half->table_rights);
+	return apart & field_is_apart(&seen, format->table_accessed);
 }
 
 static const char *check_fields(const lh_paging_format *format)
 {
 	for (unsigned level = 0; level < format->levels; level++)
-		if (format->leaf_at[level] && !leaf_fields_are_apart(format, level))
+		if (format->leaf_at[level] &&
+		    (!leaf_fields_are_apart(format, level, &format->user) ||
+		     !leaf_fields_are_apart(format, level, &format->kernel)))
 			return "two fields of a leaf share a bit";
-	for (unsigned bit = 0; bit < 3; bit++)
+	if (!table_fields_are_apart(format, &format->user) ||
+	    !table_fields_are_apart(format, &format->kernel))
+		return "two fields of an upper entry share a bit";
+	for (unsigned bit = 0; bit < 2; bit++)
 		if (!is_one_bit(format->software[bit]))
 			return "a software field is not one bit";
-	if (format->address_mask & (LH_PAGE_SIZE - 1))
+	if (format->dirty_kept != 0 && !is_one_bit(format->dirty_kept))
+		return "a software field is not one bit";
+	return NULL;
+}
+
+/* The parts lie beside each other in the address as in the entry, and begin with the page size. */
+static const char *check_address(const lh_paging_format *format)
+{
+	uint64_t low = lh_entry_address(format, format->address[0].mask).value;
+	uint64_t high = lh_entry_address(format, format->address[1].mask).value;
+
+	if ((format->address[0].mask & format->address[1].mask) != 0 || (low & high) != 0)
+		return "the two parts of an address overlap";
+	if (((low | high) & (LH_PAGE_SIZE - 1)) != 0)
 		return "the address mask has bits below the page size";
 	if (lh_level_frame_mask(format, lh_format_top(format)) == 0)
 		return "the address mask holds no frame of the top level";
-	if (format->address_mask & (format->present_mask | format->table_fixed | format->user))
-		return "the address of a table shares bits with another field";
 	return NULL;
+}
+
+static bool is_inside(lh_entry_test test)
+{
+	return (test.value & ~test.mask) == 0;
+}
+
+static bool rights_are_inside(const lh_entry_rights *tests)
+{
+	return is_inside(tests->read) && is_inside(tests->write) && is_inside(tests->execute);
+}
+
+static bool half_is_inside(const lh_format_half *half)
+{
+	return is_inside(half->leaf) && is_inside(half->table) &&
+	       rights_are_inside(&half->leaf_rights) && rights_are_inside(&half->table_rights);
 }
 
 static const char *check_values(const lh_paging_format *format)
 {
-	if (format->present_value & ~format->present_mask ||
-	    format->large_value & ~format->large_mask ||
-	    format->read.value & ~format->read.mask ||
-	    format->write.value & ~format->write.mask ||
-	    format->execute.value & ~format->execute.mask)
+	if (!is_inside(format->present) || !is_inside(format->table) ||
+	    !is_inside(format->user_leaf) || !is_inside(format->user_table) ||
+	    !is_inside(format->global) || !half_is_inside(&format->user) ||
+	    !half_is_inside(&format->kernel) ||
+	    (format->dirty.mask != 0 && !is_inside(format->dirty)))
 		return "a value lies outside its mask";
 	for (unsigned column = 0; column < 2; column++)
 		for (unsigned type = 0; type < LH_MEMORY_TYPE_COUNT; type++)
@@ -101,17 +148,36 @@ static const char *check_values(const lh_paging_format *format)
 	return NULL;
 }
 
+/* A leaf of each half with all rights and at each level, and one without access, are of the kind
+ * that they were made as. */
+static bool leaves_are_leaves(const lh_paging_format *format, unsigned level, bool user)
+{
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = LH_RIGHTS_ALL, .level = (uint8_t)level };
+	uint64_t present = lh_entry_make_leaf(format, leaf, user), hidden;
+
+	leaf.kind = LH_LEAF_NO_ACCESS;
+	hidden = lh_entry_make_leaf(format, leaf, user);
+	return lh_entry_is_present(format, present) && !lh_entry_is_present(format, hidden) &&
+	       !lh_entry_is_table(format, level, present) &&
+	       lh_test_holds(format->user_leaf, present) == user;
+}
+
 static const char *check_kinds(const lh_paging_format *format)
 {
-	uint64_t table = lh_entry_make_table(format, lh_frame(0), true);
-
 	if (lh_entry_is_present(format, 0))
 		return "an entry of zero would be present";
-	if (format->user == 0)
-		return "no bit keeps user mode out";
-	if (!lh_entry_is_table(format, 1, table) ||
-	    !lh_entry_is_table(format, 1, table | format->accessed))
-		return "an upper entry that names a table would be a leaf";
+	for (unsigned user = 0; user < 2; user++) {
+		uint64_t table = lh_entry_make_table(format, lh_frame(0), user != 0);
+
+		if (!lh_entry_is_table(format, 1, table) ||
+		    !lh_entry_is_table(format, 1, table | format->table_accessed))
+			return "an upper entry that names a table would be a leaf";
+		if (user != 0 && !lh_test_holds(format->user_table, table))
+			return "user mode would not pass an upper entry of its half";
+		for (unsigned level = 0; level < format->levels; level++)
+			if (format->leaf_at[level] && !leaves_are_leaves(format, level, user != 0))
+				return "a leaf would be of another kind, or another half's";
+	}
 	return NULL;
 }
 
@@ -120,10 +186,46 @@ const char *lh_paging_format_check(const lh_paging_format *format)
 	const char *finding = check_shape(format);
 
 	if (!finding)
+		finding = check_address(format);
+	if (!finding)
 		finding = check_fields(format);
 	if (!finding)
 		finding = check_values(format);
 	if (!finding)
 		finding = check_kinds(format);
 	return finding;
+}
+
+/* --- what hosts ask --- */
+
+static bool is_always(lh_entry_test test)
+{
+	return test.mask == 0 && test.value == 0;
+}
+
+lh_rights lh_paging_format_implied(const lh_paging_format *format, lh_rights rights)
+{
+	const lh_entry_rights *tests = &format->user.leaf_rights;
+
+	if (rights == LH_RIGHT_NONE)
+		return rights;
+	if (is_always(tests->read) || (format->write_needs_read && (rights & LH_RIGHT_WRITE)))
+		rights |= LH_RIGHT_READ;
+	if (is_always(tests->execute))
+		rights |= LH_RIGHT_EXECUTE;
+	return rights;
+}
+
+lh_physical_address lh_paging_format_last(const lh_paging_format *format)
+{
+	return lh_physical(lh_entry_address(format, lh_format_address_mask(format)).value |
+			   (LH_PAGE_SIZE - 1));
+}
+
+void lh_paging_format_drop_execute(lh_paging_format *format)
+{
+	const lh_entry_test always = LH_TEST_ALWAYS;
+
+	format->user.leaf_rights.execute = format->user.table_rights.execute = always;
+	format->kernel.leaf_rights.execute = format->kernel.table_rights.execute = always;
 }

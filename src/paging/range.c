@@ -56,7 +56,7 @@ static bool is_detachable(const lh_walk *walk)
 	bool top = walk->level == lh_format_top(walk->directory->format);
 
 	return walk->level == 1 && lh_walk_is_table(walk) && lh_walk_covers(walk) &&
-	       !(top && walk->directory->is_kernel);
+	       !(top && lh_directory_keeps_top(walk->directory));
 }
 
 /*
@@ -101,14 +101,16 @@ static lh_leaf restricted(lh_leaf leaf, lh_rights rights)
 static bool replace(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
-	uint64_t entry = lh_entry_make_leaf(format, leaf, !walk->directory->is_kernel);
-	uint64_t unseen = lh_entry_hardware_bits(format) & ~walk->entry;
+	bool user = !walk->directory->is_kernel;
+	uint64_t entry = lh_entry_make_leaf(format, leaf, user);
 	uint64_t now = walk->entry;
 
 	if (entry == walk->entry)
 		return false;
 	LH_ASSERT(walk->directory->port, walk->level == 0 || lh_walk_covers(walk));
-	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &now, entry | (now & unseen)))
+	while (!lh_atomic_compare_exchange(
+		lh_walk_slot(walk), &now,
+		lh_entry_carry_flags(format, walk->entry, now, entry, user)))
 		;
 	return true;
 }

@@ -98,7 +98,8 @@ static void drop_entry(lh_frames *frames, const lh_paging_format *format, unsign
 		lh_chain_push(frames, chain, lh_entry_table(format, entry));
 		return;
 	}
-	leaf = lh_entry_read_leaf(format, level, entry);
+	/* What is looked at is the same in both halves. */
+	leaf = lh_entry_read_leaf(format, level, entry, true);
 	dropped->leaf_pages += lh_level_pages(format, level);
 	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
 		lh_leaf_drop(frames, format, leaf.frame, level);

@@ -129,7 +129,7 @@ static bool table_can_go(const lh_walk *walk)
 	unsigned top = lh_format_top(directory->format);
 	uint64_t word = lh_table_entry(directory->frames, walk->path[walk->level].frame)->word;
 
-	if (walk->level == top || (directory->is_kernel && walk->level == top - 1))
+	if (walk->level == top || (lh_directory_keeps_top(directory) && walk->level == top - 1))
 		return false;
 	return (word & LH_TABLE_LIVE) == 0;
 }

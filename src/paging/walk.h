@@ -74,7 +74,8 @@ static inline bool lh_walk_is_table(const lh_walk *walk)
 
 static inline lh_leaf lh_walk_leaf(const lh_walk *walk)
 {
-	return lh_entry_read_leaf(walk->directory->format, walk->level, walk->entry);
+	return lh_entry_read_leaf(walk->directory->format, walk->level, walk->entry,
+				  lh_address_is_user(lh_walk_address(walk)));
 }
 
 /* The part of what the slot spans that the range has. */
@@ -91,6 +92,12 @@ void lh_walk_link(lh_walk *walk, lh_spare_tables *spares);
  * remains. => the gather has room; a huge leaf is covered.
  */
 void lh_walk_clear(lh_walk *walk, lh_gather *gather);
+
+/* A kernel's top tables are made once and stay, if other directories' roots name them too. */
+static inline bool lh_directory_keeps_top(const lh_directory *directory)
+{
+	return directory->is_kernel && !directory->format->root_each;
+}
 
 static inline bool lh_directory_owns(const lh_directory *directory, lh_virtual_address address)
 {

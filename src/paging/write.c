@@ -17,20 +17,24 @@ static void find_slot(lh_walk *walk, lh_directory *directory, lh_virtual_address
 	lh_walk_descend(walk);
 }
 
-/* True if the address is the sign extension of its translated bits. */
-static bool is_canonical(const lh_paging_format *format, lh_virtual_address address)
+/* True if the address lies in a half, and this root leads there. */
+static bool is_reached(const lh_directory *directory, lh_virtual_address address)
 {
-	uint64_t above = address.value >> (format->address_bits - 1);
+	unsigned half_bits = lh_format_half_bits(directory->format);
+	uint64_t above = address.value >> half_bits;
 
-	return above == 0 || above == UINT64_MAX >> (format->address_bits - 1);
+	if (directory->format->root_each)
+		return above == (directory->is_kernel ? UINT64_MAX >> half_bits : 0);
+	return above == 0 || above == UINT64_MAX >> half_bits;
 }
 
 lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address)
 {
 	lh_walk walk;
 
-	if (!is_canonical(directory->format, address))
-		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0);
+	if (!is_reached(directory, address))
+		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0,
+					  true);
 	find_slot(&walk, directory, address);
 	return lh_walk_leaf(&walk);
 }
@@ -76,14 +80,15 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
-	uint64_t entry = lh_entry_make_leaf(format, leaf, !walk->directory->is_kernel);
-	uint64_t hardware = lh_entry_hardware_bits(format);
+	bool user = !walk->directory->is_kernel;
+	uint64_t entry = lh_entry_make_leaf(format, leaf, user);
 	uint64_t seen = walk->entry;
 
 	/* Read back, the new leaf has the rights that the format cannot refuse, as the old has. */
-	if (!is_upgrade(lh_walk_leaf(walk), lh_entry_read_leaf(format, leaf.level, entry)))
+	if (!is_upgrade(lh_walk_leaf(walk), lh_entry_read_leaf(format, leaf.level, entry, user)))
 		return LH_EXISTS;
-	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &seen, entry | (seen & hardware)))
+	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &seen,
+					   lh_entry_carry_flags(format, 0, seen, entry, user)))
 		;
 	return LH_OK;
 }

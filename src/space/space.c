@@ -242,15 +242,7 @@ void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_li
 
 lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights)
 {
-	const lh_paging_format *format = space->manager->format;
-
-	if (rights == LH_RIGHT_NONE)
-		return rights;
-	if (format->read.mask == 0)
-		rights |= LH_RIGHT_READ;
-	if (format->execute.mask == 0)
-		rights |= LH_RIGHT_EXECUTE;
-	return rights;
+	return lh_paging_format_implied(space->manager->format, rights);
 }
 
 uint64_t lh_space_pages_left(const lh_space *space)

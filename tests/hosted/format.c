@@ -204,10 +204,23 @@ TEST(each_bit_missing_from_the_format_is_caught)
 		const char *name;
 		size_t offset;
 	} fields[] = {
-		FIELD(address_mask), FIELD(present_mask), FIELD(present_value), FIELD(large_mask),
-		FIELD(large_value),  FIELD(table_fixed),  FIELD(user),		FIELD(write.mask),
-		FIELD(write.value),  FIELD(execute.mask), FIELD(accessed),	FIELD(dirty),
-		FIELD(global),
+		FIELD(address[0].mask),
+		FIELD(present.mask),
+		FIELD(present.value),
+		FIELD(table.mask),
+		FIELD(leaf_fixed[1]),
+		FIELD(user.leaf.value),
+		FIELD(kernel.leaf.value),
+		FIELD(user.table.value),
+		FIELD(user.leaf_rights.write.mask),
+		FIELD(user.leaf_rights.write.value),
+		FIELD(user.leaf_rights.execute.mask),
+		FIELD(kernel.leaf_rights.write.mask),
+		FIELD(kernel.leaf_rights.execute.mask),
+		FIELD(user.table_rights.write.value),
+		FIELD(accessed),
+		FIELD(dirty.mask),
+		FIELD(dirty.value),
 	};
 	unsigned flips = 0;
 
@@ -225,29 +238,30 @@ TEST(each_bit_missing_from_the_format_is_caught)
 					  bit, fields[i].name);
 		}
 	}
-	CHECK_EQUAL(flips, 40 + 12);
+	CHECK_EQUAL(flips, 40 + 16);
 }
 
 /* A mistake that is sound in itself: only a reader who knows the manual can see it. */
 TEST(bits_in_the_wrong_place_are_caught)
 {
+	const lh_entry_test bit_52 = { UINT64_C(1) << 52, UINT64_C(1) << 52 };
 	lh_paging_format format = lh_format_x86_64_4_level;
 
-	format.write.mask = format.write.value = UINT64_C(1) << 52;
+	format.user.leaf_rights.write = bit_52;
 	CHECK(judge(&format));
 	format = lh_format_x86_64_4_level;
 	format.accessed = UINT64_C(1) << 53;
 	CHECK(judge(&format));
 	format = lh_format_x86_64_4_level;
-	format.dirty = UINT64_C(1) << 53;
+	format.dirty = bit_52;
 	CHECK(judge(&format));
 	format = lh_format_x86_64_4_level;
-	format.global = UINT64_C(1) << 53;
+	format.kernel.leaf = bit_52;
 	CHECK(judge(&format));
 	format = lh_format_x86_64_4_level;
-	format.user = UINT64_C(1) << 53;
+	format.user.leaf = format.user_leaf = bit_52;
 	CHECK(judge(&format));
 	format = lh_format_x86_64_4_level;
-	format.execute.mask = UINT64_C(1) << 62;
+	format.user.leaf_rights.execute.mask = UINT64_C(1) << 62;
 	CHECK(judge(&format));
 }

@@ -70,10 +70,10 @@ TEST(the_walker_finds_corrupted_entries)
 	CORRUPT(user, *leaf, 0, "miscounted");
 	CORRUPT(user, *leaf, BIT(40) | 5, "does not exist");
 	CORRUPT(user, *leaf, (user->root.value << 12) | 5, "names a table");
-	CORRUPT(user, *upper, *upper & ~BIT(1), "lacks a bit");
+	CORRUPT(user, *upper, *upper & ~BIT(1), "takes rights away");
 	CORRUPT(user, *upper, *upper & ~BIT(2), "closed to user mode");
 	CORRUPT(user, *upper, *upper | BIT(9), "an upper entry has bits");
-	CORRUPT(user, *upper, *upper | BIT(63), "an upper entry has bits");
+	CORRUPT(user, *upper, *upper | BIT(63), "takes rights away");
 	CORRUPT(user, *upper, *upper | BIT(50), "does not exist");
 	CORRUPT(user, *upper, (frame.value << 12) | 7, "no table");
 	CORRUPT(user, *upper, *room_entry(&room, user, SMALL, 3), "another level");

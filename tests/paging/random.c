@@ -58,7 +58,7 @@ static void make_world(test_world *world, test_half half, bool no_execute)
 	world->cpus = 2;
 	room_open(&world->room, 2048, world->cpus);
 	if (!no_execute)
-		world->room.format.execute.mask = world->room.format.execute.value = 0;
+		lh_paging_format_drop_execute(&world->room.format);
 	room_build(&world->room);
 	world->directory = half == USER_HALF ? &world->room.user : &world->room.kernel;
 	world->base = half == USER_HALF ? 0 : UPPER_HALF;
@@ -104,12 +104,7 @@ static void end_world(test_world *world)
 /* The rights as the format can keep them. */
 static lh_rights rounded(const test_world *world, lh_rights rights)
 {
-	if (rights == LH_RIGHT_NONE)
-		return rights;
-	rights |= LH_RIGHT_READ;
-	if (world->room.format.execute.mask == 0)
-		rights |= LH_RIGHT_EXECUTE;
-	return rights;
+	return lh_paging_format_implied(&world->room.format, rights);
 }
 
 static test_page *random_page(test_world *world)

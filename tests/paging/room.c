@@ -130,7 +130,7 @@ mmu_result room_walk(test_room *room, lh_directory *directory, uint64_t address)
 				.speculative = true };
 	mmu_control control = room->machine->cpus[0].control;
 
-	control.no_execute = room->format.execute.mask != 0;
+	control.no_execute = room->format.user.leaf_rights.execute.mask != 0;
 	control.gigabyte_pages = true;
 	return mmu_walk(&memory, &control, &request, NULL);
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The entries of riscv64's tables: The RISC-V Instruction Set Manual, volume II: Privileged
+ * Architecture, sections "Sv39", "Sv48", "Sv57" (the entry, and the table "Encoding of PTE
+ * R/W/X fields"), "Svpbmt" (memory types), "Svadu" (who sets A and D).
+ *
+ * An entry with R, W and X clear names a table; A, D and U are reserved in it, so upper entries
+ * carry no rights. W without R is reserved. A CPU without Svadu, or with it not switched on,
+ * faults on an entry with A clear, and on a write with D clear; so entries are born with them.
+ *
+ * The CPU may keep the absence of a translation (section "Supervisor Memory-Management Fence
+ * Instruction"): a wholly new mapping wants a fence too, or a fault that finds nothing to do.
+ */
+#include <landhold/paging_format.h>
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+#define V BIT(0)
+#define R BIT(1)
+#define W BIT(2)
+#define X BIT(3)
+#define U BIT(4)	/* user mode; supervisor mode only with sstatus.SUM, and never fetches */
+#define G BIT(5)	/* in all address spaces */
+#define A BIT(6)
+#define D BIT(7)
+#define RSW_8 BIT(8)	/* for software */
+#define RSW_9 BIT(9)
+#define PPN UINT64_C(0x003ffffffffffc00) /* bits 53:10 hold address bits 55:12 */
+#define PPN_SHIFT 2
+#define PBMT_NC BIT(61) /* non-cacheable, idempotent, weakly ordered: main memory */
+#define PBMT_IO BIT(62) /* non-cacheable, strongly ordered: devices */
+
+#define LEAF_RIGHTS { .read = { R, R }, .write = { W, W }, .execute = { X, X } }
+#define TABLE_RIGHTS { .read = LH_TEST_ALWAYS, .write = LH_TEST_ALWAYS, .execute = LH_TEST_ALWAYS }
+
+#define ENTRIES                                                                             \
+	.page_shift = 12, .present_flush = true, .write_needs_read = true,                  \
+	.software_accessed = true, .software_dirty = true,                                  \
+	.address = { { PPN, PPN_SHIFT }, { 0, 0 } }, .present = { V, V },                   \
+	.table = { R | W | X, 0 },                                                          \
+	.user = { .leaf = { U | G, U }, .table = LH_TEST_ALWAYS,                            \
+		  .leaf_rights = LEAF_RIGHTS, .table_rights = TABLE_RIGHTS },               \
+	.kernel = { .leaf = { U | G, G }, .table = LH_TEST_ALWAYS,                          \
+		    .leaf_rights = LEAF_RIGHTS, .table_rights = TABLE_RIGHTS },             \
+	.user_leaf = { U, U }, .user_table = LH_TEST_ALWAYS, .global = { G, G },            \
+	.accessed = A, .dirty = { D, D }, .software = { RSW_8, RSW_9 }
+
+const lh_paging_format lh_format_riscv64_sv39 = {
+	.name = "riscv64, Sv39",
+	.source = "RISC-V Privileged Architecture, section Sv39",
+	.levels = 3,
+	.index_bits = { 9, 9, 9 },
+	.level_shift = { 12, 21, 30 },
+	.address_bits = 39,
+	.leaf_at = { true, true, true },
+	ENTRIES,
+};
+
+const lh_paging_format lh_format_riscv64_sv48 = {
+	.name = "riscv64, Sv48",
+	.source = "RISC-V Privileged Architecture, section Sv48",
+	.levels = 4,
+	.index_bits = { 9, 9, 9, 9 },
+	.level_shift = { 12, 21, 30, 39 },
+	.address_bits = 48,
+	.leaf_at = { true, true, true, true },
+	ENTRIES,
+};
+
+const lh_paging_format lh_format_riscv64_sv57 = {
+	.name = "riscv64, Sv57",
+	.source = "RISC-V Privileged Architecture, section Sv57",
+	.levels = 5,
+	.index_bits = { 9, 9, 9, 9, 9 },
+	.level_shift = { 12, 21, 30, 39, 48 },
+	.address_bits = 57,
+	.leaf_at = { true, true, true, true, true },
+	ENTRIES,
+};
+
+void lh_paging_format_add_svpbmt(lh_paging_format *format)
+{
+	for (unsigned column = 0; column < 2; column++) {
+		format->type_mask[column] = PBMT_NC | PBMT_IO;
+		format->type[LH_MEMORY_WRITE_COMBINING][column] = PBMT_NC;
+		format->type[LH_MEMORY_UNCACHED][column] = PBMT_IO;
+	}
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The entries of x86-64's tables, as the manual has them: Intel 64 and IA-32 Architectures
+ * Software Developer's Manual, volume 3A, section 4.5 (4-level and 5-level paging), tables 4-14
+ * to 4-20, and section 4.9.2 (memory types through the PAT).
+ *
+ * Rights of upper entries are left wide open (R/W set, XD clear), the leaf decides; U/S is
+ * set above user leaves only, so that even a wrong leaf in the upper half stays out of
+ * user mode's reach. A protection key is bits 62:59 of a leaf; all keys are 0.
+ */
+#include <landhold/paging_format.h>
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+#define P BIT(0)      /* present */
+#define R_W BIT(1)    /* 0: writes refused */
+#define U_S BIT(2)    /* 0: user mode refused */
+#define PWT BIT(3)    /* PAT index, bit 0 */
+#define PCD BIT(4)    /* PAT index, bit 1 */
+#define A BIT(5)      /* accessed */
+#define D BIT(6)      /* dirty */
+#define PAT_4K BIT(7) /* PAT index, bit 2, at level 0 */
+#define PS BIT(7)     /* above level 0: maps a page */
+#define G BIT(8)      /* global, with CR4.PGE */
+#define IGNORED_9 BIT(9)
+#define IGNORED_10 BIT(10)
+#define PAT_LARGE BIT(12) /* PAT index, bit 2, above level 0 */
+#define XD BIT(63)	  /* fetches refused, with IA32_EFER.NXE */
+#define ADDRESS UINT64_C(0x000ffffffffff000) /* bits 51:12; those from MAXPHYADDR up are 0 */
+
+#define RIGHTS { .read = LH_TEST_ALWAYS, .write = { R_W, R_W }, .execute = { XD, 0 } }
+
+/* Both formats, but for the number of levels: a PML5 entry is as a PML4 entry. */
+#define ENTRIES                                                                          \
+	.page_shift = 12, .leaf_at = { true, true, true, false, false },                 \
+	.address = { { ADDRESS, 0 }, { 0, 0 } }, .present = { P, P }, .table = { PS, 0 }, \
+	.leaf_fixed = { 0, PS },                                                         \
+	.user = { .leaf = { U_S | G, U_S }, .table = { U_S, U_S },                       \
+		  .leaf_rights = RIGHTS, .table_rights = RIGHTS },                       \
+	.kernel = { .leaf = { U_S | G, G }, .table = { U_S, 0 },                         \
+		    .leaf_rights = RIGHTS, .table_rights = RIGHTS },                     \
+	.user_leaf = { U_S, U_S }, .user_table = { U_S, U_S }, .global = { G, G },       \
+	.accessed = A, .table_accessed = A, .dirty = { D, D },                           \
+	.software = { IGNORED_9, IGNORED_10 },                                           \
+	.type_mask = { PAT_4K | PCD | PWT, PAT_LARGE | PCD | PWT },                      \
+	.type = {                                                                        \
+		[LH_MEMORY_WRITE_BACK] = { 0, 0 },		/* PAT entry 0 */        \
+		[LH_MEMORY_WRITE_THROUGH] = { PWT, PWT },	/* 1 */                  \
+		[LH_MEMORY_WRITE_COMBINING] = { PAT_4K | PCD, PAT_LARGE | PCD }, /* 6 */ \
+		[LH_MEMORY_UNCACHED] = { PCD | PWT, PCD | PWT }, /* 3 */                 \
+	}
+
+const lh_paging_format lh_format_x86_64_4_level = {
+	.name = "x86-64, 4 levels",
+	.source = "Intel SDM volume 3A, section 4.5, tables 4-15 to 4-20",
+	.levels = 4,
+	.index_bits = { 9, 9, 9, 9 },
+	.level_shift = { 12, 21, 30, 39 },
+	.address_bits = 48,
+	ENTRIES,
+};
+
+const lh_paging_format lh_format_x86_64_5_level = {
+	.name = "x86-64, 5 levels",
+	.source = "Intel SDM volume 3A, section 4.5, tables 4-14 to 4-20",
+	.levels = 5,
+	.index_bits = { 9, 9, 9, 9, 9 },
+	.level_shift = { 12, 21, 30, 39, 48 },
+	.address_bits = 57,
+	ENTRIES,
+};
