@@ -66,24 +66,35 @@ static bool can_be_written(const lh_paging_format *format, uint64_t entry, bool 
 	       lh_test_holds(lh_format_half_of(format, user)->leaf_rights.write, entry);
 }
 
-static bool is_dirty(const lh_paging_format *format, uint64_t entry, bool user)
+/*
+ * Where there is a kept bit, the test speaks only of leaves that can be written, and of none if it
+ * is NEVER.
+ */
+static bool test_says_dirty(const lh_paging_format *format, uint64_t entry, bool user)
 {
-	if ((entry & format->dirty_kept) != 0)
-		return true;
-	/* Where there is a kept bit, the test speaks only of leaves that can be written. */
-	return (format->dirty_kept == 0 || can_be_written(format, entry, user)) &&
-	       lh_test_holds(format->dirty, entry);
+	return format->dirty_kept == 0 ||
+	       (format->dirty.mask != 0 && can_be_written(format, entry, user));
 }
 
-/* The entry, of which dirty was not said yet, as dirty or clean. */
+static bool is_dirty(const lh_paging_format *format, uint64_t entry, bool user)
+{
+	return (entry & format->dirty_kept) != 0 ||
+	       (lh_test_holds(format->dirty, entry) && test_says_dirty(format, entry, user));
+}
+
+/* The entry as dirty or clean, which it does not say yet. */
 static uint64_t with_dirty(const lh_paging_format *format, uint64_t entry, bool dirty, bool user)
 {
-	bool by_test = format->dirty.mask != 0 &&
-		       (format->dirty_kept == 0 || can_be_written(format, entry, user));
+	bool by_test = test_says_dirty(format, entry, user);
 
-	entry &= ~(format->dirty.mask | format->dirty_kept);
-	entry |= lh_test_bits(format->dirty, by_test && dirty);
-	return dirty && !by_test ? entry | format->dirty_kept : entry;
+	return entry | lh_test_bits(format->dirty, dirty && by_test) |
+	       (dirty && !by_test ? format->dirty_kept : 0);
+}
+
+/* A leaf that was not dirty yet. */
+static uint64_t made_dirty(const lh_paging_format *format, uint64_t entry, bool user)
+{
+	return with_dirty(format, entry & ~format->dirty.mask, true, user);
 }
 
 uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, uint64_t now,
@@ -91,7 +102,7 @@ uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, u
 {
 	entry |= now & ~before & format->accessed;
 	if (is_dirty(format, now, user) && !is_dirty(format, before, user))
-		entry = with_dirty(format, entry, true, user);
+		entry = made_dirty(format, entry, user);
 	return entry;
 }
 
