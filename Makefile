@@ -22,6 +22,7 @@ include make/hosted.mk
 include make/kernel.mk
 include make/setup.mk
 include make/examples.mk
+include make/cpus.mk
 include make/bench.mk
 
 .PHONY: help clean

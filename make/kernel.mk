@@ -53,5 +53,6 @@ test: setup ## every test; the last line is the total
 		'$(SUB_MAKE) test-headers' \
 		'$(SUB_MAKE) test-tools' \
 		'$(SUB_MAKE) test-examples' \
+		'$(SUB_MAKE) test-cpus' \
 		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) $(BUILD)/kernel-$(compiler)/landhold.elf') \
 		'$(SUB_MAKE) test-guest LANDHOLD_KERNELS="$(KERNEL_IMAGES)"'
