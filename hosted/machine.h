@@ -66,6 +66,7 @@ typedef struct machine_cpu {
 	uint64_t flushes;      /* lh_architecture_flush_local */
 	uint64_t loads;	       /* lh_architecture_load */
 	uint64_t calls;	       /* times that a call_cpus reached it */
+	lh_lock_record locks;  /* what the library holds on it */
 } machine_cpu;
 
 /* A frame's shadow. */

@@ -41,6 +41,38 @@ static void require_interrupts_on(lh_port *machine, const char *function)
 			       machine_current(machine));
 }
 
+/* Another context runs for a while, in this one's place: it holds what it takes itself. */
+static lh_lock_record begin_other(machine_cpu *cpu)
+{
+	lh_lock_record own = cpu->locks;
+
+	cpu->locks.count = 0;
+	return own;
+}
+
+static void end_other(machine_cpu *cpu, const lh_lock_record *own)
+{
+	cpu->locks = *own;
+}
+
+static void let_others_turn(lh_port *machine, machine_cpu *cpu)
+{
+	lh_lock_record own = begin_other(cpu);
+
+	machine->hooks.turn(machine->hooks.context);
+	end_other(cpu, &own);
+}
+
+/* => true: something happened. */
+static bool let_others_unpark(lh_port *machine, machine_cpu *cpu, const uint32_t *word)
+{
+	lh_lock_record own = begin_other(cpu);
+	bool happened = machine->hooks.park(machine->hooks.context, word);
+
+	end_other(cpu, &own);
+	return happened;
+}
+
 /* --- map tier; lh_port_panic is in machine_panic.c --- */
 
 void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
@@ -132,7 +164,7 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 	cpu = this_cpu(port);
 	were_on = cpu->interrupts;
 	if (were_on && port->hooks.turn && !port->threads)
-		port->hooks.turn(port->hooks.context);
+		let_others_turn(port, cpu);
 	cpu->interrupts = false;
 	cpu->depth++;
 	if (port->threads)
@@ -158,7 +190,7 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 	if (port->threads)
 		machine_threads_note_interrupts(port, true);
 	else if (port->hooks.turn)
-		port->hooks.turn(port->hooks.context);
+		let_others_turn(port, cpu);
 }
 
 void machine_run_call(lh_port *machine, unsigned number, void (*function)(void *), void *argument)
@@ -231,7 +263,7 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 	}
 	if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected)
 		return;
-	if (machine->hooks.park && machine->hooks.park(machine->hooks.context, word))
+	if (machine->hooks.park && let_others_unpark(machine, this_cpu(machine), word))
 		return;
 	machine_report(machine, "CPU %u parks with nobody to unpark it: deadlock",
 		       machine_current(machine));
@@ -244,6 +276,22 @@ void lh_port_unpark(lh_port *port, const uint32_t *word)
 	count(&machine->unparks);
 	if (machine->threads)
 		machine_threads_unpark(machine, word);
+}
+
+/* --- debug tier --- */
+
+lh_lock_record *lh_port_lock_record(lh_port *port)
+{
+	if (!port)
+		machine_report(NULL, "%s without a port", __func__);
+	return &this_cpu(port)->locks;
+}
+
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	if (!port)
+		machine_report(NULL, "%s without a port", __func__);
+	return this_cpu(port)->interrupts;
 }
 
 /* --- fault tier --- */

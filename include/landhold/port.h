@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The port: what the library asks of its host. Seventeen functions in tiers; a
- * missing one fails at link time. The host also supplies memcpy, memset, memmove
+ * missing one fails at link time. Two more are asked for in debug builds. The host also supplies memcpy, memset, memmove
  * and memcmp, as every freestanding compiler expects.
  *
  * Each function gets the lh_port pointer that the host gave when it made the
@@ -97,6 +97,33 @@ void lh_port_unpark(lh_port *port, const uint32_t *word);
  * Context: no lock.
  */
 bool lh_port_memory_pressure(lh_port *port, uint64_t pages);
+
+/* --- Debug tier: asked for by builds with LH_DEBUG 2 alone --- */
+
+#define LH_LOCKS_HELD_MAX 12
+
+/*
+ * The library's locks that one context holds: a thread of the kernel, or a CPU where there are
+ * no threads. Zeroed when the context begins; from then on the library's alone. A context that
+ * the host ends in the middle of a call (a test after a panic) zeroes it again.
+ */
+typedef struct lh_lock_record {
+	uint32_t count;
+	struct {
+		const void *lock;
+		uint32_t kind;
+	} held[LH_LOCKS_HELD_MAX]; /* in the order in which they were taken */
+} lh_lock_record;
+
+/*
+ * The record of the context that this runs in; NULL: none, and nothing is checked. It moves with
+ * a thread from CPU to CPU, so that it must be the thread's wherever threads may sleep.
+ * Context: any.
+ */
+lh_lock_record *lh_port_lock_record(lh_port *port);
+
+/* Whether this CPU takes interrupts at this moment. Context: any. */
+bool lh_port_interrupts_are_on(lh_port *port);
 
 /* --- Architecture tier: arch/ supplies these on a real machine, the hosted
  * machine its own. Listed here because they are link-time names like the rest. --- */

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 
-uintptr_t lh_spin_lock(uint32_t *lock, lh_port *port)
+uintptr_t lh_spin_take(uint32_t *lock, lh_port *port)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(port);
 
@@ -19,7 +19,7 @@ uintptr_t lh_spin_lock(uint32_t *lock, lh_port *port)
 	return interrupts;
 }
 
-void lh_spin_unlock(uint32_t *lock, lh_port *port, uintptr_t interrupts)
+void lh_spin_let_go(uint32_t *lock, lh_port *port, uintptr_t interrupts)
 {
 	LH_ASSERT(port, lh_atomic_load_relaxed(lock) == 1u);
 	lh_atomic_store(lock, 0u);
@@ -28,7 +28,7 @@ void lh_spin_unlock(uint32_t *lock, lh_port *port, uintptr_t interrupts)
 
 enum { FREE, HELD, WAITED_FOR };
 
-void lh_mutex_lock(uint32_t *mutex, lh_port *port)
+void lh_mutex_take(uint32_t *mutex, lh_port *port)
 {
 	uint32_t seen = FREE;
 
@@ -38,7 +38,7 @@ void lh_mutex_lock(uint32_t *mutex, lh_port *port)
 		lh_port_park(port, mutex, WAITED_FOR);
 }
 
-void lh_mutex_unlock(uint32_t *mutex, lh_port *port)
+void lh_mutex_let_go(uint32_t *mutex, lh_port *port)
 {
 	uint32_t before = lh_atomic_exchange(mutex, (uint32_t)FREE);
 

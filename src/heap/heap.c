@@ -9,12 +9,12 @@
 
 static void lock(lh_heap *heap)
 {
-	lh_mutex_lock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 }
 
 static void unlock(lh_heap *heap)
 {
-	lh_mutex_unlock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 }
 
 /* --- Life --- */

@@ -31,23 +31,23 @@ static lh_error place(lh_heap *heap, struct lh_heap_run *run, uint64_t pages, ui
 	lh_placement placement = { .pages = pages, .alignment = alignment };
 	lh_error error;
 
-	lh_mutex_lock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 	error = lh_region_tree_place_anywhere(&heap->runs, &run->region, &placement);
 	if (error == LH_OK) {
 		heap->counters.runs++;
 		heap->counters.pages += pages;
 	}
-	lh_mutex_unlock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 	return error;
 }
 
 static void take_out(lh_heap *heap, struct lh_heap_run *run)
 {
-	lh_mutex_lock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 	lh_region_tree_remove(&heap->runs, &run->region);
 	heap->counters.runs--;
 	heap->counters.pages -= run->region.range.pages;
-	lh_mutex_unlock(&heap->lock, lh_heap_port(heap));
+	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 	lh_pool_give_back(&heap->pool, run);
 }
 

@@ -172,14 +172,14 @@ static lh_error make(lh_manager *manager, lh_region *region, const lh_kernel_req
 
 	LH_TRY(validate(request, request->rights));
 	init_region(region, request, content ? LH_BACKING_ANONYMOUS : LH_BACKING_NONE);
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	error = place_locked(manager, region, request);
 	if (error == LH_OK && content) {
 		error = fill(manager, region->range, content);
 		if (error != LH_OK)
 			lh_region_tree_remove(&manager->kernel_tree, region);
 	}
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	if (error == LH_OK)
 		lh_atomic_add(&manager->counts.kernel_regions, 1u);
 	return error;
@@ -270,18 +270,18 @@ lh_error lh_manager_commit(lh_manager *manager, lh_region *region, lh_virtual_ra
 	LH_TRY(validate(&request, rights));
 	if (region->backing != LH_BACKING_NONE || !lh_virtual_range_covers(region->range, range))
 		return LH_INVALID;
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	error = commit_locked(manager, range, &content);
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	return error;
 }
 
 void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range)
 {
 	LH_ASSERT(manager->port, lh_virtual_range_covers(region->range, range));
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	clear(manager, range);
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 }
 
 /* --- changing and ending --- */
@@ -293,22 +293,22 @@ lh_error lh_manager_protect(lh_manager *manager, lh_region *region, lh_rights ri
 	/* What was taken cannot come back by a fault: only a taking is offered. */
 	if ((rights & ~region->rights) != 0)
 		return LH_NO_ACCESS;
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	region->rights = region->rights_max = rights;
 	lh_atomic_add(&region->version, 2u);
 	lh_gather_begin(&gather, &manager->kernel_directory);
 	lh_directory_restrict_range(&manager->kernel_directory, region->range, rights, &gather);
 	lh_gather_finish(&gather);
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	return LH_OK;
 }
 
 void lh_manager_unmap(lh_manager *manager, lh_region *region)
 {
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	clear(manager, region->range);
 	lh_region_tree_remove(&manager->kernel_tree, region);
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	lh_atomic_subtract(&manager->counts.kernel_regions, 1u);
 }
 
@@ -316,10 +316,10 @@ lh_error lh_manager_query(lh_manager *manager, lh_virtual_address from, lh_regio
 {
 	const lh_region *region;
 
-	lh_mutex_lock(&manager->kernel_lock, manager->port);
+	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	region = lh_region_tree_find_from(&manager->kernel_tree, from);
 	if (region)
 		*info = lh_region_read_info(region);
-	lh_mutex_unlock(&manager->kernel_lock, manager->port);
+	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	return region ? LH_OK : LH_NOT_MAPPED;
 }

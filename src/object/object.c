@@ -12,12 +12,12 @@
 
 void lh_object_lock(lh_object *object)
 {
-	lh_mutex_lock(&object->lock, object->manager->port);
+	lh_mutex_lock(&object->lock, LH_LOCK_OBJECT, object->manager->port);
 }
 
 void lh_object_unlock(lh_object *object)
 {
-	lh_mutex_unlock(&object->lock, object->manager->port);
+	lh_mutex_unlock(&object->lock, LH_LOCK_OBJECT, object->manager->port);
 }
 
 static uint64_t pages_of(uint64_t size)
@@ -113,8 +113,10 @@ void lh_object_drop(lh_object *object)
 	lh_object_unlock(object);
 	if (object->committed)
 		lh_charge_give_back(manager->frames, pages_of(object->size));
-	if (object->kind == LH_OBJECT_FILE)
+	if (object->kind == LH_OBJECT_FILE) {
+		lh_order_may_wait(manager->port, "a pager's release");
 		object->pager->release(object->file);
+	}
 	lh_atomic_subtract(&manager->counts.objects, 1u);
 	lh_pool_give_back(&manager->objects, object);
 }

@@ -29,6 +29,7 @@ void lh_object_unlock_and_wait(lh_object *object)
 	uint32_t seen = lh_atomic_load(&object->events);
 
 	lh_object_unlock(object);
+	lh_order_may_wait(port, "a page in transit");
 	while (lh_atomic_load(&object->events) == seen)
 		lh_port_park(port, &object->events, seen);
 }
@@ -151,8 +152,10 @@ static lh_error make_page(lh_object *object, uint64_t page, uint32_t *seen)
 	/* Before the pager, which may take its time. */
 	lh_surplus_end(object->manager, true);
 	++*seen;
-	if (inserted && is_file)
+	if (inserted && is_file) {
+		lh_order_may_wait(object->manager->port, "a pager's read");
 		object->pager->read(object->file, object, page, frame);
+	}
 	return error;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/lock_order.h"
 
 /* The leaf address of an object page in a region. => false: the region does not show it. */
 static bool address_in(const lh_region *region, uint64_t page, lh_virtual_range *where)
@@ -103,6 +104,7 @@ lh_error lh_object_sync(lh_object *object, uint64_t page, uint64_t count)
 	if (object->kind != LH_OBJECT_FILE || count == 0)
 		return LH_OK;
 	for (; page <= last && start_next(object, &page, last, &frame); page++) {
+		lh_order_may_wait(object->manager->port, "a pager's write");
 		object->pager->write(object->file, object, page, frame);
 		if (!wait_written(object, page))
 			result = LH_IO;

@@ -2,6 +2,7 @@
 #include "object/surplus.h"
 
 #include "base/atomic.h"
+#include "base/lock_order.h"
 
 void lh_surplus_begin(lh_manager *manager)
 {
@@ -39,6 +40,7 @@ bool lh_surplus_wait(lh_manager *manager, uint32_t seen)
 			return true;
 		if (nobody)
 			return false;
+		lh_order_may_wait(manager->port, "a promised frame");
 		lh_atomic_add(&surplus->waiting, 1u);
 		lh_port_park(manager->port, &surplus->ends, ends);
 		lh_atomic_subtract(&surplus->waiting, 1u);

@@ -126,12 +126,18 @@ void lh_directory_deactivate(lh_directory *directory)
 
 uintptr_t lh_directory_lock(lh_directory *directory)
 {
-	return lh_spin_lock(&directory->lock, directory->port);
+	uintptr_t interrupts;
+
+	/* By the rules of a lock that is tried: fork holds two, the child's as the second. */
+	lh_order_may_try(directory->port, &directory->lock, LH_LOCK_TABLE);
+	interrupts = lh_spin_take(&directory->lock, directory->port);
+	lh_order_took(directory->port, &directory->lock, LH_LOCK_TABLE);
+	return interrupts;
 }
 
 void lh_directory_unlock(lh_directory *directory, uintptr_t interrupts)
 {
-	lh_spin_unlock(&directory->lock, directory->port, interrupts);
+	lh_spin_unlock(&directory->lock, LH_LOCK_TABLE, directory->port, interrupts);
 }
 
 lh_virtual_range lh_directory_own_range(const lh_directory *directory)

@@ -9,6 +9,7 @@
  *
  * A kernel's leaves are global, every active CPU translates by them under any root.
  */
+#include "base/lock_order.h"
 #include "paging/walk.h"
 
 #define LEVEL_SHIFT 56
@@ -107,6 +108,7 @@ static void flush(const lh_gather *gather)
 	unsigned cpu;
 	bool alone;
 
+	lh_order_may_flush(port);
 	lh_atomic_add(&directory->generation, UINT64_C(1));
 	/* Interrupts off: this CPU stays this CPU until it has flushed. */
 	interrupts = lh_port_interrupts_off(port);

@@ -33,26 +33,26 @@ lh_error lh_charge_take(lh_frames *frames, uint64_t pages)
 
 	if (LH_STEP_FAILS(frames, charges))
 		return LH_NO_MEMORY;
-	interrupts = lh_spin_lock(&frames->lock, frames->port);
+	interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	taken = may_promise_locked(frames, pages);
 	if (taken)
 		frames->committed += pages;
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 	return taken ? LH_OK : LH_NO_MEMORY;
 }
 
 void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 {
-	uintptr_t interrupts = lh_spin_lock(&frames->lock, frames->port);
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 
 	LH_REQUIRE(frames->port, pages <= frames->committed);
 	frames->committed -= pages;
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 }
 
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters)
 {
-	uintptr_t interrupts = lh_spin_lock(&frames->lock, frames->port);
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 
 	counters->total = frames->total;
 	counters->free = frames->free;
@@ -60,5 +60,5 @@ void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters)
 		counters->used[state] = frames->used[state];
 	counters->committed = frames->committed;
 	counters->charged_in_use = frames->charged_in_use;
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 }

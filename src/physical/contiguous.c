@@ -60,7 +60,7 @@ static uint64_t find_row(const lh_frames *frames, const struct request *request)
 static lh_error take_row(lh_frames *frames, const struct request *request, lh_frame_state state,
 			 lh_frame_number *first)
 {
-	uintptr_t interrupts = lh_spin_lock(&frames->lock, frames->port);
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	uint64_t ordinal = NO_ORDINAL;
 
 	if (lh_frames_may_take_locked(frames, request->count, LH_FRAME_UNCHARGED))
@@ -70,7 +70,7 @@ static lh_error take_row(lh_frames *frames, const struct request *request, lh_fr
 			lh_frames_take_locked(frames, ordinal + i, state, LH_FRAME_UNCHARGED);
 		*first = lh_frames_number_locked(frames, ordinal);
 	}
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 	return ordinal != NO_ORDINAL ? LH_OK : LH_NO_MEMORY;
 }
 

@@ -84,7 +84,7 @@ void lh_frames_take_locked(lh_frames *frames, uint64_t ordinal, lh_frame_state s
 static lh_error take_single(lh_frames *frames, lh_frame_state state, lh_frame_source source,
 			    lh_frame_number *frame)
 {
-	uintptr_t interrupts = lh_spin_lock(&frames->lock, frames->port);
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	lh_error error = LH_NO_MEMORY;
 
 	if (lh_frames_may_take_locked(frames, 1, source)) {
@@ -95,7 +95,7 @@ static lh_error take_single(lh_frames *frames, lh_frame_state state, lh_frame_so
 		*frame = lh_frames_number_locked(frames, ordinal);
 		error = LH_OK;
 	}
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 	return error;
 }
 
@@ -140,7 +140,7 @@ static void free_single(lh_frames *frames, lh_frame_number frame, lh_frame_entry
 	LH_REQUIRE(frames->port, lh_frame_state_is_used((lh_frame_state)entry->state));
 	LH_REQUIRE(frames->port, lh_atomic_load(&entry->pins) == 0);
 	lh_frame_poison(frames, frame);
-	interrupts = lh_spin_lock(&frames->lock, frames->port);
+	interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	frames->used[entry->state]--;
 	frames->free++;
 	if ((entry->flags & FRAME_CHARGED) != 0)
@@ -149,7 +149,7 @@ static void free_single(lh_frames *frames, lh_frame_number frame, lh_frame_entry
 	entry->flags = LH_DEBUG >= 2 ? FRAME_POISONED : 0;
 	entry->word = 0;
 	lh_index_set(frames, (uint64_t)(entry - frames->entries));
-	lh_spin_unlock(&frames->lock, frames->port, interrupts);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 }
 
 bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)

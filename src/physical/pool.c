@@ -125,12 +125,12 @@ static lh_error make_page(lh_pool *pool, struct pool_page **page)
 
 static void *take_at_hand(lh_pool *pool, lh_port *port)
 {
-	uintptr_t interrupts = lh_spin_lock(&pool->lock, port);
+	uintptr_t interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
 	void *item = NULL;
 
 	if (pool->partial != LH_NO_FRAME)
 		item = take_from_page(pool, page_of_frame(pool, pool->partial));
-	lh_spin_unlock(&pool->lock, port, interrupts);
+	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	return item;
 }
 
@@ -146,10 +146,10 @@ lh_error lh_pool_take(lh_pool *pool, void **item)
 	taken = take_at_hand(pool, port);
 	if (!taken) {
 		LH_TRY(make_page(pool, &page));
-		interrupts = lh_spin_lock(&pool->lock, port);
+		interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
 		add_page_locked(pool, page);
 		taken = take_from_page(pool, page);
-		lh_spin_unlock(&pool->lock, port, interrupts);
+		lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	}
 	*item = taken;
 	return LH_OK;
@@ -183,7 +183,7 @@ void lh_pool_give_back(lh_pool *pool, void *item)
 	uint64_t index;
 	struct pool_page *page = page_of_item(pool, port, item, &index);
 	uint64_t bit = UINT64_C(1) << (index % 64);
-	uintptr_t interrupts = lh_spin_lock(&pool->lock, port);
+	uintptr_t interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
 	bool is_empty;
 
 	LH_REQUIRE(port, (page->bits[index / 64] & bit) != 0);
@@ -196,7 +196,7 @@ void lh_pool_give_back(lh_pool *pool, void *item)
 		list_remove(pool, page);
 		pool->pages--;
 	}
-	lh_spin_unlock(&pool->lock, port, interrupts);
+	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	if (is_empty) {
 		page->pool = NULL;
 		(void)lh_frame_drop(pool->frames, page->frame);

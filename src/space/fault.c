@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/lock_order.h"
 #include "base/memory.h"
 #include "object/surplus.h"
 
@@ -147,6 +148,7 @@ static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 		++*retries;
 		return true;
 	}
+	lh_order_may_wait(plan->space->manager->port, "memory");
 	return lh_port_memory_pressure(plan->space->manager->port, 1);
 }
 

@@ -69,12 +69,12 @@ void lh_space_deactivate(lh_space *space)
 
 void lh_space_lock(lh_space *space)
 {
-	lh_mutex_lock(&space->lock, space->manager->port);
+	lh_mutex_lock(&space->lock, LH_LOCK_MAP, space->manager->port);
 }
 
 void lh_space_unlock(lh_space *space)
 {
-	lh_mutex_unlock(&space->lock, space->manager->port);
+	lh_mutex_unlock(&space->lock, LH_LOCK_MAP, space->manager->port);
 }
 
 lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)

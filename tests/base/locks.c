@@ -11,16 +11,16 @@ TEST(a_spinning_lock_keeps_interrupts_off_while_it_is_held)
 {
 	lh_port port = { .interrupts_off = 0 };
 	uint32_t outer = 0, inner = 0;
-	uintptr_t outer_state = lh_spin_lock(&outer, &port);
+	uintptr_t outer_state = lh_spin_lock(&outer, LH_LOCK_POOL, &port);
 	uintptr_t inner_state;
 
 	CHECK_EQUAL(outer, 1);
 	CHECK_EQUAL(port.interrupts_off, 1);
-	inner_state = lh_spin_lock(&inner, &port);
+	inner_state = lh_spin_lock(&inner, LH_LOCK_FRAMES, &port);
 	CHECK_EQUAL(port.interrupts_off, 2);
-	lh_spin_unlock(&inner, &port, inner_state);
+	lh_spin_unlock(&inner, LH_LOCK_FRAMES, &port, inner_state);
 	CHECK_EQUAL(port.interrupts_off, 1);
-	lh_spin_unlock(&outer, &port, outer_state);
+	lh_spin_unlock(&outer, LH_LOCK_POOL, &port, outer_state);
 	CHECK_EQUAL(port.interrupts_off, 0);
 	CHECK_EQUAL(outer + inner, 0);
 	CHECK_EQUAL(port.pauses, 0);
@@ -38,12 +38,12 @@ TEST(b22_a_spinning_cpu_can_be_interrupted)
 {
 	uint32_t lock = 1;
 	lh_port port = { .on_pause = release_after_three_pauses, .word = &lock };
-	uintptr_t state = lh_spin_lock(&lock, &port);
+	uintptr_t state = lh_spin_lock(&lock, LH_LOCK_FRAMES, &port);
 
 	CHECK_EQUAL(port.pauses, 3);
 	CHECK_EQUAL(port.interrupts_off, 1);
 	CHECK_EQUAL(lock, 1);
-	lh_spin_unlock(&lock, &port, state);
+	lh_spin_unlock(&lock, LH_LOCK_FRAMES, &port, state);
 }
 
 TEST(a_free_mutex_asks_nothing_of_the_port)
@@ -52,9 +52,9 @@ TEST(a_free_mutex_asks_nothing_of_the_port)
 	uint32_t mutex = 0;
 
 	CHECK(!lh_mutex_is_held(&mutex));
-	lh_mutex_lock(&mutex, &port);
+	lh_mutex_lock(&mutex, LH_LOCK_MAP, &port);
 	CHECK(lh_mutex_is_held(&mutex));
-	lh_mutex_unlock(&mutex, &port);
+	lh_mutex_unlock(&mutex, LH_LOCK_MAP, &port);
 	CHECK(!lh_mutex_is_held(&mutex));
 	CHECK_EQUAL(port.parks + port.unparks, 0);
 }
@@ -72,11 +72,11 @@ TEST(a_mutex_that_is_held_is_parked_on_until_it_is_free)
 	uint32_t mutex = 0;
 	lh_port port = { .on_park = release_at_third_park, .word = &mutex };
 
-	lh_mutex_lock(&mutex, &port);
-	lh_mutex_lock(&mutex, &port);
+	lh_mutex_lock(&mutex, LH_LOCK_MAP, &port);
+	lh_mutex_lock(&mutex, LH_LOCK_MAP, &port);
 	CHECK_EQUAL(port.parks, 3);
 	/* Somebody else may be parked still: this one cannot know, so it must wake. */
-	lh_mutex_unlock(&mutex, &port);
+	lh_mutex_unlock(&mutex, LH_LOCK_MAP, &port);
 	CHECK_EQUAL(port.unparks, 1);
 	CHECK(!lh_mutex_is_held(&mutex));
 }
@@ -103,9 +103,9 @@ static void *use_mutex(void *unused)
 {
 	(void)unused;
 	for (unsigned turn = 0; turn < TURNS; turn++) {
-		lh_mutex_lock(&shared_lock, &shared_port);
+		lh_mutex_lock(&shared_lock, LH_LOCK_MAP, &shared_port);
 		take_turn(turn);
-		lh_mutex_unlock(&shared_lock, &shared_port);
+		lh_mutex_unlock(&shared_lock, LH_LOCK_MAP, &shared_port);
 	}
 	return NULL;
 }
@@ -122,10 +122,10 @@ static void *use_spinning_lock(void *unused)
 
 	(void)unused;
 	for (unsigned turn = 0; turn < TURNS; turn++) {
-		uintptr_t state = lh_spin_lock(&shared_lock, &port);
+		uintptr_t state = lh_spin_lock(&shared_lock, LH_LOCK_FRAMES, &port);
 
 		take_turn(turn);
-		lh_spin_unlock(&shared_lock, &port, state);
+		lh_spin_unlock(&shared_lock, LH_LOCK_FRAMES, &port, state);
 	}
 	return NULL;
 }

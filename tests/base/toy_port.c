@@ -3,10 +3,14 @@
 
 #include "harness.h"
 
+#include <stdio.h>
+
 void lh_port_panic(lh_port *port, const char *message)
 {
 	if (port)
-		port->panic = message;
+		snprintf(port->panic, sizeof(port->panic), "%s", message);
+	if (port && port->on_panic)
+		longjmp(*port->on_panic, 1);
 	test_fail(__FILE__, __LINE__, "panic: %s", message);
 }
 
@@ -19,6 +23,16 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 {
 	port->interrupts_off = (unsigned)state;
+}
+
+lh_lock_record *lh_port_lock_record(lh_port *port)
+{
+	return port->locks;
+}
+
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	return port->interrupts_off == 0;
 }
 
 void lh_port_pause(lh_port *port)

@@ -9,13 +9,16 @@
 #include <landhold/port.h>
 
 #include <pthread.h>
+#include <setjmp.h>
 
 struct lh_port {
 	unsigned interrupts_off;   /* calls not yet restored, on this one toy CPU */
 	unsigned pauses;
 	unsigned parks;
 	unsigned unparks;
-	const char *panic;	   /* the message of a panic that was expected */
+	char panic[160];	   /* the message of the last panic */
+	jmp_buf *on_panic;	   /* where one that is expected goes on; NULL: it fails the test */
+	lh_lock_record *locks;	   /* NULL: none kept */
 	void (*on_pause)(lh_port *port); /* what the rest of the world does meanwhile */
 	void (*on_park)(lh_port *port);
 	bool threads;		   /* park for real */

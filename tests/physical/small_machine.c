@@ -9,6 +9,7 @@
 #define SPANS_MOST 256
 
 unsigned small_machine_interrupts_off;
+static lh_lock_record locks;
 jmp_buf small_machine_panicked;
 bool small_machine_expects_panic;
 char small_machine_message[256];
@@ -37,6 +38,7 @@ lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size
 		munmap(memory, memory_size);
 	free(block);
 	small_machine_interrupts_off = 0;
+	locks.count = 0;
 	lh_memory_map_init(&map, entries, SPANS_MOST);
 	for (size_t i = 0; i < count; i++)
 		CHECK_OK(lh_memory_map_add(&map, spans[i].base << LH_PAGE_SHIFT,
@@ -155,6 +157,18 @@ void lh_port_unpark(lh_port *port, const uint32_t *word)
 {
 	(void)port;
 	(void)word;
+}
+
+lh_lock_record *lh_port_lock_record(lh_port *port)
+{
+	(void)port;
+	return &locks;
+}
+
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	(void)port;
+	return small_machine_interrupts_off == 0;
 }
 
 bool lh_port_memory_pressure(lh_port *port, uint64_t pages)
