@@ -104,16 +104,19 @@ struct summary {
 	char state;
 	char name[PROCESS_NAME_BYTES];
 	uint64_t user_ticks, kernel_ticks, children_user, children_kernel;
+	uint32_t threads;
+	uint64_t pending, mask; /* of the first thread */
 	struct signal_state signals;
 };
 
-static char state_of(const struct process *process)
+/* => first: its first thread; NULL: it has none. */
+static char state_of(const struct process *process, const struct user_thread *first)
 {
-	if (process->thread == NULL)
+	if (first == NULL)
 		return 'Z';
 	if (process->is_stopped)
 		return 'T';
-	if (process->thread->state == THREAD_SLEEPING)
+	if (first->thread->state == THREAD_SLEEPING)
 		return 'S';
 	return 'R';
 }
@@ -121,6 +124,7 @@ static char state_of(const struct process *process)
 static void read_summary(struct process *process, struct summary *summary)
 {
 	struct user_memory *memory = process_hold_memory(process);
+	const struct user_thread *first;
 	uintptr_t interrupts;
 
 	if (memory != NULL)
@@ -131,7 +135,13 @@ static void read_summary(struct process *process, struct summary *summary)
 	summary->parent = process->parent != NULL ? process->parent->pid : 0;
 	summary->group = process->group;
 	summary->session = process->session;
-	summary->state = state_of(process);
+	first = user_thread_first_locked(process);
+	summary->state = state_of(process, first);
+	summary->threads = process->thread_count;
+	if (first != NULL) {
+		summary->pending = first->signals.set.pending;
+		summary->mask = first->signals.mask;
+	}
 	summary->children_user = process->children_user;
 	summary->children_kernel = process->children_kernel;
 	summary->signals = process->signals;
@@ -173,19 +183,18 @@ static void write_stat(struct text *text, const struct process *process,
 	uint64_t ignored, caught;
 
 	read_actions(&summary->signals, &ignored, &caught);
-	text_add(text, "%u (%s) %c %u %u %u 0 -1 0 %llu 0 0 0 %llu %llu %llu %llu 20 0 1 0 %llu",
+	text_add(text, "%u (%s) %c %u %u %u 0 -1 0 %llu 0 0 0 %llu %llu %llu %llu 20 0 %u 0 %llu",
 		 process->pid, summary->name, summary->state, summary->parent, summary->group,
 		 summary->session, (unsigned long long)summary->counters.faults,
 		 (unsigned long long)summary->user_ticks, (unsigned long long)summary->kernel_ticks,
 		 (unsigned long long)summary->children_user,
-		 (unsigned long long)summary->children_kernel,
+		 (unsigned long long)summary->children_kernel, summary->threads,
 		 (unsigned long long)(process->start_time / 10000000));
 	text_add(text, " %llu %llu 18446744073709551615 0 0 0 0 0 %llu %llu %llu %llu",
 		 (unsigned long long)(summary->counters.pages * LH_PAGE_SIZE),
 		 (unsigned long long)summary->counters.resident,
-		 (unsigned long long)summary->signals.pending,
-		 (unsigned long long)summary->signals.mask, (unsigned long long)ignored,
-		 (unsigned long long)caught);
+		 (unsigned long long)summary->pending, (unsigned long long)summary->mask,
+		 (unsigned long long)ignored, (unsigned long long)caught);
 	text_add(text, " 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 }
 
@@ -223,11 +232,12 @@ static void write_status(struct text *text, const struct process *process,
 	text_add(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nVmSize:\t%8llu kB\nVmRSS:\t%8llu kB\n",
 		 (unsigned long long)summary->counters.pages * 4,
 		 (unsigned long long)summary->counters.resident * 4);
-	text_add(text, "VmPTE:\t%8llu kB\nThreads:\t%d\n",
-		 (unsigned long long)summary->counters.tables * 4, summary->state == 'Z' ? 0 : 1);
-	text_add(text, "SigPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
-		 (unsigned long long)summary->signals.pending,
-		 (unsigned long long)summary->signals.mask, (unsigned long long)ignored,
+	text_add(text, "VmPTE:\t%8llu kB\nThreads:\t%u\n",
+		 (unsigned long long)summary->counters.tables * 4, summary->threads);
+	text_add(text, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n",
+		 (unsigned long long)summary->pending,
+		 (unsigned long long)summary->signals.set.pending, (unsigned long long)summary->mask);
+	text_add(text, "SigIgn:\t%016llx\nSigCgt:\t%016llx\n", (unsigned long long)ignored,
 		 (unsigned long long)caught);
 }
 

@@ -3,7 +3,7 @@
 
 #include "lib/string.h"
 #include "memory/user.h"
-#include "process/signal.h"
+#include "process/user_thread.h"
 #include "thread/thread.h"
 
 static void move_on(struct transfer *transfer, size_t bytes)
@@ -21,7 +21,7 @@ static lh_error rest(struct transfer *transfer)
 		return LH_OK;
 	transfer->rested = transfer->left;
 	thread_yield();
-	return !transfer->is_kernel && signal_is_deadly() ? LH_INTERRUPTED : LH_OK;
+	return !transfer->is_kernel && user_thread_must_end() ? LH_INTERRUPTED : LH_OK;
 }
 
 lh_error transfer_give(struct transfer *transfer, const void *from, size_t bytes)

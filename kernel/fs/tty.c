@@ -300,8 +300,7 @@ static lh_error check_foreground(void)
 	if (process->session != __atomic_load_n(&terminal.session, __ATOMIC_ACQUIRE) ||
 	    process->group == foreground)
 		return LH_OK;
-	if (process->signals.actions[SIGNAL_TERMINAL_INPUT - 1].handler == SIGNAL_IGNORE ||
-	    (process->signals.mask & SIGNAL_BIT(SIGNAL_TERMINAL_INPUT)) != 0)
+	if (signal_is_unwanted(SIGNAL_TERMINAL_INPUT))
 		return LH_IO;
 	(void)signal_send_group(process->group, SIGNAL_TERMINAL_INPUT, &info);
 	return LH_INTERRUPTED;
@@ -487,17 +486,13 @@ static lh_error set_foreground(uint64_t argument)
 	const struct process *process = process_current();
 	struct signal_info info = { .code = SIGNAL_CODE_KERNEL };
 	uint32_t group;
-	bool may_signal;
 
 	LH_TRY(take(argument, &group, sizeof group));
 	if (!is_own_terminal())
 		return LH_NOT_TERMINAL;
 	if (!group_is_in_session(group, process->session))
 		return LH_NOT_PERMITTED;
-	may_signal =
-		process->signals.actions[SIGNAL_TERMINAL_OUTPUT - 1].handler != SIGNAL_IGNORE &&
-		(process->signals.mask & SIGNAL_BIT(SIGNAL_TERMINAL_OUTPUT)) == 0;
-	if (process->group != terminal_foreground() && may_signal) {
+	if (process->group != terminal_foreground() && !signal_is_unwanted(SIGNAL_TERMINAL_OUTPUT)) {
 		(void)signal_send_group(process->group, SIGNAL_TERMINAL_OUTPUT, &info);
 		return LH_INTERRUPTED;
 	}

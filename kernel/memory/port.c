@@ -116,7 +116,7 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 	(void)port;
 	wait_prepare(queue_of(word), &waiter);
 	if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == expected)
-		(void)wait_sleep(&waiter, false, WAIT_FOREVER);
+		(void)wait_sleep(&waiter, SLEEP_FIRMLY, WAIT_FOREVER);
 	wait_cancel(&waiter);
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * execve(2). The new memory is built whole beside the old one: mapped, then entered
- * by this thread to clear tails and write the stack. If anything fails the thread goes
- * back to the old memory and nothing has changed; only then comes the part that cannot
- * fail. So there is no point of no return to die at.
+ * by this thread to clear tails and write the stack. The thread goes back to the old memory;
+ * if anything has failed nothing has changed. Then the other threads end, and only if this one is
+ * told to end meanwhile does it give up. Last comes the part that cannot fail. So there is no point
+ * of no return to die at.
  */
 #include "process/exec.h"
 
@@ -101,8 +102,7 @@ static lh_error open_interpreter(struct program *program)
 	LH_TRY(file_read_at(program->file, &transfer, program->plan.interpreter_offset));
 	if (transfer.left != 0 || path[program->plan.interpreter_bytes - 1] != '\0')
 		return LH_NOT_EXECUTABLE;
-	LH_TRY(path_open(process_current()->directory, path, OPEN_READ_ONLY, 0,
-			 &program->interpreter));
+	LH_TRY(program_open_path(path, &program->interpreter));
 	if (inode_type(program->interpreter->inode) != MODE_REGULAR)
 		return LH_NO_ACCESS;
 	return elf_read(program->interpreter, &program->interpreter_plan);
@@ -145,26 +145,30 @@ static void keep_command(struct user_memory *memory, const struct program_argume
 }
 
 /* The last component of the path, cut. */
-static void set_name(struct process *process, const char *path)
+static void set_name_locked(struct user_thread *user, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	(void)!string_copy(process->name, slash != NULL ? slash + 1 : path, sizeof process->name);
+	(void)!string_copy(user->name, slash != NULL ? slash + 1 : path, sizeof user->name);
+	memcpy(user->process->name, user->name, sizeof user->process->name);
 }
 
-/* The process becomes the program: cannot fail. */
+/* The process, which has one thread, becomes the program: cannot fail. */
 static void commit(struct program *program, struct trap_frame *frame, uint64_t stack_pointer)
 {
-	struct process *process = process_current();
+	struct user_thread *user = user_thread_current();
+	struct process *process = user->process;
 	struct user_memory *old = process->memory;
 	uintptr_t interrupts;
 
-	signal_reset_for_program(process);
+	user_thread_leave_memory(user);
+	thread_set_space(program->memory->space);
+	signal_reset_for_program();
 	interrupts = process_lock();
 	process->memory = program->memory;
 	process->has_executed = true;
-	process->clear_tid = 0;
-	set_name(process, program->path);
+	user->tid = process->pid; /* whichever thread it was */
+	set_name_locked(user, program->path);
 	process_unlock(interrupts);
 	program->memory = NULL;
 	user_memory_drop(old);
@@ -196,10 +200,10 @@ static lh_error execute(struct program *program, struct program_arguments *argum
 	LH_TRY(prepare(program, arguments));
 	thread_set_space(program->memory->space);
 	error = fill_memory(program, arguments, &stack_pointer);
-	if (error != LH_OK) {
-		thread_set_space(process->memory != NULL ? process->memory->space : NULL);
+	thread_set_space(process->memory->space);
+	if (error != LH_OK)
 		return LH_NO_MEMORY;
-	}
+	LH_TRY(user_thread_end_others());
 	keep_command(program->memory, arguments);
 	commit(program, frame, stack_pointer);
 	return LH_OK;

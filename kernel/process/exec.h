@@ -19,6 +19,9 @@ struct program {
 LH_MUST_USE lh_error program_open(const char *path, struct program_arguments *arguments,
 				  struct file **file);
 
+/* Opens a file for reading, from the current directory. */
+LH_MUST_USE lh_error program_open_path(const char *path, struct file **file);
+
 /* exec_stack.c: how many pages the stack is mapped with at first. */
 uint64_t program_stack_pages(const struct program_arguments *arguments);
 

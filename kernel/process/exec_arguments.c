@@ -109,11 +109,20 @@ static lh_error parse_line(char *line, char **interpreter, char **option)
 	return LH_OK;
 }
 
+lh_error program_open_path(const char *path, struct file **file)
+{
+	struct inode *directory = process_hold_directory();
+	lh_error error = path_open(directory, path, OPEN_READ_ONLY, 0, file);
+
+	inode_drop(directory);
+	return error;
+}
+
 static lh_error open_executable(const char *path, struct file **result)
 {
 	struct file *file;
 
-	LH_TRY(path_open(process_current()->directory, path, OPEN_READ_ONLY, 0, &file));
+	LH_TRY(program_open_path(path, &file));
 	if (inode_type(file->inode) != MODE_REGULAR ||
 	    (inode_mode(file->inode) & MODE_EXECUTE_ANY) == 0) {
 		file_drop(file);

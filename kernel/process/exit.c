@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of a process. Its thread gives back all it has and ends; when the thread's own
- * memory is free too, the reaper makes the process a zombie, hands its children to
- * nobody, and tells its parent: so what a parent has waited for has left nothing behind
+ * The end of a process. All its threads must end; the last gives back all that they shared. When
+ * the threads' own memory is free too, the reaper makes the process a zombie, hands its children
+ * to nobody, and tells its parent: so what a parent has waited for has left nothing behind
  * but its status. Who has no parent, or one that does not want to know, is reaped at once.
  */
-#include "device/link.h"
-#include "device/power.h"
 #include "fs/tty.h"
-#include "lib/log.h"
-#include "memory/user.h"
-#include "process/first.h"
 #include "process/process.h"
-#include "syscall/futex.h"
 
 /* Children become the kernel's; its zombies among them are gone. Under the process lock.
  * => those to drop after it, chained through sibling. */
@@ -62,32 +56,21 @@ static void tell_parent_locked(struct process *process, uint32_t status)
 	wake_all(&process->parent->child_queue);
 }
 
-/* Writes 0 to where clone or set_tid_address said, if anyone else can see it. */
-static void clear_tid(struct process *process)
-{
-	uint32_t zero = 0;
-
-	if (process->clear_tid == 0 ||
-	    __atomic_load_n(&process->memory->holders, __ATOMIC_RELAXED) < 2)
-		return;
-	if (user_copy_out(process->clear_tid, &zero, sizeof zero) == LH_OK)
-		futex_wake(process->memory->space, process->clear_tid, 1);
-}
-
-/* Memory, files, directory: after this the process is only a record. */
-static void give_back(struct process *process)
+/* After this the process is only a record. */
+void process_give_back(struct process *process)
 {
 	struct user_memory *memory = process->memory;
 	struct descriptor_table *files = process->files;
 	struct inode *directory = process->directory;
 	uintptr_t interrupts;
 
-	clear_tid(process);
-	thread_set_space(NULL);
+	if (process->session == process->pid)
+		terminal_session_ends(process->session);
 	interrupts = process_lock();
 	process->memory = NULL;
 	process->files = NULL;
 	process->directory = NULL;
+	process->alarm_deadline = 0;
 	process_unlock(interrupts);
 	user_memory_drop(memory);
 	process_return_memory(process);
@@ -95,10 +78,8 @@ static void give_back(struct process *process)
 	inode_drop(directory);
 }
 
-/* The last step, in the reaper: nothing of the process is left but this. */
-static void become_zombie(void *argument)
+void process_become_zombie(struct process *process)
 {
-	struct process *process = argument;
 	struct list dropped = LIST_INIT(dropped);
 	uintptr_t interrupts = process_lock();
 	struct list *node;
@@ -116,33 +97,26 @@ static void become_zombie(void *argument)
 		process_drop(process);
 }
 
-/* The thread and the process let go of each other. The list's holder keeps the process. */
-static void leave_thread(struct process *process, uint32_t status)
+void process_end_locked(struct process *process, uint32_t status)
 {
-	struct thread *thread = thread_current();
-	uintptr_t interrupts = process_lock();
-
-	process->ticks_user = thread->user_ticks;
-	process->ticks_kernel = thread->run_ticks - thread->user_ticks;
-	process->thread = NULL;
-	process->alarm_deadline = 0;
+	if (process->is_exiting)
+		return;
+	__atomic_store_n(&process->is_exiting, true, __ATOMIC_RELAXED);
 	process->exit_status = status;
-	thread->process = NULL;
-	process_unlock(interrupts);
-	thread->when_freed = become_zombie;
-	thread->when_freed_argument = process;
+	process->is_stopped = false;
+	process->stop_reported = true;
+	LIST_FOR_EACH(node, &process->threads)
+		thread_ask_to_end(container_of(node, struct user_thread, sibling)->thread);
 }
 
+/* Who must end already ends alone: another thread executes a program, or has ended the process. */
 void process_exit(uint32_t status)
 {
 	struct process *process = process_current();
+	uintptr_t interrupts = process_lock();
 
-	__atomic_store_n(&process->is_exiting, true, __ATOMIC_RELAXED);
-	if (process->session == process->pid)
-		terminal_session_ends(process->session);
-	if (process->pid == FIRST_PID)
-		first_process_ends(status); /* does not return */
-	give_back(process);
-	leave_thread(process, status);
-	thread_exit();
+	if (!user_thread_must_end())
+		process_end_locked(process, status);
+	process_unlock(interrupts);
+	user_thread_exit(status);
 }

@@ -266,14 +266,18 @@ static lh_error start_devices(struct start *start, struct process *process)
 /* The process that this kernel thread becomes. */
 static lh_error make_first(struct process **process)
 {
+	struct user_thread *user;
+
 	LH_TRY(process_create(process));
 	LH_TRY(user_memory_create(&(*process)->memory));
 	LH_TRY(descriptor_table_create(&(*process)->files));
 	inode_hold(root_inode());
 	(*process)->directory = root_inode();
-	(*process)->thread = thread_current();
-	process_publish(*process, NULL);
+	LH_TRY(user_thread_adopt(*process, &user));
+	process_publish(*process, NULL, user);
 	process_drop(*process); /* the list's holder stays */
+	thread_current()->user = user;
+	thread_set_space((*process)->memory->space);
 	return LH_OK;
 }
 
@@ -303,8 +307,6 @@ static lh_error set_up(struct start *start, struct process **process)
 	remove_start_files();
 	LH_TRY(process_start_alarms());
 	LH_TRY(make_first(process));
-	thread_current()->process = *process;
-	thread_set_space((*process)->memory->space);
 	return start_devices(start, *process);
 }
 

@@ -27,14 +27,9 @@ static uint64_t resident_pages(struct process *process)
 	return counters.resident;
 }
 
-static bool is_dying(struct process *process)
+static bool is_dying(const struct process *process)
 {
-	uintptr_t interrupts = process_lock();
-	bool dying = (process->signals.pending & SIGNAL_BIT(SIGNAL_KILL)) != 0;
-
-	dying = dying || __atomic_load_n(&process->is_exiting, __ATOMIC_RELAXED);
-	process_unlock(interrupts);
-	return dying;
+	return __atomic_load_n(&process->is_exiting, __ATOMIC_RELAXED);
 }
 
 /* True for one that should have died long ago. Notes when that was first asked. */

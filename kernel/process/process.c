@@ -46,17 +46,17 @@ lh_error process_create(struct process **result)
 		return LH_NO_MEMORY;
 	process->holders = 1;
 	process->umask = 022;
-	process->restart_call = PROCESS_NO_CALL;
 	process->exit_signal = SIGNAL_CHILD;
 	process->stop_reported = true;
 	process->continue_reported = true;
 	process->start_time = clock_nanoseconds();
-	process->signals.stack.flags = SIGNAL_STACK_DISABLED;
 	list_init(&process->all);
+	list_init(&process->threads);
 	list_init(&process->children);
 	list_init(&process->sibling);
 	wait_queue_init(&process->child_queue);
 	wait_queue_init(&process->stop_queue);
+	wait_queue_init(&process->thread_queue);
 	wait_queue_init(&process->return_queue);
 	*result = process;
 	return LH_OK;
@@ -73,26 +73,30 @@ static struct process *find_locked(uint32_t pid)
 	return NULL;
 }
 
-/* A number that is no process, group or session. */
-static bool pid_is_free_locked(uint32_t pid)
+static bool number_is_free_locked(uint32_t number)
 {
 	LIST_FOR_EACH(node, &all) {
 		const struct process *process = container_of(node, struct process, all);
 
-		if (process->pid == pid || process->group == pid || process->session == pid)
+		if (process->pid == number || process->group == number || process->session == number)
 			return false;
 	}
-	return true;
+	return user_thread_find_locked(number) == NULL;
 }
 
-void process_publish(struct process *process, struct process *parent)
+uint32_t process_next_number_locked(void)
+{
+	do {
+		last_pid = last_pid < PID_MAX ? last_pid + 1 : 2;
+	} while (!number_is_free_locked(last_pid));
+	return last_pid;
+}
+
+void process_publish(struct process *process, struct process *parent, struct user_thread *first)
 {
 	uintptr_t interrupts = process_lock();
 
-	do {
-		last_pid = last_pid < PID_MAX ? last_pid + 1 : 2;
-	} while (!pid_is_free_locked(last_pid));
-	process->pid = last_pid;
+	process->pid = process_next_number_locked();
 	if (parent != NULL) {
 		process->parent = parent;
 		process_hold(parent);
@@ -104,6 +108,7 @@ void process_publish(struct process *process, struct process *parent)
 		process->session = process->pid;
 	}
 	list_append(&all, &process->all);
+	user_thread_publish_locked(first, process->pid);
 	process_hold(process);
 	count++;
 	process_unlock(interrupts);
@@ -174,14 +179,27 @@ struct user_memory *process_hold_memory(struct process *process)
 	return memory;
 }
 
+struct inode *process_hold_directory(void)
+{
+	const struct process *process = process_current();
+	uintptr_t interrupts = process_lock();
+	struct inode *directory = process->directory;
+
+	inode_hold(directory);
+	process_unlock(interrupts);
+	return directory;
+}
+
 void process_read_ticks(struct process *process, uint64_t *user, uint64_t *kernel)
 {
 	uintptr_t interrupts = process_lock();
-	const struct thread *thread = process->thread;
 
 	*user = process->ticks_user;
 	*kernel = process->ticks_kernel;
-	if (thread != NULL) {
+	LIST_FOR_EACH(node, &process->threads) {
+		const struct thread *thread =
+			container_of(node, struct user_thread, sibling)->thread;
+
 		*user += thread->user_ticks;
 		*kernel += thread->run_ticks - thread->user_ticks;
 	}

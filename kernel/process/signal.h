@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Signals. All state is under the process lock. A signal that its process neither blocks
- * nor ignores sets its thread's interrupted flag; the thread delivers when it next
- * returns to user mode (signal.c), a handler by a frame on the user stack
- * (signal_frame.c).
+ * Signals. All state is under the process lock. A signal is pending for a process, or for one
+ * thread; who sends it sets the interrupted flag of a thread that can take it, if there is one that
+ * does not block it. A thread takes signals when it next returns to user mode (signal_deliver.c),
+ * first its own, then the process'; a handler by a frame on the user stack (signal_frame.c).
+ *
+ * Invariant: while a signal is pending that some thread does not block, one such thread has its
+ * interrupted flag set, or is on its way to take it. So a thread that begins to block signals, or
+ * ends, passes those pending for the process on (signal_pass_on_locked).
+ *
+ * SIGKILL never pends: its process ends at once (process_end_locked).
  */
 #ifndef KERNEL_PROCESS_SIGNAL_H
 #define KERNEL_PROCESS_SIGNAL_H
@@ -13,10 +19,23 @@
 #include "syscall/linux.h"
 
 struct process;
+struct user_thread;
 struct trap_frame;
 
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number) - 1))
 #define SIGNAL_UNBLOCKABLE (SIGNAL_BIT(SIGNAL_KILL) | SIGNAL_BIT(SIGNAL_STOP))
+
+/* What signals do whose action is the default, and that do not end the process. */
+#define SIGNALS_IGNORED_BY_DEFAULT                                                           \
+	(SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_CONTINUE) | SIGNAL_BIT(SIGNAL_URGENT) | \
+	 SIGNAL_BIT(SIGNAL_WINDOW))
+#define SIGNALS_STOP_BY_DEFAULT                                                              \
+	(SIGNAL_BIT(SIGNAL_STOP) | SIGNAL_BIT(SIGNAL_TERMINAL_STOP) |                        \
+	 SIGNAL_BIT(SIGNAL_TERMINAL_INPUT) | SIGNAL_BIT(SIGNAL_TERMINAL_OUTPUT))
+/* What exceptions become. */
+#define SIGNALS_OF_FAULTS                                                                    \
+	(SIGNAL_BIT(SIGNAL_SEGMENT) | SIGNAL_BIT(SIGNAL_BUS) | SIGNAL_BIT(SIGNAL_ILLEGAL) |  \
+	 SIGNAL_BIT(SIGNAL_TRAP) | SIGNAL_BIT(SIGNAL_FLOATING_POINT))
 
 #define SIGNAL_DEFAULT UINT64_C(0)
 #define SIGNAL_IGNORE UINT64_C(1)
@@ -65,42 +84,71 @@ struct signal_stack {
 #define SIGNAL_STACK_DISABLED 2u
 #define SIGNAL_STACK_AUTO_DISARM 0x80000000u
 
-struct signal_state {
-	uint64_t pending, mask;
-	uint64_t saved_mask; /* what sigsuspend put aside, if mask_is_saved */
-	bool mask_is_saved;
-	struct signal_stack stack;
-	struct signal_action actions[SIGNAL_MAX];
+struct signal_set {
+	uint64_t pending;
 	struct signal_info info[SIGNAL_MAX]; /* of what is pending */
 };
 
-/* Sends. => number: 1 to SIGNAL_MAX. Context: any but under the process lock; the
+/* What the threads of a process share. */
+struct signal_state {
+	struct signal_set set;
+	struct signal_action actions[SIGNAL_MAX];
+};
+
+/* What each has of its own. */
+struct signal_thread {
+	struct signal_set set;
+	uint64_t mask;
+	uint64_t awaited;    /* what sigtimedwait waits for: wakes though it is blocked */
+	uint64_t saved_mask; /* what sigsuspend put aside, if mask_is_saved */
+	bool mask_is_saved;  /* written by the thread itself */
+	struct signal_stack stack;
+};
+
+/* Sends to a process. => number: 1 to SIGNAL_MAX. Context: any but under the process lock; the
  * second under it. */
 void signal_send(struct process *process, uint32_t number, const struct signal_info *info);
 void signal_send_locked(struct process *process, uint32_t number, const struct signal_info *info);
-/* To the current process, from the kernel. */
+/* To one thread. Under the process lock. */
+void signal_send_thread_locked(struct user_thread *user, uint32_t number,
+			       const struct signal_info *info);
+/* To the current thread, as if it sent it to itself. */
 void signal_send_self(uint32_t number);
 /* To all of a group, from the kernel. => false: there is none. */
 bool signal_send_group(uint32_t group, uint32_t number, const struct signal_info *info);
 
-/* To the current process, which cannot block or ignore it: a fault. */
+/* To the current thread, which cannot block or ignore it: a fault. */
 void signal_force(uint32_t number, const struct signal_info *info);
 
-/* True if the current process has been killed and only has to notice. */
-bool signal_is_deadly(void);
-/* True if something waits for delivery to the current process. */
-bool signal_is_pending(void);
+/* What is pending for the thread or its process, blocked or not. Under the process lock. */
+uint64_t signal_pending_locked(const struct user_thread *user);
+/* Takes one of these signals that are pending, the thread's own first. Under the process lock.
+ * => false: there is none. */
+bool signal_take_locked(struct user_thread *user, uint64_t wanted, uint32_t *number,
+			struct signal_info *info);
+/* Whoever can take what is pending for the process looks. Under the process lock. */
+void signal_pass_on_locked(struct process *process);
 
-/* Changes the mask of the current process; unblockable signals stay unblocked. */
+/* True if the current thread ignores or blocks the signal. */
+bool signal_is_unwanted(uint32_t number);
+
+/* Changes the mask of the current thread; unblockable signals stay unblocked. The second for any
+ * thread, under the process lock. */
 void signal_set_mask(uint64_t mask);
+void signal_set_mask_locked(struct user_thread *user, uint64_t mask);
 
 /* For the length of a call: another mask; and the one from before again. If a signal ends the
  * call, the second is not called: delivery brings the mask back after the handler. */
 void signal_replace_mask(uint64_t mask);
 void signal_restore_mask(void);
 
-/* A new program: handlers become default, the alternate stack goes. */
-void signal_reset_for_program(struct process *process);
+/* signal_deliver.c. The process goes on if it is stopped; its parent is told if all its threads
+ * have stopped. Under the process lock. */
+void signal_continue_locked(struct process *process);
+void signal_tell_if_stopped_locked(struct process *process);
+
+/* A new program in the current process: handlers become default, the alternate stack goes. */
+void signal_reset_for_program(void);
 
 /* sigaction(2) of the current process. LH_INVALID. */
 LH_MUST_USE lh_error signal_set_action(uint32_t number, const struct signal_action *action,
@@ -111,9 +159,12 @@ LH_MUST_USE lh_error signal_set_action(uint32_t number, const struct signal_acti
 LH_MUST_USE lh_error signal_frame_push(struct trap_frame *frame, uint32_t number,
 				       const struct signal_info *info,
 				       const struct signal_action *action, uint64_t mask_after);
+/* A siginfo_t. LH_BAD_ADDRESS. */
+LH_MUST_USE lh_error signal_info_copy_out(uint64_t address, uint32_t number,
+					  const struct signal_info *info);
 /* rt_sigreturn(2). => LH_BAD_ADDRESS: no frame there. */
 LH_MUST_USE lh_error signal_frame_pop(struct trap_frame *frame);
-/* True if the address lies in the current process' alternate stack. */
+/* True if the address lies in the alternate stack. */
 bool signal_stack_contains(const struct signal_stack *stack, uint64_t address);
 
 #endif

@@ -78,6 +78,15 @@ static void fill_info(struct user_signal_info *out, uint32_t number, const struc
 	}
 }
 
+lh_error signal_info_copy_out(uint64_t address, uint32_t number, const struct signal_info *info)
+{
+	struct user_signal_info out;
+
+	memset(&out, 0, sizeof out);
+	fill_info(&out, number, info);
+	return user_copy_out(address, &out, sizeof out);
+}
+
 static void fill_context(struct user_context *context, const struct trap_frame *frame)
 {
 	context->r8 = frame->r8;
@@ -156,12 +165,12 @@ static lh_error copy_frame_out(const struct frame_place *place, const struct use
 
 static struct signal_stack take_stack(bool disarm)
 {
-	struct process *process = process_current();
+	struct user_thread *user = user_thread_current();
 	uintptr_t interrupts = process_lock();
-	struct signal_stack stack = process->signals.stack;
+	struct signal_stack stack = user->signals.stack;
 
 	if (disarm && (stack.flags & SIGNAL_STACK_AUTO_DISARM) != 0)
-		process->signals.stack = (struct signal_stack){ .flags = SIGNAL_STACK_DISABLED };
+		user->signals.stack = (struct signal_stack){ .flags = SIGNAL_STACK_DISABLED };
 	process_unlock(interrupts);
 	return stack;
 }
@@ -200,7 +209,7 @@ lh_error signal_frame_push(struct trap_frame *frame, uint32_t number,
 
 lh_error signal_frame_pop(struct trap_frame *frame)
 {
-	struct process *process = process_current();
+	struct user_thread *user = user_thread_current();
 	struct user_context context;
 	struct fpu_image image;
 	uintptr_t interrupts;
@@ -217,8 +226,8 @@ lh_error signal_frame_pop(struct trap_frame *frame)
 	signal_set_mask(context.mask);
 	interrupts = process_lock();
 	if ((context.stack.flags & SIGNAL_STACK_DISABLED) == 0)
-		process->signals.stack = context.stack;
+		user->signals.stack = context.stack;
 	process_unlock(interrupts);
-	process->restart_call = PROCESS_NO_CALL;
+	user->call.number = THREAD_NO_CALL;
 	return LH_OK;
 }

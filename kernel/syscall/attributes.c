@@ -116,10 +116,8 @@ lh_error call_fchownat(struct call *call)
 
 lh_error call_umask(struct call *call)
 {
-	struct process *process = process_current();
-
-	call->value = process->umask;
-	process->umask = call_unsigned(call, 0) & 0777;
+	call->value = __atomic_exchange_n(&process_current()->umask, call_unsigned(call, 0) & 0777,
+					  __ATOMIC_RELAXED);
 	return LH_OK;
 }
 

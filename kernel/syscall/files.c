@@ -573,7 +573,7 @@ static lh_error send_all(struct file *from, struct file *to, uint64_t *position,
 
 	if (buffer == NULL)
 		return LH_NO_MEMORY;
-	while (error == LH_OK && moved > 0 && *value < bytes && !signal_is_deadly()) {
+	while (error == LH_OK && moved > 0 && *value < bytes && !user_thread_must_end()) {
 		uint64_t left = bytes - *value;
 
 		moved = 0;

@@ -41,7 +41,7 @@ static lh_error open_at(int32_t descriptor, uint64_t address, uint32_t flags, ui
 	lh_error error;
 
 	LH_TRY(place_take(descriptor, address, &place));
-	error = path_open(place.start, place.path, flags, mode & ~process->umask, &file);
+	error = path_open(place.start, place.path, flags, mode & ~process_umask(), &file);
 	place_free(&place);
 	LH_TRY(error);
 	error = descriptor_install(process->files, file, 0, (flags & OPEN_CLOSE_ON_EXEC) != 0,
@@ -246,7 +246,7 @@ static lh_error make_at(int32_t descriptor, uint64_t address, uint32_t mode, uin
 static lh_error make_directory(int32_t descriptor, uint64_t address, uint32_t mode)
 {
 	return make_at(descriptor, address,
-		       MODE_DIRECTORY | (mode & 01777 & ~process_current()->umask), 0);
+		       MODE_DIRECTORY | (mode & 01777 & ~process_umask()), 0);
 }
 
 lh_error call_mkdir(struct call *call)
@@ -271,7 +271,7 @@ static lh_error make_node(int32_t descriptor, uint64_t address, uint32_t mode, u
 	    type != MODE_BLOCK && type != MODE_SOCKET)
 		return LH_INVALID;
 	return make_at(descriptor, address,
-		       type | (mode & MODE_PERMISSIONS & ~process_current()->umask), device);
+		       type | (mode & MODE_PERMISSIONS & ~process_umask()), device);
 }
 
 lh_error call_mknod(struct call *call)
@@ -499,11 +499,14 @@ lh_error call_getcwd(struct call *call)
 {
 	size_t length = 0;
 	char *path = kernel_allocate(PATH_BYTES_MAX);
+	struct inode *directory;
 	lh_error error;
 
 	if (path == NULL)
 		return LH_NO_MEMORY;
-	error = path_of_inode(process_current()->directory, path, PATH_BYTES_MAX, &length);
+	directory = process_hold_directory();
+	error = path_of_inode(directory, path, PATH_BYTES_MAX, &length);
+	inode_drop(directory);
 	if (error == LH_OK && strcmp(path, "/ (deleted)") == 0)
 		error = LH_NO_ENTRY;
 	if (error == LH_OK && length + 1 > call->a[1])

@@ -89,12 +89,12 @@ lh_error call_poll(struct call *call)
 	uint64_t deadline = WAIT_FOREVER;
 
 	if (milliseconds >= 0)
-		deadline = milliseconds == 0 ? 0 : deadline_after((uint64_t)milliseconds * 1000000);
+		deadline = milliseconds == 0 ? 0 : call_deadline(call, (uint64_t)milliseconds * 1000000);
 	return poll(call->a[0], call_unsigned(call, 1), deadline, &call->value);
 }
 
 /* A time from now; an address of 0 means for ever. */
-static lh_error read_deadline(uint64_t address, uint64_t *deadline)
+static lh_error read_deadline(const struct call *call, uint64_t address, uint64_t *deadline)
 {
 	uint64_t time;
 
@@ -102,7 +102,7 @@ static lh_error read_deadline(uint64_t address, uint64_t *deadline)
 	if (address == 0)
 		return LH_OK;
 	LH_TRY(call_read_timespec(address, &time));
-	*deadline = time == 0 ? 0 : deadline_after(time);
+	*deadline = time == 0 ? 0 : call_deadline(call, time);
 	return LH_OK;
 }
 
@@ -135,7 +135,7 @@ lh_error call_ppoll(struct call *call)
 	bool taken;
 	lh_error error;
 
-	LH_TRY(read_deadline(call->a[2], &deadline));
+	LH_TRY(read_deadline(call, call->a[2], &deadline));
 	LH_TRY(take_mask(call->a[3], call->a[4], &taken));
 	error = poll(call->a[0], call_unsigned(call, 1), deadline, &call->value);
 	give_mask_back(taken, error);
@@ -246,8 +246,8 @@ lh_error call_select(struct call *call)
 		if (time.seconds < 0 || time.microseconds < 0)
 			return LH_INVALID;
 		if (time.seconds < INT64_MAX / 1000000000 - 1 && time.microseconds < INT64_MAX / 2000)
-			deadline = deadline_after((uint64_t)time.seconds * 1000000000 +
-						  (uint64_t)time.microseconds * 1000);
+			deadline = call_deadline(call, (uint64_t)time.seconds * 1000000000 +
+							       (uint64_t)time.microseconds * 1000);
 		if (time.seconds == 0 && time.microseconds == 0)
 			deadline = 0;
 	}
@@ -260,7 +260,7 @@ lh_error call_pselect6(struct call *call)
 	bool taken;
 	lh_error error;
 
-	LH_TRY(read_deadline(call->a[4], &deadline));
+	LH_TRY(read_deadline(call, call->a[4], &deadline));
 	if (call->a[5] != 0)
 		LH_TRY(user_copy_in(mask, call->a[5], sizeof mask));
 	LH_TRY(take_mask(mask[0], mask[1], &taken));

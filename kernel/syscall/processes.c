@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Calls that make, end and name processes. */
-#include "cpu/percpu.h"
 #include "fs/path.h"
 #include "lib/string.h"
 #include "memory/heap.h"
@@ -117,9 +116,10 @@ lh_error call_execve(struct call *call)
 
 /* --- ending --- */
 
+/* The caller's thread alone. */
 lh_error call_exit(struct call *call)
 {
-	process_exit((call_unsigned(call, 0) & 0xff) << 8);
+	user_thread_exit((call_unsigned(call, 0) & 0xff) << 8);
 }
 
 lh_error call_exit_group(struct call *call)
@@ -261,12 +261,6 @@ lh_error call_getpid(struct call *call)
 	return LH_OK;
 }
 
-lh_error call_gettid(struct call *call)
-{
-	call->value = process_current()->pid;
-	return LH_OK;
-}
-
 /* Whose parent has ended has the first process for one, as far as programs can see. */
 lh_error call_getppid(struct call *call)
 {
@@ -382,119 +376,7 @@ lh_error call_setgroups(struct call *call)
 	return call_int(call, 0) == 0 ? LH_OK : LH_NOT_PERMITTED;
 }
 
-/* --- threads --- */
-
-#define SET_GS_BASE 0x1001
-#define SET_FS_BASE 0x1002
-#define GET_FS_BASE 0x1003
-#define GET_GS_BASE 0x1004
-
-lh_error call_arch_prctl(struct call *call)
-{
-	const struct thread *thread = thread_current();
-
-	switch (call_int(call, 0)) {
-	case SET_FS_BASE:
-		return thread_set_fs_base(call->a[1]);
-	case SET_GS_BASE:
-		return thread_set_gs_base(call->a[1]);
-	case GET_FS_BASE:
-		return user_copy_out(call->a[1], &thread->fs_base, sizeof thread->fs_base);
-	case GET_GS_BASE:
-		return user_copy_out(call->a[1], &thread->gs_base, sizeof thread->gs_base);
-	default:
-		return LH_INVALID;
-	}
-}
-
-lh_error call_set_tid_address(struct call *call)
-{
-	process_current()->clear_tid = call->a[0];
-	call->value = process_current()->pid;
-	return LH_OK;
-}
-
-/* A process of one thread ends with its locks: nobody is left to be told. */
-lh_error call_set_robust_list(struct call *call)
-{
-	return call->a[1] == 24 ? LH_OK : LH_INVALID;
-}
-
-lh_error call_rseq(struct call *call)
-{
-	(void)call;
-	return LH_NO_SYSTEM_CALL;
-}
-
-lh_error call_sched_yield(struct call *call)
-{
-	(void)call;
-	thread_yield();
-	return LH_OK;
-}
-
-static uint64_t cpu_mask(void)
-{
-	uint32_t count = cpu_count();
-
-	return count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
-}
-
-lh_error call_sched_getaffinity(struct call *call)
-{
-	uint64_t mask = cpu_mask();
-
-	if (call_unsigned(call, 1) < sizeof mask || call_unsigned(call, 1) % sizeof mask != 0)
-		return LH_INVALID;
-	LH_TRY(user_copy_out(call->a[2], &mask, sizeof mask));
-	call->value = sizeof mask;
-	return LH_OK;
-}
-
-/* Only a set that leaves all CPUs allowed can be had. */
-lh_error call_sched_setaffinity(struct call *call)
-{
-	uint64_t mask = 0;
-	size_t bytes = call->a[1] < sizeof mask ? (size_t)call->a[1] : sizeof mask;
-
-	LH_TRY(user_copy_in(&mask, call->a[2], bytes));
-	return (mask & cpu_mask()) == cpu_mask() ? LH_OK : LH_INVALID;
-}
-
-#define PRCTL_SET_NAME 15
-#define PRCTL_GET_NAME 16
-
-lh_error call_prctl(struct call *call)
-{
-	struct process *process = process_current();
-	char name[PROCESS_NAME_BYTES] = { 0 };
-	uintptr_t interrupts;
-	size_t length;
-	lh_error error;
-
-	switch (call_int(call, 0)) {
-	case PRCTL_GET_NAME:
-		return user_copy_out(call->a[1], process->name, sizeof process->name);
-	case PRCTL_SET_NAME:
-		error = user_copy_string(name, call->a[1], sizeof name, &length);
-		if (error != LH_OK && error != LH_NAME_TOO_LONG)
-			return error;
-		name[sizeof name - 1] = '\0';
-		interrupts = process_lock();
-		memcpy(process->name, name, sizeof name);
-		process_unlock(interrupts);
-		return LH_OK;
-	default:
-		return LH_INVALID;
-	}
-}
-
 /* --- use of resources --- */
-
-static void read_own_ticks(uint64_t *user, uint64_t *kernel)
-{
-	process_read_ticks(process_current(), user, kernel);
-}
 
 #define RUSAGE_SELF 0
 #define RUSAGE_CHILDREN (-1)
@@ -502,25 +384,30 @@ static void read_own_ticks(uint64_t *user, uint64_t *kernel)
 
 lh_error call_getrusage(struct call *call)
 {
-	const struct process *process = process_current();
+	struct process *process = process_current();
 	uint64_t user = process->children_user, kernel = process->children_kernel;
+	const struct thread *thread = thread_current();
 	struct linux_rusage rusage;
 	int32_t who = call_int(call, 0);
 
 	if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD)
 		return LH_INVALID;
-	if (who != RUSAGE_CHILDREN)
-		read_own_ticks(&user, &kernel);
+	if (who == RUSAGE_SELF)
+		process_read_ticks(process, &user, &kernel);
+	if (who == RUSAGE_THREAD) {
+		user = thread->user_ticks;
+		kernel = thread->run_ticks - user;
+	}
 	rusage = rusage_of(user, kernel);
 	return user_copy_out(call->a[1], &rusage, sizeof rusage);
 }
 
 lh_error call_times(struct call *call)
 {
-	const struct process *process = process_current();
+	struct process *process = process_current();
 	uint64_t times[4] = { 0, 0, process->children_user, process->children_kernel };
 
-	read_own_ticks(&times[0], &times[1]);
+	process_read_ticks(process, &times[0], &times[1]);
 	call->value = (deadline_after(0)) / NANOSECONDS_A_TICK;
 	return call->a[0] == 0 ? LH_OK : user_copy_out(call->a[0], times, sizeof times);
 }

@@ -61,15 +61,34 @@ lh_error call_kill(struct call *call)
 	return found ? LH_OK : LH_NO_PROCESS;
 }
 
-lh_error call_tgkill(struct call *call)
+/* => process: 0: of any. */
+static lh_error send_to_thread(uint32_t process, uint32_t tid, uint32_t number)
 {
 	struct signal_info info = { .code = SIGNAL_CODE_TGKILL, .pid = process_current()->pid };
+	uintptr_t interrupts = process_lock();
+	struct user_thread *user = user_thread_find_locked(tid);
+	lh_error error = LH_OK;
 
+	if (user == NULL || (process != 0 && user->process->pid != process))
+		error = LH_NO_PROCESS;
+	else if (number != 0)
+		signal_send_thread_locked(user, number, &info);
+	process_unlock(interrupts);
+	return error;
+}
+
+lh_error call_tgkill(struct call *call)
+{
 	if (call_int(call, 0) <= 0 || call_int(call, 1) <= 0 || call_unsigned(call, 2) > SIGNAL_MAX)
 		return LH_INVALID;
-	if (call_unsigned(call, 0) != call_unsigned(call, 1))
-		return LH_NO_PROCESS; /* one thread a process, of the same number */
-	return send_to_process(call_unsigned(call, 1), call_unsigned(call, 2), &info);
+	return send_to_thread(call_unsigned(call, 0), call_unsigned(call, 1), call_unsigned(call, 2));
+}
+
+lh_error call_tkill(struct call *call)
+{
+	if (call_int(call, 0) <= 0 || call_unsigned(call, 1) > SIGNAL_MAX)
+		return LH_INVALID;
+	return send_to_thread(0, call_unsigned(call, 0), call_unsigned(call, 1));
 }
 
 /* --- actions and masks --- */
@@ -90,7 +109,7 @@ enum mask_change { MASK_BLOCK, MASK_UNBLOCK, MASK_SET };
 
 lh_error call_rt_sigprocmask(struct call *call)
 {
-	uint64_t old = process_current()->signals.mask, given;
+	uint64_t old = user_thread_current()->signals.mask, given;
 
 	if (call->a[3] != SET_BYTES)
 		return LH_INVALID;
@@ -115,12 +134,15 @@ lh_error call_rt_sigprocmask(struct call *call)
 
 lh_error call_rt_sigpending(struct call *call)
 {
+	const struct user_thread *user = user_thread_current();
 	uint64_t pending;
+	uintptr_t interrupts;
 
 	if (call->a[1] > SET_BYTES)
 		return LH_INVALID;
-	pending = __atomic_load_n(&process_current()->signals.pending, __ATOMIC_RELAXED) &
-		  process_current()->signals.mask;
+	interrupts = process_lock();
+	pending = signal_pending_locked(user) & user->signals.mask;
+	process_unlock(interrupts);
 	return user_copy_out(call->a[0], &pending, call->a[1]);
 }
 
@@ -161,14 +183,62 @@ lh_error call_rt_sigsuspend(struct call *call)
 	return wait_for_signal();
 }
 
+/* Takes one of the signals, or says that they are waited for. => false: there is none. */
+static bool take_awaited(uint64_t awaited, uint32_t *number, struct signal_info *info)
+{
+	struct user_thread *user = user_thread_current();
+	uintptr_t interrupts = process_lock();
+	bool taken = signal_take_locked(user, awaited, number, info);
+
+	user->signals.awaited = taken ? 0 : awaited;
+	process_unlock(interrupts);
+	return taken;
+}
+
+/* A signal may have been meant for this thread that it has not taken. */
+static void await_no_longer(void)
+{
+	struct user_thread *user = user_thread_current();
+	uintptr_t interrupts = process_lock();
+
+	user->signals.awaited = 0;
+	signal_pass_on_locked(user->process);
+	process_unlock(interrupts);
+}
+
+lh_error call_rt_sigtimedwait(struct call *call)
+{
+	static struct wait_queue nothing = WAIT_QUEUE_INIT(nothing);
+	uint64_t awaited, time, deadline = WAIT_FOREVER;
+	struct signal_info info;
+	uint32_t number;
+	lh_error error;
+
+	if (call->a[3] != SET_BYTES)
+		return LH_INVALID;
+	LH_TRY(user_copy_in(&awaited, call->a[0], sizeof awaited));
+	awaited &= ~SIGNAL_UNBLOCKABLE;
+	if (call->a[2] != 0) {
+		LH_TRY(call_read_timespec(call->a[2], &time));
+		deadline = call_deadline(call, time);
+	}
+	error = WAIT_UNTIL_OR(&nothing, take_awaited(awaited, &number, &info), deadline);
+	await_no_longer();
+	if (error == LH_TIMED_OUT)
+		return LH_AGAIN;
+	LH_TRY(error);
+	call->value = number;
+	return call->a[1] == 0 ? LH_OK : signal_info_copy_out(call->a[1], number, &info);
+}
+
 /* --- the alternate stack --- */
 
 #define STACK_BYTES_MIN 2048u
 
 lh_error call_sigaltstack(struct call *call)
 {
-	struct process *process = process_current();
-	struct signal_stack old = process->signals.stack, given;
+	struct user_thread *user = user_thread_current();
+	struct signal_stack old = user->signals.stack, given;
 	bool is_on = signal_stack_contains(&old, call->frame->rsp);
 	uintptr_t interrupts;
 
@@ -183,7 +253,7 @@ lh_error call_sigaltstack(struct call *call)
 		if ((given.flags & SIGNAL_STACK_DISABLED) == 0 && given.bytes < STACK_BYTES_MIN)
 			return LH_NO_MEMORY;
 		interrupts = process_lock();
-		process->signals.stack = given;
+		user->signals.stack = given;
 		process_unlock(interrupts);
 	}
 	if (is_on)

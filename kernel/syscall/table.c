@@ -29,21 +29,22 @@ static void log_unknown(uint64_t number)
 			 process_current()->name, (unsigned long long)number);
 }
 
-/* Calls that give up for good when a signal comes: signal(7). */
-bool call_restarts(uint64_t number)
+/* Calls that give up for good when a handler runs, whatever it asks for: signal(7). */
+static bool gives_up(uint64_t number)
 {
 	switch (number) {
 	case 7: /* poll */
 	case 23: /* select */
 	case 34: /* pause */
 	case 35: /* nanosleep */
+	case 128: /* rt_sigtimedwait */
 	case 130: /* rt_sigsuspend */
 	case 230: /* clock_nanosleep */
 	case 270: /* pselect6 */
 	case 271: /* ppoll */
-		return false;
-	default:
 		return true;
+	default:
+		return false;
 	}
 }
 
@@ -62,14 +63,28 @@ void system_call(struct trap_frame *frame)
 		.a = { frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8, frame->r9 },
 		.frame = frame,
 	};
-	struct process *process = process_current();
+	struct user_thread *user = user_thread_current();
 	lh_error error;
 
-	process->restart_call = PROCESS_NO_CALL;
+	call.is_resumed = user->call.resumed == number && user->call.resumed_stack == frame->rsp &&
+			  user->call.resumed_at == frame->rip - SYSTEM_CALL_BYTES;
+	user->call.resumed = THREAD_NO_CALL;
+	user->call.number = THREAD_NO_CALL;
 	error = dispatch(number, &call);
-	if (error == LH_INTERRUPTED && call_restarts(number))
-		process->restart_call = number;
+	if (error == LH_INTERRUPTED) {
+		user->call.number = number;
+		user->call.gives_up = call.gives_up || gives_up(number);
+	}
 	frame->rax = error == LH_OK ? call.value : (uint64_t)-(int64_t)lh_error_to_errno(error);
+}
+
+uint64_t call_deadline(const struct call *call, uint64_t nanoseconds)
+{
+	struct user_thread *user = user_thread_current();
+
+	if (!call->is_resumed)
+		user->call.deadline = deadline_after(nanoseconds);
+	return user->call.deadline;
 }
 
 /* --- arguments --- */
@@ -102,11 +117,14 @@ void call_path_free(char *path)
 
 lh_error call_inode(uint64_t address, struct inode **inode)
 {
+	struct inode *directory;
 	char *path;
 	lh_error error;
 
 	LH_TRY(call_path(address, &path));
-	error = path_find(process_current()->directory, path, true, inode);
+	directory = process_hold_directory();
+	error = path_find(directory, path, true, inode);
+	inode_drop(directory);
 	call_path_free(path);
 	return error;
 }
@@ -116,8 +134,7 @@ lh_error call_start(int32_t descriptor, const char *path, struct inode **start)
 	struct file *file;
 
 	if (descriptor == AT_CURRENT_DIRECTORY || path[0] == '/') {
-		*start = process_current()->directory;
-		inode_hold(*start);
+		*start = process_hold_directory();
 		return LH_OK;
 	}
 	LH_TRY(descriptor_find(process_current()->files, (uint32_t)descriptor, &file));

@@ -14,6 +14,8 @@ struct call {
 	uint64_t a[6];		  /* arguments, as they came */
 	uint64_t value;		  /* result, 0 at first */
 	struct trap_frame *frame; /* the caller's registers */
+	bool is_resumed;	  /* it was interrupted, and goes on */
+	bool gives_up;		  /* set by a call that does not start again after a handler */
 };
 
 typedef lh_error call_function(struct call *call);
@@ -46,8 +48,8 @@ struct linux_timeval timeval_of(uint64_t nanoseconds);
 /* A moment so long from now; never wraps. */
 uint64_t deadline_after(uint64_t nanoseconds);
 
-/* Whether an interrupted call may start again after a handler that asks for it. */
-bool call_restarts(uint64_t number);
+/* The same for what a call waits for at most; of a call that goes on, the moment that was meant. */
+uint64_t call_deadline(const struct call *call, uint64_t nanoseconds);
 
 /* name, number */
 #define SYSTEM_CALLS(X)                                                                        \
@@ -81,7 +83,8 @@ bool call_restarts(uint64_t number);
 	X(faccessat, 269) X(pselect6, 270) X(ppoll, 271) X(set_robust_list, 273)                \
 	X(utimensat, 280) X(fallocate, 285) X(dup3, 292) X(pipe2, 293) X(preadv, 295)           \
 	X(pwritev, 296) X(prlimit64, 302) X(syncfs, 306) X(renameat2, 316) X(getrandom, 318)    \
-	X(copy_file_range, 326) X(statx, 332) X(rseq, 334) X(clone3, 435) X(faccessat2, 439)
+	X(copy_file_range, 326) X(statx, 332) X(rseq, 334) X(clone3, 435) X(faccessat2, 439)    \
+	X(rt_sigtimedwait, 128) X(tkill, 200) X(get_robust_list, 274)
 
 #define SYSTEM_CALL_DECLARE(name, number) call_function call_##name;
 SYSTEM_CALLS(SYSTEM_CALL_DECLARE)

@@ -24,8 +24,10 @@ static lh_error read_clock(int32_t clock, uint64_t *nanoseconds)
 	case CLOCK_BOOT:
 		*nanoseconds = clock_nanoseconds();
 		return LH_OK;
-	case CLOCK_PROCESS:
 	case CLOCK_THREAD:
+		*nanoseconds = thread_current()->run_ticks * NANOSECONDS_A_TICK;
+		return LH_OK;
+	case CLOCK_PROCESS:
 		process_read_ticks(process_current(), &user, &kernel);
 		*nanoseconds = (user + kernel) * NANOSECONDS_A_TICK;
 		return LH_OK;
@@ -96,9 +98,9 @@ static lh_error sleep_until(uint64_t deadline)
 }
 
 /* => remaining: where to put what was left when a signal came; 0: nowhere. */
-static lh_error sleep_for(uint64_t time, uint64_t remaining)
+static lh_error sleep_for(const struct call *call, uint64_t time, uint64_t remaining)
 {
-	uint64_t deadline = deadline_after(time), now;
+	uint64_t deadline = call_deadline(call, time), now;
 	lh_error error = sleep_until(deadline);
 
 	if (error != LH_INTERRUPTED || remaining == 0)
@@ -113,7 +115,7 @@ lh_error call_nanosleep(struct call *call)
 	uint64_t time;
 
 	LH_TRY(call_read_timespec(call->a[0], &time));
-	return sleep_for(time, call->a[1]);
+	return sleep_for(call, time, call->a[1]);
 }
 
 #define SLEEP_ABSOLUTE 1u
@@ -127,7 +129,7 @@ lh_error call_clock_nanosleep(struct call *call)
 		return LH_INVALID;
 	LH_TRY(call_read_timespec(call->a[2], &time));
 	if ((call_unsigned(call, 1) & SLEEP_ABSOLUTE) == 0)
-		return sleep_for(time, call->a[3]);
+		return sleep_for(call, time, call->a[3]);
 	if (clock == CLOCK_WALL)
 		time = time > offset ? time - offset : 0;
 	return sleep_until(time);

@@ -34,7 +34,7 @@ _Static_assert(KERNEL_CPUS_MAX <= 64, "a word holds the idle CPUs");
 
 static bool has_user_state(const struct thread *thread)
 {
-	return thread->process != NULL;
+	return thread->user != NULL;
 }
 
 static void save_user_state(struct thread *thread)

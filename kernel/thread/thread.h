@@ -18,11 +18,11 @@
 
 #include "lib/error.h"
 #include "lib/list.h"
+#include "thread/wait.h"
 
 struct cpu;
-struct process;
 struct trap_frame;
-struct waiter;
+struct user_thread;
 
 #define THREAD_STACK_PAGES 4
 #define THREAD_NO_DEADLINE UINT64_MAX
@@ -35,7 +35,7 @@ struct thread {
 	uint64_t stack_top;	      /* [c] */
 	lh_region stack;	      /* [c] the kernel region of its stack */
 	uint64_t fs_base, gs_base;    /* [m] user segment bases; see thread_set_fs_base */
-	struct process *process;      /* [m] NULL: a kernel thread. Written by thread_set_space's
+	struct user_thread *user;     /* [m] NULL: a kernel thread. Written by thread_set_space's
 					 caller or before thread_start */
 	lh_space *space;	      /* [m] NULL: runs on whatever is loaded. thread_set_space */
 	enum thread_state state;      /* [s] */
@@ -45,8 +45,9 @@ struct thread {
 	uint64_t deadline;	      /* [s] clock_nanoseconds */
 	struct waiter *waiters;	      /* [s] what it sleeps on: an array, while SLEEPING */
 	size_t waiter_count;	      /* [s] */
-	bool is_interruptible;	      /* [s] its sleep ends when interrupted is set */
+	enum sleep sleep;	      /* [s] which of these flags end its sleep */
 	bool interrupted;	      /* [a] set by thread_interrupt, cleared by process code */
+	bool must_end;		      /* [a] set by thread_ask_to_end, for good */
 	uint64_t run_ticks;	      /* [a] ticks that found it running */
 	uint64_t user_ticks;	      /* [a] those of them in user mode */
 	void (*entry)(void *);	      /* [c] */
@@ -61,7 +62,7 @@ struct thread *thread_current(void);
 
 /*
  * Makes a thread that will call entry(argument) in kernel mode with interrupts on; when entry
- * returns it exits. It has no process, no space, and a clean FPU; set the fields, then
+ * returns it exits. It has no user thread, no space, and a clean FPU; set the fields, then
  * thread_start. => LH_NO_MEMORY.
  */
 LH_MUST_USE lh_error thread_create(void (*entry)(void *), void *argument, struct thread **thread);
@@ -94,8 +95,10 @@ void thread_reset_fpu(void);
 void thread_save_fpu(void *image);
 void thread_load_fpu(const void *image);
 
-/* Sets interrupted, and wakes the thread if it sleeps interruptibly. Any context. */
+/* Sets interrupted, and wakes the thread if it sleeps till signalled. Any context. */
 void thread_interrupt(struct thread *thread);
+/* Sets must_end and interrupted, and wakes it unless it sleeps firmly. Any context. */
+void thread_ask_to_end(struct thread *thread);
 
 /* Where the thread's last entry from user mode left its registers: the top of its stack. */
 struct trap_frame *thread_user_frame(struct thread *thread);

@@ -37,12 +37,25 @@ static bool any_was_woken_locked(const struct waiter *waiters, size_t count)
 	return false;
 }
 
+/* True if the flags say what its sleep does not outlast. */
+static bool is_called_locked(const struct thread *thread)
+{
+	switch (thread->sleep) {
+	case SLEEP_TILL_SIGNALLED:
+		return __atomic_load_n(&thread->interrupted, __ATOMIC_RELAXED);
+	case SLEEP_TILL_ENDED:
+		return __atomic_load_n(&thread->must_end, __ATOMIC_RELAXED);
+	default:
+		return false;
+	}
+}
+
 /* Why not to sleep, or to sleep no longer. True: *reason. */
 static bool is_over_locked(const struct thread *thread, lh_error *reason)
 {
 	if (any_was_woken_locked(thread->waiters, thread->waiter_count))
 		*reason = LH_OK;
-	else if (thread->is_interruptible && __atomic_load_n(&thread->interrupted, __ATOMIC_RELAXED))
+	else if (is_called_locked(thread))
 		*reason = LH_INTERRUPTED;
 	else if (thread->deadline != WAIT_FOREVER && clock_nanoseconds() >= thread->deadline)
 		*reason = LH_TIMED_OUT;
@@ -51,7 +64,7 @@ static bool is_over_locked(const struct thread *thread, lh_error *reason)
 	return true;
 }
 
-lh_error wait_sleep_any(struct waiter *waiters, size_t count, bool is_interruptible, uint64_t deadline)
+lh_error wait_sleep_any(struct waiter *waiters, size_t count, enum sleep sleep, uint64_t deadline)
 {
 	struct thread *thread = thread_current();
 	uintptr_t interrupts = spinlock_take(&scheduler_lock);
@@ -61,7 +74,7 @@ lh_error wait_sleep_any(struct waiter *waiters, size_t count, bool is_interrupti
 		panic("a thread sleeps with interrupts off");
 	thread->waiters = waiters;
 	thread->waiter_count = count;
-	thread->is_interruptible = is_interruptible;
+	thread->sleep = sleep;
 	thread->deadline = deadline;
 	while (!is_over_locked(thread, &reason)) {
 		thread->state = THREAD_SLEEPING;
@@ -70,19 +83,19 @@ lh_error wait_sleep_any(struct waiter *waiters, size_t count, bool is_interrupti
 	}
 	thread->waiters = NULL;
 	thread->waiter_count = 0;
-	thread->is_interruptible = false;
+	thread->sleep = SLEEP_FIRMLY;
 	spinlock_release(&scheduler_lock, interrupts);
 	return reason;
 }
 
-lh_error wait_sleep(struct waiter *waiter, bool is_interruptible, uint64_t deadline)
+lh_error wait_sleep(struct waiter *waiter, enum sleep sleep, uint64_t deadline)
 {
-	return wait_sleep_any(waiter, 1, is_interruptible, deadline);
+	return wait_sleep_any(waiter, 1, sleep, deadline);
 }
 
 void thread_sleep_until(uint64_t nanoseconds)
 {
-	(void)wait_sleep_any(NULL, 0, false, nanoseconds);
+	(void)wait_sleep_any(NULL, 0, SLEEP_FIRMLY, nanoseconds);
 }
 
 /* Notes the wake in the waiter; its thread runs again if it is this one that it sleeps on. */
@@ -120,14 +133,30 @@ void wake_one(struct wait_queue *queue)
 	spinlock_release(&scheduler_lock, interrupts);
 }
 
+/* Its flags have changed. */
+static void call_locked(struct thread *thread)
+{
+	if (thread->state == THREAD_SLEEPING && is_called_locked(thread))
+		scheduler_wake_locked(thread);
+	else
+		scheduler_poke_locked(thread);
+}
+
 void thread_interrupt(struct thread *thread)
 {
 	uintptr_t interrupts = spinlock_take(&scheduler_lock);
 
 	__atomic_store_n(&thread->interrupted, true, __ATOMIC_RELAXED);
-	if (thread->state == THREAD_SLEEPING && thread->is_interruptible)
-		scheduler_wake_locked(thread);
-	else
-		scheduler_poke_locked(thread);
+	call_locked(thread);
+	spinlock_release(&scheduler_lock, interrupts);
+}
+
+void thread_ask_to_end(struct thread *thread)
+{
+	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+
+	__atomic_store_n(&thread->must_end, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&thread->interrupted, true, __ATOMIC_RELAXED);
+	call_locked(thread);
 	spinlock_release(&scheduler_lock, interrupts);
 }

@@ -37,18 +37,24 @@ struct waiter {
 
 #define WAIT_FOREVER UINT64_MAX
 
+/* What ends a sleep beside a wake-up and the deadline. */
+enum sleep {
+	SLEEP_FIRMLY,	     /* nothing: what is waited for comes soon, whoever has to die */
+	SLEEP_TILL_ENDED,    /* that the thread must end */
+	SLEEP_TILL_SIGNALLED /* that, and signals */
+};
+
 void wait_queue_init(struct wait_queue *queue);
 
 void wait_prepare(struct wait_queue *queue, struct waiter *waiter);
 /*
- * Sleeps until the waiter is woken, or a signal (if interruptible), or the deadline (a value of
+ * Sleeps until the waiter is woken, or what the second argument says, or the deadline (a value of
  * clock_nanoseconds, or WAIT_FOREVER; the tick's resolution).
- * => LH_OK: woken; LH_INTERRUPTED: the thread's interrupted flag is set; LH_TIMED_OUT.
+ * => LH_OK: woken; LH_INTERRUPTED: the thread's interrupted or must_end flag is set; LH_TIMED_OUT.
  * Context: a thread, no lock, interrupts on.
  */
-lh_error wait_sleep(struct waiter *waiter, bool is_interruptible, uint64_t deadline);
-lh_error wait_sleep_any(struct waiter *waiters, size_t count, bool is_interruptible,
-			uint64_t deadline);
+lh_error wait_sleep(struct waiter *waiter, enum sleep sleep, uint64_t deadline);
+lh_error wait_sleep_any(struct waiter *waiters, size_t count, enum sleep sleep, uint64_t deadline);
 void wait_cancel(struct waiter *waiter);
 
 /* Wakes all that wait; or the one that waits longest. Any context, also interrupts. */
@@ -65,7 +71,7 @@ void wake_all_locked(struct wait_queue *queue);
 			wait_prepare(queue, &wait_waiter_);                                 \
 			if (condition)                                                      \
 				break;                                                      \
-			(void)wait_sleep(&wait_waiter_, false, WAIT_FOREVER);               \
+			(void)wait_sleep(&wait_waiter_, SLEEP_FIRMLY, WAIT_FOREVER);        \
 			wait_cancel(&wait_waiter_);                                         \
 		}                                                                           \
 		wait_cancel(&wait_waiter_);                                                 \
@@ -76,6 +82,13 @@ void wake_all_locked(struct wait_queue *queue);
  * was true). A true condition wins over a signal.
  */
 #define WAIT_UNTIL_OR(queue, condition, deadline)                                           \
+	WAIT_IN_SLEEP(queue, condition, SLEEP_TILL_SIGNALLED, deadline)
+#define WAIT_UNTIL_INTERRUPTIBLE(queue, condition) WAIT_UNTIL_OR(queue, condition, WAIT_FOREVER)
+/* The same, ended only if the thread must end. */
+#define WAIT_UNTIL_OR_ENDED(queue, condition)                                               \
+	WAIT_IN_SLEEP(queue, condition, SLEEP_TILL_ENDED, WAIT_FOREVER)
+
+#define WAIT_IN_SLEEP(queue, condition, sleep, deadline)                                    \
 	__extension__({                                                                     \
 		struct waiter wait_waiter_;                                                 \
 		lh_error wait_result_ = LH_OK;                                              \
@@ -87,12 +100,11 @@ void wake_all_locked(struct wait_queue *queue);
 			}                                                                   \
 			if (wait_result_ != LH_OK)                                          \
 				break;                                                      \
-			wait_result_ = wait_sleep(&wait_waiter_, true, deadline);           \
+			wait_result_ = wait_sleep(&wait_waiter_, sleep, deadline);          \
 			wait_cancel(&wait_waiter_);                                         \
 		}                                                                           \
 		wait_cancel(&wait_waiter_);                                                 \
 		wait_result_;                                                               \
 	})
-#define WAIT_UNTIL_INTERRUPTIBLE(queue, condition) WAIT_UNTIL_OR(queue, condition, WAIT_FOREVER)
 
 #endif
