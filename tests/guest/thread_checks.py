@@ -8,33 +8,46 @@ from memory_checks import check_counters
 EXPECTED = {}
 
 
-def on_cpus(name, cpus):
+def on_cpus(cpus, name, *arguments):
     """The same lines as on the host."""
-    if name not in EXPECTED:
-        EXPECTED[name] = host(program(name)).decode().splitlines()
-    found = expect(guest(program(name), options=["--cpus", str(cpus)])).decode().splitlines()
-    for number, (a, b) in enumerate(zip(found, EXPECTED[name]), 1):
+    command = (program(name), *arguments)
+    if command not in EXPECTED:
+        EXPECTED[command] = host(*command).decode().splitlines()
+    found = expect(guest(*command, options=["--cpus", str(cpus)])).decode().splitlines()
+    for number, (a, b) in enumerate(zip(found, EXPECTED[command]), 1):
         equal(a, b, f"line {number} of {name}")
-    equal(len(found), len(EXPECTED[name]), "the number of lines")
+    equal(len(found), len(EXPECTED[command]), "the number of lines")
 
 
 SUBJECTS = {
     "threads": "threads_share_wait_cancel_and_die",
     "thread_ends": "threads_are_signalled_and_end_with_their_process",
+    "futexes": "futexes_and_clone_answer_as_on_linux",
 }
 
 for subject, sentence in SUBJECTS.items():
     for number in (1, 2, 4, 8):
         add_check(f"{sentence}_on_{number}_cpus",
-                  lambda subject=subject, number=number: on_cpus(subject, number))
+                  lambda subject=subject, number=number: on_cpus(number, subject))
 
 for number in (1, 4):
     add_check(f"four_thousand_threads_leave_nothing_in_a_process_that_lives_on_{number}_cpus",
-              lambda number=number: on_cpus("thread_many", number))
+              lambda number=number: on_cpus(number, "thread_many"))
+
+for number in (1, 2, 4, 8):
+    add_check(f"threads_of_one_space_fault_map_unmap_and_protect_at_once_on_{number}_cpus",
+              lambda number=number: on_cpus(number, "thread_pages", "4", "4000", str(number)))
+
+
+@check
+def four_threads_that_change_one_space_leave_nothing_on_4_cpus():
+    name = program("thread_pages")
+    check_counters("set -e; " + "".join(f"{name} 4 2000 {seed}; " for seed in (5, 6, 7)), prepare=f"{name} 4 200 8; ",
+                   options=["--cpus", "4", "--add", name])
 
 
 @check
 def programs_of_threads_leave_nothing_on_4_cpus():
-    names = [program(name) for name in ("threads", "thread_ends")]
-    script = "".join(f"{name} >/dev/null; " for name in names)
+    names = [program(name) for name in ("threads", "thread_ends", "futexes")]
+    script = "set -e; " + "".join(f"{name} >/dev/null; " for name in names)
     check_counters(script, options=["--cpus", "4", *(f"--add={name}" for name in names)])
