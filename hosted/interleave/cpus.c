@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hosted machine's CPUs as fibres: in place of threads.c, with the same functions behind the
+ * port (../machine_internal.h). Fibre n is CPU n; CPUs without a fibre are idle and take calls.
+ *
+ * Calls. A CPU takes a call where the machine says that it looks for one: when it turns
+ * interrupts on, pauses, parks, and before each access of its program. Looking is a step, at a
+ * token of the CPU's own, which who calls it writes: so when it looks matters where there is a
+ * call, and only there. A CPU that is parked, waits for its own call, or has ended, can be told
+ * apart by nobody from one that takes a call at once: there the caller runs it.
+ */
+#include "../machine_internal.h"
+#include "../threads.h"
+
+#include "interleave.h"
+#include "cpus.h"
+
+struct machine_threads {
+	uint64_t pending[INTERLEAVE_FIBRES]; /* CPUs that call this one */
+	struct call {
+		void (*function)(void *);
+		void *argument;
+		unsigned left;
+	} calls[INTERLEAVE_FIBRES];
+	const uint32_t *parked_on[INTERLEAVE_FIBRES];
+};
+
+static struct machine_threads cpus;
+
+#define TOKEN_CALLS 1 /* and one more for each CPU */
+
+void cpus_begin(lh_port *machine)
+{
+	cpus = (struct machine_threads){ 0 };
+	machine->threads = &cpus;
+}
+
+void cpus_end(lh_port *machine)
+{
+	machine->threads = NULL;
+	machine_become(machine, 0);
+}
+
+uintptr_t cpus_leave(const lh_port *machine)
+{
+	return machine_current(machine);
+}
+
+void cpus_enter(lh_port *machine, uintptr_t kept)
+{
+	machine_become(machine, (unsigned)kept);
+}
+
+static unsigned own_cpu(void)
+{
+	return (unsigned)interleave_current();
+}
+
+/* --- calls --- */
+
+static void serve(lh_port *machine, unsigned own)
+{
+	uint64_t callers = cpus.pending[own];
+
+	cpus.pending[own] = 0;
+	for (unsigned i = 0; i < INTERLEAVE_FIBRES; i++) {
+		struct call *call = &cpus.calls[i];
+
+		if (!(callers >> i & 1))
+			continue;
+		interleave_step(interleave_token(TOKEN_CALLS + own), true, "takes a call");
+		machine_run_call(machine, own, call->function, call->argument);
+		if (--call->left == 0)
+			interleave_wake(i);
+	}
+}
+
+void machine_threads_poll(lh_port *machine)
+{
+	unsigned own;
+
+	if (interleave_current() < 0)
+		return;
+	/* While we run a call for another CPU there is nothing to look for. */
+	own = own_cpu();
+	if (machine_current(machine) != own)
+		return;
+	interleave_step(interleave_token(TOKEN_CALLS + own), false, "looks for calls");
+	if (machine->cpus[own].interrupts && cpus.pending[own] != 0)
+		serve(machine, own);
+}
+
+void machine_threads_note_interrupts(lh_port *machine, bool on)
+{
+	if (on)
+		machine_threads_poll(machine);
+}
+
+/* Takes what calls there are, without looking again for later ones. */
+static void serve_pending(lh_port *machine)
+{
+	while (cpus.pending[own_cpu()] != 0)
+		serve(machine, own_cpu());
+}
+
+void cpus_idle(lh_port *machine)
+{
+	machine_threads_poll(machine);
+	serve_pending(machine);
+	if (!machine->cpus[own_cpu()].interrupts || machine->cpus[own_cpu()].depth != 0)
+		interleave_fail("CPU %u's program ended with interrupts off", own_cpu());
+}
+
+static void run_for(lh_port *machine, unsigned target, const struct call *call)
+{
+	machine_become(machine, target);
+	machine_run_call(machine, target, call->function, call->argument);
+	machine_become(machine, own_cpu());
+}
+
+static void call_one(lh_port *machine, unsigned own, unsigned target)
+{
+	struct call *call = &cpus.calls[own];
+
+	if (target == own) {
+		machine_run_call(machine, own, call->function, call->argument);
+		return;
+	}
+	interleave_step(interleave_token(TOKEN_CALLS + target), true, "calls");
+	if (interleave_has_ended(target) || interleave_is_waiting(target)) {
+		run_for(machine, target, call);
+		return;
+	}
+	cpus.pending[target] |= UINT64_C(1) << own;
+	call->left++;
+}
+
+void machine_threads_call(lh_port *machine, const lh_cpu_set *set, void (*function)(void *),
+			  void *argument)
+{
+	unsigned own = own_cpu();
+
+	cpus.calls[own] = (struct call){ function, argument, 0 };
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
+		if (!(set->bits[cpu / 64] >> (cpu % 64) & 1))
+			continue;
+		if (cpu >= machine->cpu_count)
+			machine_report(machine, "call to CPU %u, which the machine does not have",
+				       cpu);
+		call_one(machine, own, cpu);
+	}
+	while (cpus.calls[own].left != 0) {
+		machine_threads_poll(machine);
+		serve_pending(machine);
+		if (cpus.calls[own].left != 0)
+			interleave_wait("for a call to be taken");
+	}
+	machine_threads_poll(machine);
+}
+
+/* --- waiting --- */
+
+void machine_threads_pause(lh_port *machine)
+{
+	interleave_yield();
+	machine_threads_poll(machine);
+}
+
+void machine_threads_park(lh_port *machine, const uint32_t *word, uint32_t expected)
+{
+	unsigned own = own_cpu();
+
+	machine_threads_poll(machine);
+	interleave_step(word, true, "parks");
+	serve_pending(machine);
+	if (*word != expected)
+		return;
+	cpus.parked_on[own] = word;
+	interleave_wait("parked");
+	machine_threads_poll(machine);
+}
+
+void machine_threads_unpark(lh_port *machine, const uint32_t *word)
+{
+	(void)machine;
+	interleave_step(word, true, "unparks");
+	for (unsigned i = 0; i < INTERLEAVE_FIBRES; i++) {
+		if (cpus.parked_on[i] != word)
+			continue;
+		cpus.parked_on[i] = NULL;
+		interleave_wake(i);
+	}
+}
+
+void machine_step(lh_port *machine, const char *what)
+{
+	(void)what;
+	machine_threads_poll(machine);
+}
+
+void machine_threads_lock(lh_port *machine)
+{
+	(void)machine;
+}
+
+void machine_threads_unlock(lh_port *machine)
+{
+	(void)machine;
+}

@@ -1,0 +1,52 @@
+# Interleavings: the library under the scheduler in hosted/interleave, and its cases.
+#
+# The library, the toys, and the CPUs of the hosted machine are compiled with the race
+# detector's instrumentation, which hosted/interleave receives in place of the race detector. The
+# rest of the machine and the tests are not: what they do is one step with what is around it.
+
+INTERLEAVE := $(BUILD)/interleave-$(notdir $(CC))
+CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=2 -DLH_MAX_CPUS=4 -MMD -MP
+CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread
+INTERLEAVE_WRAPPED := malloc calloc aligned_alloc free mmap munmap mprotect memcpy memmove memset memcmp
+
+$(INTERLEAVE)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INSTRUMENTED) -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
+$(INTERLEAVE)/arch/%.o: arch/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INSTRUMENTED) -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
+$(INTERLEAVE)/hosted/cpu.o: hosted/cpu.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INSTRUMENTED) -D_GNU_SOURCE -Iinclude -Ihosted -c $< -o $@
+$(INTERLEAVE)/hosted/interleave/%.o: hosted/interleave/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INTERLEAVE) -O2 -fno-builtin -D_GNU_SOURCE -Iinclude -Ihosted -c $< -o $@
+$(INTERLEAVE)/hosted/%.o: hosted/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INTERLEAVE) -D_GNU_SOURCE -Iinclude -Ihosted -c $< -o $@
+$(INTERLEAVE)/tests/interleave/subject%.o: tests/interleave/subject%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INSTRUMENTED) -Iinclude -Isrc -Itests -c $< -o $@
+$(INTERLEAVE)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_INTERLEAVE) -D_GNU_SOURCE -ffunction-sections -Iinclude -Isrc -Iarch \
+		-Ihosted -Ihosted/interleave -Itests -c $< -o $@
+
+INTERLEAVE_SOURCES := $(foreach f,$(FLOORS),$(SOURCES_$(f))) \
+	$(filter-out hosted/threads.c,$(SOURCES_hosted)) $(sort $(wildcard hosted/interleave/*.c)) \
+	$(filter-out tests/world/injection.c tests/world/state.c,$(sort $(wildcard tests/world/*.c))) \
+	tests/threads/crowd.c $(sort $(wildcard tests/interleave/*.c))
+INTERLEAVE_PROGRAM := $(INTERLEAVE)/interleave
+
+$(INTERLEAVE_PROGRAM): $(patsubst %.c,$(INTERLEAVE)/%.o,$(INTERLEAVE_SOURCES))
+	$(MAKING) $(CC) -no-pie -Wl,--gc-sections $(foreach f,$(INTERLEAVE_WRAPPED),-Wl,--wrap=$(f)) $^ -o $@
+
+.PHONY: interleave test-interleave
+interleave: $(INTERLEAVE_PROGRAM) ## all interleavings of operations, within bounds; long
+	@mkdir -p $(BUILD)/bench
+	$(INTERLEAVE_PROGRAM) -s 600 -r 10 --csv $(BUILD)/interleave.csv
+	$(INTERLEAVE_PROGRAM) --lines --csv $(BUILD)/bench/lines.csv
+test-interleave: $(INTERLEAVE_PROGRAM) ## the same within about two minutes
+	@$(INTERLEAVE_PROGRAM) -s 8 -r 1 --csv $(BUILD)/interleave.csv
+
+-include $(shell find $(INTERLEAVE) -name '*.d' 2>/dev/null)

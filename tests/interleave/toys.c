@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scheduler's own tests: bugs that it must find, each beside a version that has none and is
+ * explored to its end. What is not found fails.
+ */
+#include "interleave/cases.h"
+#include "interleave/toys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Peterson's lock --- */
+
+static void *open_peterson(void)
+{
+	return memset(aligned_alloc(64, sizeof(struct peterson)), 0, sizeof(struct peterson));
+}
+
+static void visit(struct peterson *lock, unsigned self, bool fenced)
+{
+	peterson_enter(lock, self, fenced, interleave_yield);
+	if (lock->inside != 0)
+		interleave_fail("both are inside");
+	lock->inside = self + 1;
+	interleave_step(&lock->inside, true, "is inside");
+	if (lock->inside != self + 1)
+		interleave_fail("both are inside");
+	lock->inside = 0;
+	interleave_step(&lock->inside, true, "goes");
+	peterson_leave(lock, self);
+}
+
+static void unfenced_0(void *lock) { visit(lock, 0, false); }
+static void unfenced_1(void *lock) { visit(lock, 1, false); }
+static void fenced_0(void *lock) { visit(lock, 0, true); }
+static void fenced_1(void *lock) { visit(lock, 1, true); }
+
+CASE(toy_peterson_without_fence, .open = open_peterson, .fibres = 2,
+     .run = { unfenced_0, unfenced_1 }, .bound = INTERLEAVE_UNBOUNDED, .store_buffers = true,
+     .finding = "both are inside")
+CASE(toy_peterson_without_fence_in_order, .open = open_peterson, .fibres = 2,
+     .run = { unfenced_0, unfenced_1 }, .bound = INTERLEAVE_UNBOUNDED)
+CASE(toy_peterson_with_fence, .open = open_peterson, .fibres = 2, .run = { fenced_0, fenced_1 },
+     .bound = INTERLEAVE_UNBOUNDED, .store_buffers = true)
+
+/* --- the stack --- */
+
+struct stacking {
+	struct toy_stack stack;
+	uint64_t held[2][TOY_NODES]; /* by each fibre: nodes that it has popped */
+};
+
+static void *open_stack(void)
+{
+	struct stacking *stacking = aligned_alloc(64, sizeof *stacking);
+
+	memset(stacking, 0, sizeof *stacking);
+	for (uint64_t node = TOY_NODES; node-- > 0;)
+		toy_push(&stacking->stack, node, false);
+	return stacking;
+}
+
+static uint64_t take(struct stacking *stacking, unsigned self, bool counted)
+{
+	uint64_t node = toy_pop(&stacking->stack, counted);
+
+	if (node != 0)
+		stacking->held[self][node - 1]++;
+	return node;
+}
+
+static void give(struct stacking *stacking, unsigned self, uint64_t node, bool counted)
+{
+	if (node == 0)
+		return;
+	stacking->held[self][node - 1]--;
+	toy_push(&stacking->stack, node - 1, counted);
+}
+
+/* Pops two and pushes the first again: the head is then what it was, what follows it is not. */
+static void exchange(struct stacking *stacking, bool counted)
+{
+	uint64_t first = take(stacking, 1, counted);
+
+	take(stacking, 1, counted);
+	give(stacking, 1, first, counted);
+}
+
+static void pop_uncounted(void *stacking) { take(stacking, 0, false); }
+static void exchange_uncounted(void *stacking) { exchange(stacking, false); }
+static void pop_counted(void *stacking) { take(stacking, 0, true); }
+static void exchange_counted(void *stacking) { exchange(stacking, true); }
+
+/* Each node is in one place. */
+static void check_stack(void *context)
+{
+	struct stacking *stacking = context;
+	uint64_t seen[TOY_NODES] = { 0 };
+
+	for (uint64_t at = stacking->stack.head & 0xff; at != 0; at = stacking->stack.next[at - 1])
+		if (++seen[at - 1] > 1)
+			interleave_fail("the stack is a circle");
+	for (unsigned node = 0; node < TOY_NODES; node++)
+		if (seen[node] + stacking->held[0][node] + stacking->held[1][node] != 1)
+			interleave_fail("node %u is in %llu places", node,
+					(unsigned long long)(seen[node] + stacking->held[0][node] +
+							     stacking->held[1][node]));
+}
+
+CASE(toy_stack_without_count, .open = open_stack, .fibres = 2,
+     .run = { pop_uncounted, exchange_uncounted }, .check = check_stack,
+     .bound = INTERLEAVE_UNBOUNDED, .finding = "places")
+CASE(toy_stack_with_count, .open = open_stack, .fibres = 2, .run = { pop_counted, exchange_counted },
+     .check = check_stack, .bound = INTERLEAVE_UNBOUNDED)
+
+/* --- a message: stores stay in order in both models --- */
+
+static void *open_message(void)
+{
+	return memset(aligned_alloc(64, sizeof(struct message)), 0, sizeof(struct message));
+}
+
+static void send(void *message) { message_send(message, 7); }
+
+static void receive(void *message)
+{
+	uint64_t value;
+
+	while ((value = message_receive(message)) == 0)
+		interleave_yield();
+	if (value != 7)
+		interleave_fail("half a message");
+}
+
+CASE(toy_message, .open = open_message, .fibres = 2, .run = { send, receive },
+     .bound = INTERLEAVE_UNBOUNDED, .store_buffers = true)
+
+/* --- ends that are none --- */
+
+static void wait_for_ever(void *context)
+{
+	(void)context;
+	interleave_wait("for nobody");
+}
+
+static void spin_for_ever(void *context)
+{
+	struct message *message = context;
+
+	while (message_receive(message) == 0)
+		interleave_yield();
+}
+
+static void crash(void *context)
+{
+	struct message *message = context;
+
+	if (message_receive(message) != 0)
+		*(volatile int *)8 = 1;
+}
+
+CASE(toy_deadlock, .open = open_message, .fibres = 2, .run = { send, wait_for_ever },
+     .finding = "deadlock")
+CASE(toy_livelock, .open = open_message, .fibres = 2, .run = { spin_for_ever, spin_for_ever },
+     .finding = "livelock")
+CASE(toy_crash, .open = open_message, .fibres = 2, .run = { crash, send }, .bound = 1,
+     .finding = "signal 11")
