@@ -29,7 +29,7 @@ $(INTERLEAVE)/tests/interleave/subject%.o: tests/interleave/subject%.c
 	$(MAKING) $(CC) $(CFLAGS_INSTRUMENTED) -Iinclude -Isrc -Itests -c $< -o $@
 $(INTERLEAVE)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(MAKING) $(CC) $(CFLAGS_INTERLEAVE) -D_GNU_SOURCE -ffunction-sections -Iinclude -Isrc -Iarch \
+	$(MAKING) $(CC) $(CFLAGS_INTERLEAVE) -fno-builtin -D_GNU_SOURCE -ffunction-sections -Iinclude -Isrc -Iarch \
 		-Ihosted -Ihosted/interleave -Itests -c $< -o $@
 
 INTERLEAVE_SOURCES := $(foreach f,$(FLOORS),$(SOURCES_$(f))) \

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 
 #define CLASSES 24
+#define LARGE (UINT64_C(64) << 10)
 #define SHARED_PAGES (SHARED_SIZE >> PAGE_SHIFT)
 
 struct block {
@@ -129,6 +130,39 @@ void arena_restore(void)
 	__real_memcpy((void *)PRIVATE_BASE, saved_private, saved_private_used);
 }
 
+/* Four lanes, so that the multiplications overlap. */
+static uint64_t hash_words(uint64_t hash, const uint64_t *words, uint64_t count)
+{
+	uint64_t lanes[4] = { hash, 1, 2, 3 };
+
+	for (uint64_t i = 0; i + 4 <= count; i += 4)
+		for (unsigned lane = 0; lane < 4; lane++) {
+			lanes[lane] = (lanes[lane] ^ words[i + lane]) *
+				      UINT64_C(0x9e3779b97f4a7c15);
+			lanes[lane] ^= lanes[lane] >> 29;
+		}
+	return ((lanes[0] * 31 + lanes[1]) * 31 + lanes[2]) * 31 + lanes[3];
+}
+
+uint64_t arena_hash(void)
+{
+	uint64_t hash = hash_words(0, (const uint64_t *)PRIVATE_BASE, header->private_used / 8);
+	uint64_t sum = 0;
+
+	/* In whatever order the pages were written: a page that is as it was saved counts as one
+	 * that was not written. */
+	for (unsigned i = 0; i < dirty_count; i++) {
+		uint64_t offset = (uint64_t)dirty_pages[i] << PAGE_SHIFT;
+		const uint64_t *now = (const uint64_t *)(ARENA_BASE + offset);
+
+		if (offset < saved_shared_used &&
+		    __real_memcmp(now, saved_shared + offset, UINT64_C(1) << PAGE_SHIFT) == 0)
+			continue;
+		sum += hash_words(offset, now, 512);
+	}
+	return hash + sum * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 uintptr_t arena_compare(void)
 {
 	const uint8_t *now = (const uint8_t *)ARENA_BASE;
@@ -183,9 +217,15 @@ static void *take_private(size_t size)
 	return (uint8_t *)block + 16;
 }
 
+/* What is large is written by memcpy, and better restored by the page. */
+static void *take(size_t size)
+{
+	return size >= LARGE ? take_shared(64, size) : take_private(size);
+}
+
 void *__wrap_malloc(size_t size)
 {
-	return is_open ? take_private(size) : __real_malloc(size);
+	return is_open ? take(size) : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
@@ -194,7 +234,9 @@ void *__wrap_calloc(size_t count, size_t size)
 
 	if (!is_open)
 		return __real_calloc(count, size);
-	memory = take_private(count * size);
+	memory = take(count * size);
+	if (count * size >= LARGE)
+		arena_dirty((uintptr_t)memory - ARENA_BASE, count * size);
 	return __real_memset(memory, 0, count * size);
 }
 
@@ -212,6 +254,8 @@ void __wrap_free(void *memory)
 		__real_free(memory);
 	} else if (is_private(memory)) {
 		block = (struct block *)((uint8_t *)memory - 16);
+		/* What was in it shall not make two states of one. */
+		__real_memset(memory, 0, (UINT64_C(1) << block->class) - 16);
 		block->next = header->free[block->class];
 		header->free[block->class] = block;
 	}

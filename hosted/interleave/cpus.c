@@ -26,19 +26,42 @@ struct machine_threads {
 };
 
 static struct machine_threads cpus;
+static uint64_t events_before; /* the run's beginning */
 
 #define TOKEN_CALLS 1 /* and one more for each CPU */
 
 void cpus_begin(lh_port *machine)
 {
 	cpus = (struct machine_threads){ 0 };
+	events_before = machine->events;
 	machine->threads = &cpus;
+}
+
+/*
+ * What only counts what happened is forgotten, so that two runs to one state are seen to be so.
+ * So is when a translation was cached: from now on frames are freed later than any of them.
+ */
+static void forget_counts(lh_port *machine)
+{
+	machine->events = events_before;
+	machine->calls = machine->parks = machine->unparks = 0;
+	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		machine_cpu *cpu = &machine->cpus[i];
+
+		cpu->flushes = cpu->loads = cpu->calls = 0;
+		for (unsigned bucket = 0; bucket < MMU_BUCKETS; bucket++)
+			for (mmu_tlb_entry *entry = cpu->tlb.buckets[bucket]; entry;
+			     entry = entry->next)
+				if (entry->serial > events_before)
+					entry->serial = events_before;
+	}
 }
 
 void cpus_end(lh_port *machine)
 {
 	machine->threads = NULL;
 	machine_become(machine, 0);
+	forget_counts(machine);
 }
 
 uintptr_t cpus_leave(const lh_port *machine)

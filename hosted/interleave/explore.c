@@ -303,6 +303,7 @@ void interleave_explore(const interleave_case *of, const interleave_limits *limi
 	if (!result->failed && limits->random_seconds > 0)
 		explore_randomly(&exploration, UINT64_MAX,
 				 now() - exploration.begun + limits->random_seconds);
+	result->states = run.states;
 	result->seconds = now() - exploration.begun;
 	free(exploration.stack);
 	free(exploration.candidates.changes);

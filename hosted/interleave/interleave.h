@@ -109,6 +109,7 @@ typedef struct interleave_result {
 	uint64_t random_runs;
 	uint64_t restarts;	/* explorations begun anew, more being shared than was known */
 	uint64_t points;	/* in the longest run */
+	uint64_t states;	/* different ones at the end */
 	unsigned bound;		/* of preemptions, that was explored */
 	bool complete;		/* every schedule within the bound */
 	bool failed;

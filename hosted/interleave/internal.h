@@ -32,6 +32,8 @@ void arena_save(void);
 void arena_restore(void);
 /* Notes which pages of the shared part must be restored. => offset < SHARED_SIZE */
 void arena_dirty(uint64_t offset, uint64_t size);
+/* Of all that was written since it was restored. */
+uint64_t arena_hash(void);
 /* The first byte that differs from what was saved; 0: none. Just after restoring. */
 uintptr_t arena_compare(void);
 
@@ -143,7 +145,7 @@ struct run {
 	uint64_t steps, points;
 	uint64_t idle_turns;	 /* yields in a row, nobody having written */
 	bool grown;		 /* a place proved shared */
-	bool is_checking;
+	uint64_t states;	 /* that runs ended in, so far */
 	/* random: */
 	uint64_t priorities[INTERLEAVE_FIBRES];
 	uint64_t lowest, change_points[8];

@@ -199,8 +199,8 @@ static bool is_well(const struct job *job)
 
 static void print_header(void)
 {
-	printf("%-44s %-5s %9s %9s %8s %7s %7s\n", "case", "bound", "runs", "pruned", "random",
-	       "points", "seconds");
+	printf("%-44s %-5s %9s %9s %8s %7s %7s %7s\n", "case", "bound", "runs", "pruned",
+	       "random", "points", "states", "seconds");
 }
 
 static void print_job(const struct job *job)
@@ -210,10 +210,10 @@ static void print_job(const struct job *job)
 
 	snprintf(bound, sizeof bound, result->bound >= INTERLEAVE_UNBOUNDED ? "all" : "%u%s",
 		 result->bound, result->complete ? "" : "-");
-	printf("%-44s %-5s %9llu %9llu %8llu %7llu %7.1f\n", job->one->name, bound,
+	printf("%-44s %-5s %9llu %9llu %8llu %7llu %7llu %7.1f\n", job->one->name, bound,
 	       (unsigned long long)result->runs, (unsigned long long)result->pruned,
 	       (unsigned long long)result->random_runs, (unsigned long long)result->points,
-	       result->seconds);
+	       (unsigned long long)result->states, result->seconds);
 	if (result->failed)
 		printf("    %s: %s\n    --replay '%s' (%u changes, trace %016llx)\n",
 		       is_well(job) ? "found as it should be" : "FAILED", result->message,
