@@ -26,6 +26,7 @@ struct copy {
 	lh_space *child;
 	lh_spare_tables tables;
 	lh_gather gather; /* of the parent */
+	const lh_region *region; /* whose leaves are copied */
 };
 
 static bool is_inherited(const lh_region *region)
@@ -98,12 +99,22 @@ static bool is_private_page(const struct copy *copy, const lh_leaf *leaf)
 	return entry && entry->state == LH_FRAME_ANONYMOUS;
 }
 
+/*
+ * Publish, then visit (object.h): the child's region is on the object's list already, and who
+ * truncates may have visited it when it was empty. Under the child's directory lock.
+ */
+static bool is_cut_off(const lh_region *region, lh_virtual_address address)
+{
+	return region->object &&
+	       !lh_object_has_page(region->object, lh_region_object_page(region, address));
+}
+
 static bool copy_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 {
 	struct copy *copy = context;
 	lh_directory *directory = &copy->child->directory;
 	uintptr_t interrupts;
-	lh_error error;
+	lh_error error = LH_OK;
 
 	if (!is_private_page(copy, leaf))
 		return true;
@@ -111,9 +122,11 @@ static bool copy_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 		leaf->rights &= (lh_rights)~LH_RIGHT_WRITE;
 		lh_gather_note(&copy->gather, address);
 	}
-	lh_frame_hold(copy->parent->manager->frames, leaf->frame);
 	interrupts = lh_directory_lock(directory);
-	error = lh_directory_write_locked(directory, address, *leaf, &copy->tables);
+	if (!is_cut_off(copy->region, address)) {
+		lh_frame_hold(copy->parent->manager->frames, leaf->frame);
+		error = lh_directory_write_locked(directory, address, *leaf, &copy->tables);
+	}
 	lh_directory_unlock(directory, interrupts);
 	LH_REQUIRE(copy->parent->manager->port, error == LH_OK);
 	return true;
@@ -124,6 +137,7 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 	clone_region(copy, region, spares);
 	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) != 0)
 		return;
+	copy->region = region;
 	lh_directory_visit(&copy->parent->directory, region->range, copy_leaf, copy);
 }
 
