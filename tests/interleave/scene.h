@@ -17,6 +17,7 @@
 #include "world/world.h"
 
 #define SCENE_PAGE 30
+#define SCENE_ITEMS 8
 
 typedef struct test_scene {
 	test_world world;
@@ -26,7 +27,8 @@ typedef struct test_scene {
 	uint64_t values[INTERLEAVE_FIBRES][4];
 	lh_error errors[INTERLEAVE_FIBRES];
 	lh_frame_number frames[INTERLEAVE_FIBRES][4];
-	lh_pool pool;
+	lh_pool *pool;
+	void *items[SCENE_ITEMS]; /* of the pool */
 	uint64_t extra[8];
 } test_scene;
 

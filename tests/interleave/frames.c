@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Locks, frames, charges, pools, and frames held beyond what was promised. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "interleave/locks.h"
+#include "interleave/scene.h"
+#include "object/surplus.h"
+
+/* --- the two locks --- */
+
+struct locking {
+	test_scene scene; /* first: the host's */
+	struct counted *counted;
+};
+
+static void *open_lock(void)
+{
+	struct locking *locking = calloc(1, sizeof *locking);
+
+	locking->scene.world.machine = machine_create_simple(0, 4, 3);
+	locking->counted = aligned_alloc(64, sizeof *locking->counted);
+	memset(locking->counted, 0, sizeof *locking->counted);
+	return locking;
+}
+
+static void add(struct locking *locking, bool parks)
+{
+	counted_add(locking->counted, locking->scene.world.machine, parks);
+}
+
+static void add_spinning(void *locking) { add(locking, false); }
+static void add_parking(void *locking) { add(locking, true); }
+
+static void add_parking_twice(void *locking)
+{
+	add(locking, true);
+	add(locking, true);
+}
+
+static void check_counts(struct locking *locking, uint64_t count)
+{
+	CHECK_EQUAL(locking->counted->count, count);
+	CHECK_EQUAL(locking->counted->again, count);
+	CHECK_EQUAL(locking->counted->lock, 0);
+}
+
+static void check_two(void *locking) { check_counts(locking, 2); }
+static void check_three(void *locking) { check_counts(locking, 3); }
+static void check_four(void *locking) { check_counts(locking, 4); }
+
+/* The machine alone: there is no library object to describe. */
+static void begin(void *context) { scene_host.begin(context); }
+static void end(void *context) { scene_host.end(context); }
+static void ended(void *context) { scene_host.ended(context); }
+static uintptr_t leave(void *context, unsigned fibre) { return scene_host.leave(context, fibre); }
+static void enter(void *context, unsigned fibre, uintptr_t kept)
+{
+	scene_host.enter(context, fibre, kept);
+}
+
+static const interleave_host machine_host = { .begin = begin, .end = end, .ended = ended,
+					      .leave = leave, .enter = enter };
+
+#define LOCKS(identifier, fibre_count, most, buffers, first, second, third, at_end)              \
+	CASE(identifier, .host = &machine_host, .fibres = fibre_count, .open = open_lock,        \
+	     .bound = most, .store_buffers = buffers, .run = { first, second, third },           \
+	     .check = at_end)
+
+LOCKS(spin_lock_two, 2, INTERLEAVE_UNBOUNDED, false, add_spinning, add_spinning, NULL, check_two)
+LOCKS(spin_lock_two_buffered, 2, INTERLEAVE_UNBOUNDED, true, add_spinning, add_spinning, NULL,
+      check_two)
+LOCKS(spin_lock_three, 3, 3, false, add_spinning, add_spinning, add_spinning, check_three)
+LOCKS(mutex_two, 2, INTERLEAVE_UNBOUNDED, false, add_parking_twice, add_parking_twice, NULL,
+      check_four)
+LOCKS(mutex_two_buffered, 2, 4, true, add_parking_twice, add_parking_twice, NULL, check_four)
+LOCKS(mutex_three, 3, 3, false, add_parking, add_parking, add_parking, check_three)
+
+/* --- frames --- */
+
+/* Frames are taken until so many are left free; CPU 1's is one of them. */
+static test_scene *open_frames(uint64_t left)
+{
+	test_scene *scene = scene_open(0);
+	lh_frames *frames = scene->world.frames;
+	uint64_t taken = world_frame_counters(&scene->world).free - left;
+	lh_frame_number frame;
+
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &scene->frames[1][0]));
+	for (uint64_t n = 1; n < taken; n++)
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void *open_one_free(void)
+{
+	return open_frames(1);
+}
+
+static void *open_four_free(void)
+{
+	return open_frames(4);
+}
+
+static void allocate(void *context)
+{
+	test_scene *scene = context;
+	unsigned cpu = scene_cpu();
+
+	scene->errors[cpu] = lh_frame_allocate_zeroed(scene->world.frames, LH_FRAME_KERNEL,
+						      LH_FRAME_UNCHARGED, &scene->frames[cpu][1]);
+}
+
+static void drop(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(lh_frame_drop(scene->world.frames, scene->frames[1][0]));
+}
+
+/* So many more are free now, if all went as it should. */
+static void check_frames(test_scene *scene, uint64_t free)
+{
+	const uint8_t *bytes;
+
+	CHECK_SOUND(lh_frames_check(scene->world.frames));
+	CHECK_EQUAL(world_frame_counters(&scene->world).free, free);
+	for (unsigned cpu = 0; cpu < 3; cpu++) {
+		if (scene->frames[cpu][1].value == 0 || scene->errors[cpu] != LH_OK)
+			continue;
+		bytes = machine_bytes(scene->world.machine, scene->frames[cpu][1].value);
+		for (unsigned i = 0; i < PAGE; i++)
+			CHECK_EQUAL(bytes[i], 0);
+	}
+}
+
+static void check_allocated(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(scene->errors[0] == LH_OK || scene->errors[2] == LH_OK);
+	CHECK(scene->frames[0][1].value != scene->frames[2][1].value);
+	check_frames(scene, scene->errors[0] == LH_OK && scene->errors[2] == LH_OK ? 0 : 1);
+}
+
+static void allocate_and_drop(void *context)
+{
+	test_scene *scene = context;
+
+	allocate(scene);
+	CHECK_EQUAL(scene->errors[scene_cpu()], LH_OK);
+	lh_frame_drop(scene->world.frames, scene->frames[scene_cpu()][1]);
+	scene->frames[scene_cpu()][1].value = 0;
+}
+
+static void check_all_back(void *context)
+{
+	check_frames(context, 4);
+}
+
+CASE(frame_allocate_free_allocate, .host = &scene_host, .fibres = 3, .open = open_one_free,
+     .bound = 2, .run = { allocate, drop, allocate }, .check = check_allocated)
+CASE(frame_allocate_drop_twice, .host = &scene_host, .fibres = 2, .open = open_four_free,
+     .bound = 3, .run = { allocate_and_drop, allocate_and_drop }, .check = check_all_back)
+CASE(frame_allocate_drop_twice_buffered, .host = &scene_host, .fibres = 2, .open = open_four_free,
+     .bound = 1, .run = { allocate_and_drop, allocate_and_drop }, .check = check_all_back,
+     .store_buffers = true)
+
+/* Two holders go at once: one of them frees. */
+static void *open_two_holders(void)
+{
+	test_scene *scene = open_frames(4);
+
+	lh_frame_hold(scene->world.frames, scene->frames[1][0]);
+	return scene;
+}
+
+static void drop_one(void *context)
+{
+	test_scene *scene = context;
+
+	scene->values[scene_cpu()][0] = lh_frame_drop(scene->world.frames, scene->frames[1][0]);
+}
+
+static void check_dropped(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene->values[0][0] + scene->values[1][0], 1);
+	check_frames(scene, 5);
+}
+
+CASE(b30_frame_drop_drop, .host = &scene_host, .fibres = 2, .open = open_two_holders,
+     .bound = INTERLEAVE_UNBOUNDED, .run = { drop_one, drop_one }, .check = check_dropped)
+
+/* --- charges --- */
+
+static void charge(void *context)
+{
+	test_scene *scene = context;
+
+	scene->errors[scene_cpu()] = lh_charge_take(scene->world.frames, 3);
+}
+
+static void check_charges(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK((scene->errors[0] == LH_OK) + (scene->errors[1] == LH_OK) == 1);
+	CHECK_EQUAL(world_frame_counters(&scene->world).committed, 3);
+	check_frames(scene, 4);
+}
+
+CASE(charge_charge, .host = &scene_host, .fibres = 2, .open = open_four_free,
+     .bound = INTERLEAVE_UNBOUNDED, .run = { charge, charge }, .check = check_charges)
+
+/* --- pools: items so large that a page has two --- */
+
+static test_scene *open_pool(unsigned items)
+{
+	test_scene *scene = scene_open(0);
+	lh_pool *pool = aligned_alloc(64, sizeof *pool);
+
+	CHECK_OK(lh_pool_init(pool, scene->world.frames, "items", 1900));
+	CHECK_EQUAL(pool->items_per_page, 2);
+	scene->pool = pool;
+	for (unsigned i = 0; i < items; i++)
+		CHECK_OK(lh_pool_take(pool, &scene->items[i]));
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void *open_pool_empty(void)
+{
+	return open_pool(0);
+}
+
+static void *open_pool_one(void)
+{
+	return open_pool(1);
+}
+
+static void *open_pool_two(void)
+{
+	return open_pool(2);
+}
+
+static void take(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_OK(lh_pool_take(scene->pool, &scene->items[4 + scene_cpu()]));
+}
+
+static void give_first(void *context)
+{
+	test_scene *scene = context;
+
+	lh_pool_give_back(scene->pool, scene->items[0]);
+	scene->items[0] = NULL;
+}
+
+static void give_second(void *context)
+{
+	test_scene *scene = context;
+
+	lh_pool_give_back(scene->pool, scene->items[1]);
+	scene->items[1] = NULL;
+}
+
+static void check_pool(void *context)
+{
+	test_scene *scene = context;
+	unsigned items = 0;
+
+	CHECK_SOUND(lh_pool_check(scene->pool));
+	for (unsigned i = 0; i < SCENE_ITEMS; i++) {
+		items += scene->items[i] != NULL;
+		for (unsigned k = 0; k < i; k++)
+			CHECK(!scene->items[i] || scene->items[i] != scene->items[k]);
+	}
+	CHECK_EQUAL(scene->pool->in_use, items);
+	for (unsigned i = 0; i < SCENE_ITEMS; i++)
+		if (scene->items[i])
+			lh_pool_give_back(scene->pool, scene->items[i]);
+	CHECK_EQUAL(scene->pool->pages, 0);
+	scene_check(scene);
+}
+
+#define POOLS(identifier, start, first, second)                                                  \
+	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 3,            \
+	     .run = { first, second }, .check = check_pool)
+
+POOLS(pool_take_take_empty, open_pool_empty, take, take)
+POOLS(pool_take_take_one, open_pool_one, take, take)
+POOLS(pool_take_give, open_pool_one, take, give_first)
+POOLS(pool_take_give_full, open_pool_two, take, give_first)
+POOLS(pool_give_give, open_pool_two, give_first, give_second)
+
+/* --- surplus: who was promised a frame gets it --- */
+
+/*
+ * Memory for two pages is promised, and as many frames are left: two CPUs touch the same page,
+ * and may each take one, while the third touches the other page.
+ */
+static void *open_promised(void)
+{
+	test_scene *scene = scene_open(0);
+	lh_frames *frames = scene->world.frames;
+	lh_frame_number frame;
+
+	world_map(&scene->world, 0, SCENE_PAGE, 3, READ_WRITE);
+	world_poke(&scene->world, 0, world_page(&scene->world, SCENE_PAGE + 2), 1);
+	scene_load(scene, 0, 0, 0);
+	while (lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame) == LH_OK)
+		scene->extra[0]++;
+	CHECK_EQUAL(world_frame_counters(&scene->world).free, 2);
+	return scene;
+}
+
+static void write_first(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene_write(scene, SCENE_PAGE, scene_mine(1)), LH_FAULT_OK);
+}
+
+static void write_other(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene_write(scene, SCENE_PAGE + 1, scene_mine(1)), LH_FAULT_OK);
+}
+
+static void check_promised(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(world_frame_counters(&scene->world).free, 0);
+	CHECK_EQUAL(world_counters(&scene->world, 0).resident, 3);
+	world_check_quickly(&scene->world);
+}
+
+CASE(surplus_fault_fault_fault, .host = &scene_host, .fibres = 3, .open = open_promised, .bound = 2,
+     .run = { write_first, write_first, write_other }, .check = check_promised)
+
+/* The counting alone: CPU 0 holds the only frame for a moment. */
+static void hold_for_a_moment(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_number frame;
+	bool held;
+
+	lh_surplus_begin(scene->world.manager);
+	held = lh_frame_allocate(scene->world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame) ==
+	       LH_OK;
+	if (held)
+		lh_frame_drop(scene->world.frames, frame);
+	lh_surplus_end(scene->world.manager, held);
+}
+
+static void insist(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_number *frame = &scene->frames[scene_cpu()][1];
+
+	for (;;) {
+		uint32_t seen = lh_surplus_seen(scene->world.manager);
+
+		if (lh_frame_allocate(scene->world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
+				      frame) == LH_OK)
+			return;
+		if (!lh_surplus_wait(scene->world.manager, seen))
+			interleave_fail("memory is said to have run out, and has not");
+	}
+}
+
+static void check_insisted(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(world_frame_counters(&scene->world).free, 0);
+	CHECK_EQUAL(scene->world.manager->surplus.holding, 0);
+	CHECK_EQUAL(scene->world.manager->surplus.waiting, 0);
+}
+
+CASE(surplus_hold_insist, .host = &scene_host, .fibres = 2, .open = open_one_free, .bound = 4,
+     .run = { hold_for_a_moment, insist }, .check = check_insisted)
+CASE(surplus_hold_hold_insist, .host = &scene_host, .fibres = 3, .open = open_one_free, .bound = 2,
+     .run = { hold_for_a_moment, hold_for_a_moment, insist }, .check = check_insisted)
+CASE(surplus_hold_insist_buffered, .host = &scene_host, .fibres = 2, .open = open_one_free,
+     .bound = 2, .run = { hold_for_a_moment, insist }, .check = check_insisted,
+     .store_buffers = true)

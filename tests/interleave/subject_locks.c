@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "interleave/locks.h"
+
+#include "base/lock.h"
+
+void counted_add(struct counted *counted, lh_port *port, bool parks)
+{
+	uintptr_t interrupts = 0;
+
+	if (parks)
+		lh_mutex_lock(&counted->lock, port);
+	else
+		interrupts = lh_spin_lock(&counted->lock, port);
+	counted->count++;
+	counted->again++;
+	if (parks)
+		lh_mutex_unlock(&counted->lock, port);
+	else
+		lh_spin_unlock(&counted->lock, port, interrupts);
+}
