@@ -6,7 +6,9 @@
 
 INTERLEAVE := $(BUILD)/interleave-$(notdir $(CC))
 CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=2 -DLH_MAX_CPUS=4 -MMD -MP
-CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread
+# clang would leave out reads that a write of the same place follows.
+CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread \
+	$(if $(findstring clang,$(CC)),-mllvm -tsan-instrument-read-before-write=1)
 INTERLEAVE_WRAPPED := malloc calloc aligned_alloc free mmap munmap mprotect memcpy memmove memset memcmp
 
 $(INTERLEAVE)/src/%.o: src/%.c

@@ -19,6 +19,8 @@
 #include <sys/mman.h>
 
 #define CLASSES 24
+#define PARTS (INTERLEAVE_FIBRES + 1)
+#define PART_SIZE (PRIVATE_SIZE / 8)
 #define LARGE (UINT64_C(64) << 10)
 #define SHARED_PAGES (SHARED_SIZE >> PAGE_SHIFT)
 
@@ -27,15 +29,22 @@ struct block {
 	struct block *next; /* free */
 };
 
-struct header {
-	uint64_t shared_used, private_used;
+/* A part of the private part for each fibre, and one for what none of them takes: so where a
+ * block lies does not depend on what others took before. */
+struct part {
+	uint64_t used;
 	struct block *free[CLASSES];
+};
+
+struct header {
+	uint64_t shared_used;
+	struct part parts[PARTS];
 };
 
 static struct header *const header = (struct header *)PRIVATE_BASE;
 static bool is_open;
 static uint8_t *saved_shared, *saved_private;
-static uint64_t saved_shared_used, saved_private_used;
+static uint64_t saved_shared_used, saved_used[PARTS];
 static uint8_t is_dirty[SHARED_PAGES];
 static uint32_t dirty_pages[SHARED_PAGES];
 static unsigned dirty_count;
@@ -69,7 +78,7 @@ void arena_create(void)
 		__real_mprotect((void *)(STACKS_BASE + i * STACK_SIZE), UINT64_C(1) << PAGE_SHIFT,
 				PROT_NONE);
 	header->shared_used = UINT64_C(1) << PAGE_SHIFT; /* the tokens' page */
-	header->private_used = sizeof *header;
+	header->parts[0].used = sizeof *header;
 }
 
 void arena_open(bool open)
@@ -100,16 +109,23 @@ void arena_dirty(uint64_t offset, uint64_t size)
 		note_page(page);
 }
 
+static uint8_t *part_base(unsigned part)
+{
+	return (uint8_t *)PRIVATE_BASE + part * PART_SIZE;
+}
+
+/* Part 0 is all that was taken while the state was built. */
 void arena_save(void)
 {
 	saved_shared_used = (header->shared_used + 0xfff) & ~UINT64_C(0xfff);
-	saved_private_used = header->private_used;
 	saved_shared = __real_malloc(saved_shared_used);
-	saved_private = __real_malloc(saved_private_used);
+	saved_private = __real_malloc(header->parts[0].used);
 	if (!saved_shared || !saved_private)
 		give_up("no memory to save the arena in");
+	for (unsigned part = 0; part < PARTS; part++)
+		saved_used[part] = header->parts[part].used;
 	__real_memcpy(saved_shared, (void *)ARENA_BASE, saved_shared_used);
-	__real_memcpy(saved_private, (void *)PRIVATE_BASE, saved_private_used);
+	__real_memcpy(saved_private, (void *)PRIVATE_BASE, saved_used[0]);
 	__real_memset(is_dirty, 0, sizeof is_dirty);
 	dirty_count = 0;
 }
@@ -127,7 +143,7 @@ void arena_restore(void)
 		is_dirty[dirty_pages[i]] = 0;
 	}
 	dirty_count = 0;
-	__real_memcpy((void *)PRIVATE_BASE, saved_private, saved_private_used);
+	__real_memcpy((void *)PRIVATE_BASE, saved_private, saved_used[0]);
 }
 
 /* Four lanes, so that the multiplications overlap. */
@@ -146,8 +162,11 @@ static uint64_t hash_words(uint64_t hash, const uint64_t *words, uint64_t count)
 
 uint64_t arena_hash(void)
 {
-	uint64_t hash = hash_words(0, (const uint64_t *)PRIVATE_BASE, header->private_used / 8);
-	uint64_t sum = 0;
+	uint64_t hash = 0, sum = 0;
+
+	for (unsigned part = 0; part < PARTS; part++)
+		hash = hash_words(hash, (const uint64_t *)(void *)part_base(part),
+				  header->parts[part].used / 8);
 
 	/* In whatever order the pages were written: a page that is as it was saved counts as one
 	 * that was not written. */
@@ -197,24 +216,46 @@ static void *take_shared(size_t alignment, size_t size)
 	return (void *)(ARENA_BASE + at);
 }
 
+static struct block *cut(struct part *part, unsigned number, uint64_t class)
+{
+	struct block *block = (struct block *)(void *)(part_base(number) + part->used);
+	uint64_t size = UINT64_C(1) << class;
+
+	if (class >= CLASSES || part->used + size > PART_SIZE)
+		give_up("the private part of the arena is full");
+	part->used += size;
+	__real_memset(block, 0, size);
+	block->class = class;
+	return block;
+}
+
 static void *take_private(size_t size)
 {
-	uint64_t class = 5;
+	unsigned number = (unsigned)(interleave_current() + 1);
+	struct part *part = &header->parts[number];
 	struct block *block;
+	uint64_t class = 5;
 
 	while ((UINT64_C(1) << class) < size + 16)
 		class++;
-	if (class >= CLASSES || header->private_used + (UINT64_C(1) << class) > PRIVATE_SIZE)
-		give_up("the private part of the arena is full");
-	block = header->free[class];
-	if (block) {
-		header->free[class] = block->next;
-	} else {
-		block = (struct block *)(PRIVATE_BASE + header->private_used);
-		header->private_used += UINT64_C(1) << class;
-		block->class = class;
-	}
+	block = class < CLASSES ? part->free[class] : NULL;
+	if (block)
+		part->free[class] = block->next;
+	else
+		block = cut(part, number, class);
+	block->next = NULL;
 	return (uint8_t *)block + 16;
+}
+
+static void give_private(void *memory)
+{
+	struct block *block = (struct block *)(void *)((uint8_t *)memory - 16);
+	struct part *part = &header->parts[((uintptr_t)block - PRIVATE_BASE) / PART_SIZE];
+
+	/* What was in it shall not make two states of one. */
+	__real_memset(memory, 0, (UINT64_C(1) << block->class) - 16);
+	block->next = part->free[block->class];
+	part->free[block->class] = block;
 }
 
 /* What is large is written by memcpy, and better restored by the page. */
@@ -248,17 +289,10 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 
 void __wrap_free(void *memory)
 {
-	struct block *block;
-
-	if (!is_ours(memory)) {
+	if (!is_ours(memory))
 		__real_free(memory);
-	} else if (is_private(memory)) {
-		block = (struct block *)((uint8_t *)memory - 16);
-		/* What was in it shall not make two states of one. */
-		__real_memset(memory, 0, (UINT64_C(1) << block->class) - 16);
-		block->next = header->free[block->class];
-		header->free[block->class] = block;
-	}
+	else if (is_private(memory))
+		give_private(memory);
 }
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)

@@ -183,7 +183,8 @@ static void compare_sometimes(const interleave_result *result)
 static bool explore_one(struct exploration *exploration, const struct schedule *schedule)
 {
 	interleave_result *result = exploration->result;
-	struct run_options options = { .sleeps = true, .candidates = &exploration->candidates,
+	struct run_options options = { .sleeps = !exploration->limits->prunes_nothing,
+				       .candidates = &exploration->candidates,
 				       .bound = exploration->bound };
 	enum outcome outcome = run_schedule(schedule, &options);
 

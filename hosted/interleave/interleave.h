@@ -100,6 +100,7 @@ typedef struct interleave_limits {
 	uint64_t random_seed;
 	unsigned bound;		/* in place of the case's, where it is lower; 0: the case's */
 	unsigned extra;		/* added to a bound */
+	bool prunes_nothing;	/* runs also what is known to be equal: to test that it is */
 	bool progress;		/* a line now and then on stderr */
 } interleave_limits;
 

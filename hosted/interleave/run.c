@@ -441,6 +441,14 @@ static bool is_any(enum fibre_state state)
 	return false;
 }
 
+/* What was stored arrives at some time. */
+static void drain_ended(void)
+{
+	for (unsigned i = 0; i < run.of->fibres; i++)
+		if (run.fibres[i].state == FIBRE_ENDED)
+			buffer_drain_outside(&run.fibres[i], 0);
+}
+
 /* Nobody is left to go on. */
 _Noreturn static void end_run(void)
 {
@@ -448,6 +456,7 @@ _Noreturn static void end_run(void)
 		leave_run(OUTCOME_PRUNED); /* all asleep */
 	if (is_any(FIBRE_WAITING))
 		fail_stuck("deadlock: nobody can go on");
+	drain_ended();
 	leave_run(OUTCOME_PASSED);
 }
 
@@ -456,10 +465,16 @@ static void note_alternatives(struct fibre *fibre, const struct fibre *chosen, u
 	for (unsigned i = 0; i < run.of->fibres; i++) {
 		struct fibre *to = &run.fibres[i];
 
-		if (to != chosen && to != fibre && is_hopeful(to) && !to->asleep)
-			note_candidate((struct change){ .step = fibre->steps, .to = (uint8_t)i,
-							.fibre = (uint8_t)number_of(fibre),
-							.cost = (uint8_t)cost });
+		struct change change = { .step = fibre->steps, .to = (uint8_t)i,
+					 .fibre = (uint8_t)number_of(fibre),
+					 .cost = (uint8_t)cost };
+
+		if (to == fibre || !is_hopeful(to) || to->asleep)
+			continue;
+		for (unsigned kept = to == chosen; kept <= fibre->store_count; kept++) {
+			change.keep = (uint8_t)kept;
+			note_candidate(change);
+		}
 	}
 }
 
@@ -478,13 +493,17 @@ static struct fibre *choose(struct fibre *fibre, unsigned cost)
 		other = &run.fibres[asked->to];
 	else if (run.options.random)
 		other = highest_priority(fibre);
-	if (other && other != chosen) {
+	if (asked)
+		change.keep = asked->keep;
+	if (other && (other != chosen || change.keep != 0)) {
 		change.to = (uint8_t)number_of(other);
 		record(&change);
+		buffer_leave(fibre, change.keep);
 		return other;
 	}
 	if (chosen && notes_candidates())
 		note_alternatives(fibre, chosen, cost);
+	buffer_drain(fibre);
 	return chosen;
 }
 
@@ -494,7 +513,10 @@ static void stop(struct fibre *fibre, unsigned cost, const char *what)
 
 	if (run.options.traced)
 		trace_settle();
-	buffer_drain(fibre);
+	/* What has ended may still have stores on their way. */
+	if (fibre->state != FIBRE_ENDED)
+		buffer_drain(fibre);
+	buffer_settle(fibre);
 	count_step(fibre);
 	if (run.options.traced)
 		trace(fibre, NULL, KIND_EVENT, true, NULL, what);
@@ -519,6 +541,7 @@ void interleave_yield(void)
 		fail_stuck("livelock: all spin");
 	fibre->spins = true;
 	fibre->hopeful = false;
+	drain_ended();
 	if (run.options.random)
 		run.priorities[number_of(fibre)] = --run.lowest;
 	stop(fibre, 1, "yields");

@@ -5,6 +5,7 @@
  *
  *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--csv FILE] [NAME-PART...]
  *     interleave --replay NAME/CHANGES
+ *     interleave --compare [-s SECONDS] [NAME-PART...]
  *     interleave --lines [--csv FILE] [NAME-PART...]
  */
 #include "interleave/cases.h"
@@ -60,7 +61,7 @@ static void on_panic(const char *message)
 struct options {
 	interleave_limits limits;
 	const char *csv, *replay;
-	bool lines, lists;
+	bool lines, lists, compares;
 	unsigned jobs;
 	char **names;
 	int name_count;
@@ -88,6 +89,8 @@ static struct options read_options(int count, char **words)
 			options.lists = true;
 		else if (strcmp(word, "--lines") == 0)
 			options.lines = true;
+		else if (strcmp(word, "--compare") == 0)
+			options.compares = true;
 		else if (i + 1 == count)
 			fprintf(stderr, "%s wants a value\n", word), exit(2);
 		else if (strcmp(word, "-s") == 0)
@@ -293,6 +296,48 @@ static int explore(const struct options *options)
 	return passed != count;
 }
 
+/* --- what is pruned is equal to what is run: the same states are reached --- */
+
+static interleave_result explore_once(const interleave_case *one, interleave_limits limits,
+				      bool prunes_nothing)
+{
+	struct job job = { .one = one };
+
+	limits.prunes_nothing = prunes_nothing;
+	begin(&job, &limits);
+	finish(&job);
+	return job.result;
+}
+
+/* => those that cannot be explored to their end either way say nothing. */
+static int compare(const struct options *options)
+{
+	unsigned passed = 0, failed = 0;
+
+	printf("%-44s %10s %10s %10s %10s\n", "case", "runs", "all runs", "states", "states");
+	for (unsigned i = 0; i < case_count; i++) {
+		interleave_result pruned, all;
+
+		if (!is_asked_for(options, cases[i]->name) || cases[i]->finding)
+			continue;
+		pruned = explore_once(cases[i], options->limits, false);
+		all = explore_once(cases[i], options->limits, true);
+		if (!pruned.complete || !all.complete)
+			continue;
+		printf("%-44s %10llu %10llu %10llu %10llu%s\n", cases[i]->name,
+		       (unsigned long long)pruned.runs, (unsigned long long)all.runs,
+		       (unsigned long long)pruned.states, (unsigned long long)all.states,
+		       pruned.states == all.states ? "" : "  FAILED");
+		fflush(stdout);
+		if (pruned.states == all.states)
+			passed++;
+		else
+			failed++;
+	}
+	printf("%u passed, %u failed\n", passed, failed);
+	return failed != 0 || passed == 0;
+}
+
 /* --- counting lines --- */
 
 static int count_lines(const struct options *options)
@@ -345,6 +390,8 @@ int main(int count, char **words)
 	machine_set_panic_handler(on_panic);
 	if (options.replay)
 		return replay(options.replay);
+	if (options.compares)
+		return compare(&options);
 	if (options.lines)
 		return count_lines(&options);
 	for (unsigned i = 0; i < case_count && options.lists; i++)

@@ -59,6 +59,22 @@ uint64_t toy_pop(struct toy_stack *stack, bool counted)
 	return seen & INDEX;
 }
 
+void plain_add(uint64_t *counter)
+{
+	++*counter;
+}
+
+void atomic_add(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+uint64_t store_then_load(uint64_t *own, uint64_t *other)
+{
+	*own = 1;
+	return *other;
+}
+
 /* Plain stores: their order is the machine's. */
 void message_send(struct message *message, uint64_t value)
 {

@@ -113,6 +113,70 @@ CASE(toy_stack_without_count, .open = open_stack, .fibres = 2,
 CASE(toy_stack_with_count, .open = open_stack, .fibres = 2, .run = { pop_counted, exchange_counted },
      .check = check_stack, .bound = INTERLEAVE_UNBOUNDED)
 
+/* --- counting --- */
+
+struct counting {
+	uint64_t counter;
+	uint64_t other;
+	uint64_t loaded[2];
+};
+
+static void *open_counter(void)
+{
+	return memset(aligned_alloc(64, sizeof(struct counting)), 0, sizeof(struct counting));
+}
+
+static void add_plain(void *counting) { plain_add(&((struct counting *)counting)->counter); }
+static void add_atomic(void *counting) { atomic_add(&((struct counting *)counting)->counter); }
+
+static void check_counted(struct counting *counting, uint64_t count)
+{
+	if (counting->counter != count)
+		interleave_fail("an addition is lost");
+}
+
+static void check_two(void *counting) { check_counted(counting, 2); }
+static void check_three(void *counting) { check_counted(counting, 3); }
+
+CASE(toy_counter_plain, .open = open_counter, .fibres = 2, .run = { add_plain, add_plain },
+     .check = check_two, .bound = 1, .finding = "an addition is lost")
+CASE(toy_counter_plain_three, .open = open_counter, .fibres = 3,
+     .run = { add_atomic, add_plain, add_atomic }, .check = check_three, .bound = 1,
+     .finding = "an addition is lost")
+CASE(toy_counter_atomic, .open = open_counter, .fibres = 3,
+     .run = { add_atomic, add_atomic, add_atomic }, .check = check_three,
+     .bound = INTERLEAVE_UNBOUNDED)
+
+/* --- the test of a store buffer --- */
+
+static void store_0(void *context)
+{
+	struct counting *counting = context;
+
+	counting->loaded[0] = store_then_load(&counting->counter, &counting->other);
+}
+
+static void store_1(void *context)
+{
+	struct counting *counting = context;
+
+	counting->loaded[1] = store_then_load(&counting->other, &counting->counter);
+}
+
+static void check_loaded(void *context)
+{
+	struct counting *counting = context;
+
+	if (counting->loaded[0] == 0 && counting->loaded[1] == 0)
+		interleave_fail("both loads came before both stores");
+}
+
+CASE(toy_store_buffer, .open = open_counter, .fibres = 2, .run = { store_0, store_1 },
+     .check = check_loaded, .bound = INTERLEAVE_UNBOUNDED, .store_buffers = true,
+     .finding = "both loads")
+CASE(toy_store_buffer_in_order, .open = open_counter, .fibres = 2, .run = { store_0, store_1 },
+     .check = check_loaded, .bound = INTERLEAVE_UNBOUNDED)
+
 /* --- a message: stores stay in order in both models --- */
 
 static void *open_message(void)

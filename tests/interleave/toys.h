@@ -32,7 +32,17 @@ void toy_push(struct toy_stack *stack, uint64_t node, bool counted);
 /* => the node + 1, or 0 */
 uint64_t toy_pop(struct toy_stack *stack, bool counted);
 
-/* --- a counter behind a flag, one store after the other --- */
+/* --- a counter, each time read and written --- */
+
+void plain_add(uint64_t *counter);
+void atomic_add(uint64_t *counter);
+
+/* --- two stores, each before a load of the other's place --- */
+
+/* => what was loaded */
+uint64_t store_then_load(uint64_t *own, uint64_t *other);
+
+/* --- a value behind a flag, one store after the other --- */
 
 struct message {
 	uint64_t value;
