@@ -49,8 +49,11 @@ static bool exchange_entry(void *context, uint64_t physical, uint64_t *expected,
 {
 	uint64_t *place = entry_at(context, physical);
 
-	return place && __atomic_compare_exchange_n(place, expected, desired, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	if (!place || !__atomic_compare_exchange_n(place, expected, desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return false;
+	machine_note_hardware(context, physical, desired);
+	return true;
 }
 
 static mmu_memory memory_of(lh_port *machine)
@@ -92,7 +95,7 @@ struct stale_search {
 	const lh_port *machine;
 	unsigned cpu;
 	bool found;
-	char text[MACHINE_LINE_MAX];
+	char text[900];
 };
 
 static bool look_at_entry(void *context, const mmu_tlb_entry *entry)
@@ -130,10 +133,13 @@ static void look_at_root(struct stale_search *search)
 		 search->cpu, (unsigned long long)root);
 }
 
-const char *machine_check_tlbs(const lh_port *machine)
+const char *machine_check_tlbs(lh_port *machine)
 {
 	static _Thread_local struct stale_search search;
+	const char *finding = machine_check_rest(machine, search.text, sizeof search.text);
 
+	if (finding)
+		return finding;
 	search.machine = machine;
 	search.found = false;
 	for (unsigned cpu = 0; cpu < machine->cpu_count && !search.found; cpu++) {
@@ -309,6 +315,7 @@ static bool transfer(lh_port *machine, unsigned cpu, lh_virtual_address address,
 
 		if (machine->threads)
 			machine_threads_poll(machine);
+		machine_settle_operation(machine);
 		ram = reach(machine, cpu, at, access, mode, fault);
 		if (!ram)
 			return false;
@@ -439,22 +446,28 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
 
 	cpu->flushes++;
+	machine_settle(port, true);
 	if (port->hooks.flush)
 		port->hooks.flush(port->hooks.context, machine_current(port), range);
 	mmu_tlb_flush_pages(&cpu->tlb, root.value << LH_PAGE_SHIFT, range.base.value, range.pages,
 			    global);
+	machine_note_flush(port, root, range, global);
 }
 
 void lh_architecture_load(lh_port *port, lh_frame_number root)
 {
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
+	uint64_t before;
 
 	if (!machine_is_ram(port, root.value) || machine_is_freed(port, root.value))
 		machine_report(port, "CPU %u loads a directory whose root, frame %#llx, is %s",
 			       machine_current(port), (unsigned long long)root.value,
 			       machine_is_ram(port, root.value) ? "free" : "no RAM");
+	machine_settle(port, true);
 	cpu->loads++;
+	before = cpu->root;
 	cpu->root = root.value;
 	if (!cpu->control.process_context)
 		mmu_tlb_flush_local(&cpu->tlb);
+	machine_note_load(port, before);
 }

@@ -71,10 +71,11 @@ uint64_t machine_speculate(lh_port *machine, unsigned cpu, lh_virtual_address ad
 
 /*
  * Looks through the TLBs of all CPUs for entries that name a frame freed since they were
- * made, and for a loaded root that is free: each is a way to someone else's memory.
+ * made, and for a loaded root that is free: each is a way to someone else's memory. Where an
+ * adversary watches (adversary.h), any stale entry is one. Call it while the library rests.
  * => NULL if there is none, else which; valid until the next call in this thread.
  */
-const char *machine_check_tlbs(const lh_port *machine);
+const char *machine_check_tlbs(lh_port *machine);
 
 /* Entries in a CPU's TLB, upper ones included. */
 size_t machine_tlb_count(const lh_port *machine, unsigned cpu);

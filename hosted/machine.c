@@ -2,6 +2,7 @@
 /* Making a machine; its RAM, the shadow of its frames, and which CPU a thread runs. */
 #include "machine.h"
 
+#include "adversary.h"
 #include "machine_internal.h"
 
 #include <stdio.h>
@@ -120,6 +121,7 @@ void machine_destroy(lh_port *machine)
 {
 	if (!machine)
 		return;
+	machine_watch(machine, NULL, NULL);
 	for (unsigned i = 0; i < machine->cpu_count; i++)
 		mmu_tlb_destroy(&machine->cpus[i].tlb);
 	for (unsigned i = 0; i < machine->span_count; i++) {
@@ -208,6 +210,7 @@ void machine_frame_freed(lh_port *machine, lh_frame_number frame)
 void machine_update_frames(lh_port *machine, bool (*in_use)(void *context, lh_frame_number frame),
 			   void *context)
 {
+	machine_settle_operation(machine);
 	for (unsigned i = 0; i < machine->span_count; i++) {
 		for (uint64_t n = 0; n < machine->spans[i].count; n++) {
 			lh_frame_number frame = lh_frame(machine->spans[i].first + n);

@@ -9,6 +9,7 @@
  *   machine.h  RAM, CPUs, the port functions, panics (machine*.c)
  *   mmu.h      page walker and TLB, by the manual alone (mmu*.c)
  *   cpu.h      accesses through TLB and tables (cpu.c)
+ *   adversary.h  what a CPU could have cached, it has (adversary.c, mmu_shadow.c)
  *   threads.h  a thread for each CPU (threads.c)
  *   model.h    what each page should answer (model.c)
  *   inject.h   the n-th allocation fails, for every n (inject.c)
@@ -57,6 +58,13 @@ typedef struct machine_setup {
 
 #define MACHINE_DEFAULT_FRAMES 1024
 
+typedef struct machine_flush {
+	uint64_t event;
+	lh_frame_number root;
+	lh_virtual_range range;
+	bool global;
+} machine_flush;
+
 typedef struct machine_cpu {
 	bool interrupts;       /* on */
 	unsigned depth;	       /* calls of lh_port_interrupts_off not yet restored */
@@ -64,6 +72,7 @@ typedef struct machine_cpu {
 	mmu_control control;
 	mmu_tlb tlb;
 	uint64_t flushes;      /* lh_architecture_flush_local */
+	machine_flush last_flush;
 	uint64_t loads;	       /* lh_architecture_load */
 	uint64_t calls;	       /* times that a call_cpus reached it */
 	lh_lock_record locks;  /* what the library holds on it */
@@ -74,6 +83,10 @@ typedef struct machine_frame {
 	uint64_t freed_at; /* the machine's event number when it was last freed; 0: never */
 	bool is_free;
 } machine_frame;
+
+/* What a frame is to the library; what is neither free nor a table is OTHER. */
+typedef enum machine_use { MACHINE_FREE, MACHINE_TABLE, MACHINE_OTHER } machine_use;
+typedef machine_use machine_frame_use(void *context, lh_frame_number frame);
 
 /* What a test may put in place of the machine's default answers; each may be NULL. */
 typedef struct machine_hooks {
@@ -106,6 +119,7 @@ struct lh_port {
 	uint64_t parks, unparks;
 	uint64_t pressures;	 /* lh_port_memory_pressure */
 	uint64_t pauses;	 /* in a row, with no other port call between; not while threads */
+	struct machine_adversary *adversary; /* adversary.h; NULL: nobody watches */
 	struct machine_threads *threads; /* while each CPU runs on a thread of its own */
 	unsigned stall_seconds;	 /* of a CPU's thread without a step; 0: the default */
 	/* While CPUs are threads: whether somebody holds a frame, asked in place of the shadow,

@@ -20,6 +20,24 @@ void machine_run_call(lh_port *machine, unsigned cpu, void (*function)(void *), 
 /* Drops expectations of a panic whose functions were left by a longjmp. */
 void machine_forget_expectations(void);
 
+/* --- the adversary: all do nothing while nobody watches, or while CPUs are threads --- */
+
+/* A moment at which other CPUs could do anything. => keep: pointers to tables may be in use. */
+void machine_settle(lh_port *machine, bool keep);
+/* The same, and the operation of the library is over. */
+void machine_settle_operation(lh_port *machine);
+/* At rest: no stale entry is left anywhere. => NULL, or text: which one. */
+const char *machine_check_rest(lh_port *machine, char *text, size_t room);
+/* The library has a pointer to the frame's bytes. */
+void machine_note_pointer(lh_port *machine, uint64_t frame);
+/* A walk has set a flag in the entry at a physical address. */
+void machine_note_hardware(lh_port *machine, uint64_t physical, uint64_t entry);
+/* The current CPU has flushed; has loaded its root, after another (a frame, or LH_NO_FRAME). */
+void machine_note_flush(lh_port *machine, lh_frame_number root, lh_virtual_range range, bool global);
+void machine_note_load(lh_port *machine, uint64_t before);
+/* The CPUs were threads for a while: begins with the tables as they are. */
+void machine_watch_again(lh_port *machine);
+
 /* --- the port while each CPU is a thread: threads.c. => machine->threads --- */
 
 /* An interrupt may come here, if interrupts are on; and the end of a run that failed. */

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE_MAX 512
+#define MESSAGE_MAX 1400
 
 /* The harness's, if the program has one: tests/harness.h. */
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)

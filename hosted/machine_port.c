@@ -83,6 +83,7 @@ void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 	if (!bytes)
 		machine_report(machine, "lh_port_frame_pointer of frame %#llx, which is no RAM",
 			       (unsigned long long)frame.value);
+	machine_note_pointer(machine, frame.value);
 	return bytes;
 }
 
@@ -163,6 +164,7 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 		machine_report(NULL, "%s without a port", __func__);
 	cpu = this_cpu(port);
 	were_on = cpu->interrupts;
+	machine_settle(port, !were_on);
 	if (were_on && port->hooks.turn && !port->threads)
 		let_others_turn(port, cpu);
 	cpu->interrupts = false;
@@ -183,6 +185,7 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 	    (state | 1) != interrupt_state(port, cpu, true))
 		machine_report(port, "interrupts of CPU %u restored out of order (state %#llx)",
 			       machine_current(port), (unsigned long long)state);
+	machine_settle(port, (state & 1) == 0);
 	cpu->depth--;
 	cpu->interrupts = (state & 1) != 0;
 	if (!cpu->interrupts)
@@ -226,6 +229,7 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 	lh_port *machine = machine_of(port, __func__);
 
 	require_interrupts_on(machine, __func__);
+	machine_settle(machine, false);
 	count(&machine->calls);
 	if (machine->threads) {
 		machine_threads_call(machine, cpus, function, argument);
@@ -256,6 +260,7 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 	lh_port *machine = machine_of(port, __func__);
 
 	require_interrupts_on(machine, __func__);
+	machine_settle(machine, false);
 	count(&machine->parks);
 	if (machine->threads) {
 		machine_threads_park(machine, word, expected);

@@ -134,6 +134,12 @@ typedef struct mmu_tlb_entry {
 	uint64_t serial; /* when, by the clock */
 	mmu_translation translation; /* !is_upper */
 	mmu_upper upper;	     /* is_upper */
+
+	/* Of what the tables no longer say: the entry in memory, when it was made and when it was
+	 * overwritten, by the clock, and by what. */
+	bool is_stale;
+	uint64_t before, after, made, changed;
+	struct mmu_tlb_entry *stale_next, **stale_place;
 } mmu_tlb_entry;
 
 /*
@@ -144,6 +150,8 @@ typedef struct mmu_tlb_entry {
 typedef struct mmu_tlb {
 	mmu_tlb_entry *buckets[MMU_BUCKETS];
 	size_t count;
+	mmu_tlb_entry *stale; /* through stale_next */
+	size_t stale_count;
 	uint64_t *clock;
 } mmu_tlb;
 
@@ -164,8 +172,12 @@ const mmu_tlb_entry *mmu_tlb_find(const mmu_tlb *tlb, const mmu_control *control
 const mmu_tlb_entry *mmu_tlb_find_upper(const mmu_tlb *tlb, const mmu_control *control,
 					uint64_t root, uint64_t address);
 
-void mmu_tlb_add(mmu_tlb *tlb, uint64_t root, const mmu_translation *translation);
-void mmu_tlb_add_upper(mmu_tlb *tlb, uint64_t root, const mmu_upper *upper);
+/* Both return the entry, which is the TLB's. */
+mmu_tlb_entry *mmu_tlb_add(mmu_tlb *tlb, uint64_t root, const mmu_translation *translation);
+mmu_tlb_entry *mmu_tlb_add_upper(mmu_tlb *tlb, uint64_t root, const mmu_upper *upper);
+
+/* The entry is one of those that the tables no longer say; once. */
+void mmu_tlb_mark_stale(mmu_tlb *tlb, mmu_tlb_entry *entry);
 
 /*
  * INVLPG for each of the pages, in every size of page, and all upper entries.

@@ -67,20 +67,22 @@ static void link_entry(mmu_tlb *tlb, mmu_tlb_entry *entry)
 	tlb->count++;
 }
 
-void mmu_tlb_add(mmu_tlb *tlb, uint64_t root, const mmu_translation *translation)
+mmu_tlb_entry *mmu_tlb_add(mmu_tlb *tlb, uint64_t root, const mmu_translation *translation)
 {
 	mmu_tlb_entry *entry = new_entry(tlb, root, false);
 
 	entry->translation = *translation;
 	link_entry(tlb, entry);
+	return entry;
 }
 
-void mmu_tlb_add_upper(mmu_tlb *tlb, uint64_t root, const mmu_upper *upper)
+mmu_tlb_entry *mmu_tlb_add_upper(mmu_tlb *tlb, uint64_t root, const mmu_upper *upper)
 {
 	mmu_tlb_entry *entry = new_entry(tlb, root, true);
 
 	entry->upper = *upper;
 	link_entry(tlb, entry);
+	return entry;
 }
 
 /* An entry of one level for the address. Without PCIDs the TLB has one context, and the
@@ -127,11 +129,34 @@ const mmu_tlb_entry *mmu_tlb_find_upper(const mmu_tlb *tlb, const mmu_control *c
 	return NULL;
 }
 
+void mmu_tlb_mark_stale(mmu_tlb *tlb, mmu_tlb_entry *entry)
+{
+	if (entry->is_stale)
+		return;
+	entry->is_stale = true;
+	entry->stale_next = tlb->stale;
+	entry->stale_place = &tlb->stale;
+	if (tlb->stale)
+		tlb->stale->stale_place = &entry->stale_next;
+	tlb->stale = entry;
+	tlb->stale_count++;
+}
+
+static void unlink_stale(mmu_tlb *tlb, mmu_tlb_entry *entry)
+{
+	if (!entry->is_stale)
+		return;
+	*entry->stale_place = entry->stale_next;
+	if (entry->stale_next)
+		entry->stale_next->stale_place = entry->stale_place;
+	tlb->stale_count--;
+}
+
 /* Frees the entries that goes says. */
 static void remove_where(mmu_tlb *tlb, bool (*goes)(const void *context, const mmu_tlb_entry *),
 			 const void *context)
 {
-	for (size_t i = 0; i < MMU_BUCKETS; i++) {
+	for (size_t i = 0; i < MMU_BUCKETS && tlb->count > 0; i++) {
 		mmu_tlb_entry **place = &tlb->buckets[i];
 
 		while (*place) {
@@ -142,6 +167,7 @@ static void remove_where(mmu_tlb *tlb, bool (*goes)(const void *context, const m
 				continue;
 			}
 			*place = entry->next;
+			unlink_stale(tlb, entry);
 			free(entry);
 			tlb->count--;
 		}

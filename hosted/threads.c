@@ -507,6 +507,7 @@ const char *machine_run_threads(lh_port *machine, machine_program *program, void
 			abort();
 	watch(threads);
 	finish(threads);
+	machine_watch_again(machine);
 	failed = threads->failed;
 	memcpy(message, threads->message, sizeof message);
 	free(threads);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adversary.h"
 #include "space/space.h"
 #include "world/walkers.h"
 #include "world/world.h"
@@ -51,6 +52,8 @@ static lh_object *furnish(test_world *world)
 	(void)world_peek(world, 0, world_page(world, 20));
 	(void)world_peek(world, 0, world_page(world, 21));
 	CHECK_SOUND(lh_space_check(world->space[0]));
+	/* Damage is for the walker to find. */
+	machine_watch(world->machine, NULL, NULL);
 	return object;
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "adversary.h"
 #include "space/space.h"
 #include "world/file.h"
 #include "world/injection.h"
@@ -135,6 +136,8 @@ TEST(a9_no_operation_reaches_a_heap)
 	world_make(&world, 1);
 	if (__sanitizer_install_malloc_and_free_hooks && !installed)
 		installed = __sanitizer_install_malloc_and_free_hooks(allocated, freed) != 0;
+	/* The adversary is the machine's, and has a heap. */
+	machine_watch(world.machine, NULL, NULL);
 	counting = true;
 	CHECK_OK(lh_manager_map(world.manager, &kernel, &request));
 	CHECK_OK(lh_object_create(world.manager, &setup, &object));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adversary.h"
 #include "space/space.h"
 #include "world/walkers.h"
 
@@ -36,6 +37,16 @@ void world_open_frames(test_world *world, const world_setup *setup)
 		world->user = (lh_virtual_range){ lh_virtual(WORLD_USER), WORLD_USER_PAGES };
 }
 
+static machine_use frame_use(void *context, lh_frame_number frame)
+{
+	const lh_frame_entry *entry = lh_frame_entry_of(context, frame);
+
+	/* Whose last holder is gone is as good as free. */
+	if (entry && entry->state != LH_FRAME_RESERVED && entry->holders == 0)
+		return MACHINE_FREE;
+	return entry && entry->state == LH_FRAME_TABLE ? MACHINE_TABLE : MACHINE_OTHER;
+}
+
 static void activate_kernel(test_world *world)
 {
 	for (unsigned cpu = 0; cpu < world->machine->cpu_count; cpu++) {
@@ -62,6 +73,7 @@ void world_open(test_world *world, const world_setup *setup)
 		.enforce_write_xor_execute = setup->enforce_write_xor_execute,
 	};
 	CHECK_OK(lh_manager_create(aligned_alloc(16, lh_manager_size()), &manager, &world->manager));
+	machine_watch(world->machine, frame_use, world->frames);
 	activate_kernel(world);
 	world->free_empty = world_frame_counters(world).free;
 	world_settle(world);
@@ -80,6 +92,8 @@ void world_close(test_world *world)
 	CHECK_EQUAL(counters.free, world->free_empty);
 	CHECK_EQUAL(counters.committed, 0);
 	CHECK_EQUAL(counters.charged_in_use, 0);
+	/* The CPUs stand on the kernel's tables to the end. */
+	machine_watch(world->machine, NULL, NULL);
 	lh_manager_destroy(world->manager);
 	free(world->manager);
 	CHECK_EQUAL(world_frame_counters(world).free, world->free_before);
