@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Random operations on three spaces and three objects, each step compared with the oracle. */
-#include "oracle.h"
+#include "world/oracle.h"
 
 #define SPACES 3
 

@@ -153,8 +153,12 @@ static bool resolve(void *context, unsigned cpu, const machine_fault *fault)
 	test_world *world = resolving->world;
 
 	(void)cpu;
-	resolving->outcome = lh_space_fault(world->space[resolving->n], fault->address,
-					    machine_fault_right(fault));
+	if (world->fault)
+		resolving->outcome = world->fault(world->fault_context, resolving->n, fault->address,
+						  machine_fault_right(fault));
+	else
+		resolving->outcome = lh_space_fault(world->space[resolving->n], fault->address,
+						    machine_fault_right(fault));
 	world_settle(world);
 	return resolving->outcome == LH_FAULT_OK;
 }

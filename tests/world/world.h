@@ -50,6 +50,9 @@ typedef struct test_world {
 	lh_space *space[WORLD_SPACES];
 	lh_object *object[WORLD_OBJECTS]; /* the test's, for world_serialise to see; not owned */
 	int loaded[WORLD_CPUS]; /* the space that a CPU has loaded, or -1 */
+	/* In the place of lh_space_fault, where an access faults; NULL: none. */
+	lh_fault (*fault)(void *context, unsigned n, lh_virtual_address address, lh_rights access);
+	void *fault_context;
 } test_world;
 
 void world_open(test_world *world, const world_setup *setup);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Asking the library about everything that the oracle knows. */
-#include "oracle_inside.h"
+#include "world/oracle_inside.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static void compare_regions(space_oracle *oracle, unsigned n)
 	const oracle_space *space = oracle->space[n];
 	lh_region_info info;
 
-	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+	for (uint64_t page = 0; page < space->count; page++) {
 		if (!space->pages[page].mapped)
 			continue;
 		CHECK_OK(lh_space_query(oracle->world.space[n],
@@ -60,6 +60,20 @@ static const uint64_t *expected_words(const struct leaves *leaves, const oracle_
 	return leaves->oracle->objects[page->object].words[page->object_page];
 }
 
+/* Nobody writes between the words. */
+static bool is_zero_between_words(const uint8_t *bytes)
+{
+	static const uint8_t zero[PAGE];
+
+	for (unsigned word = 0; word + 1 < ORACLE_WORDS; word++) {
+		uint64_t from = oracle_offsets[word] + 8;
+
+		if (memcmp(bytes + from, zero, oracle_offsets[word + 1] - from) != 0)
+			return false;
+	}
+	return true;
+}
+
 static const char *judge_leaf(const struct leaves *leaves, const oracle_page *page,
 			      const lh_leaf *leaf)
 {
@@ -79,7 +93,7 @@ static const char *judge_leaf(const struct leaves *leaves, const oracle_page *pa
 	for (unsigned word = 0; word < ORACLE_WORDS; word++)
 		if (memcmp(bytes + oracle_offsets[word], &expected_words(leaves, page)[word], 8) != 0)
 			return "a page's contents are wrong";
-	return NULL;
+	return is_zero_between_words(bytes) ? NULL : "a page has bytes that nobody wrote there";
 }
 
 static bool compare_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
@@ -102,9 +116,53 @@ static void compare_leaves(space_oracle *oracle, unsigned n)
 	if (leaves.finding)
 		test_fail(__FILE__, __LINE__, "space %u page %llu: %s", n,
 			  (unsigned long long)leaves.page, leaves.finding);
-	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+	for (uint64_t page = 0; page < oracle->count; page++)
 		expected += oracle->space[n]->pages[page].leaf != LEAF_EMPTY;
 	CHECK_EQUAL(leaves.found, expected);
+}
+
+/* --- what the CPUs read --- */
+
+static const uint64_t *words_of(space_oracle *oracle, const oracle_page *page)
+{
+	struct leaves leaves = { .oracle = oracle };
+
+	return expected_words(&leaves, page);
+}
+
+/* A page that a CPU can read without a fault is one that the oracle says is there. */
+static void compare_read(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t at)
+{
+	const oracle_page *page = &oracle->space[n]->pages[at];
+	uint64_t address = world_page(&oracle->world, at), word;
+	machine_fault fault;
+
+	if (!machine_read(oracle->world.machine, cpu, lh_virtual(address), &word, 8, MACHINE_USER,
+			  &fault))
+		return;
+	if (page->leaf == LEAF_EMPTY || page->rights == LH_RIGHT_NONE)
+		test_fail(__FILE__, __LINE__, "CPU %u reads page %llu of space %u, which is not there",
+			  cpu, (unsigned long long)at, n);
+	if (word != words_of(oracle, page)[0])
+		test_fail(__FILE__, __LINE__, "CPU %u reads %#llx in page %llu of space %u, not %#llx",
+			  cpu, (unsigned long long)word, (unsigned long long)at, n,
+			  (unsigned long long)words_of(oracle, page)[0]);
+}
+
+/* Ranges up to this are read page by page; in larger ones only what is there: what is not, the
+ * walkers of tables look for. */
+#define READ_ALL_UP_TO 64
+
+static void compare_cpus(space_oracle *oracle)
+{
+	for (unsigned cpu = 0; cpu < oracle->world.machine->cpu_count; cpu++) {
+		int n = oracle->world.loaded[cpu];
+
+		for (uint64_t page = 0; n >= 0 && page < oracle->count; page++)
+			if (oracle->count <= READ_ALL_UP_TO ||
+			    oracle->space[n]->pages[page].leaf != LEAF_EMPTY)
+				compare_read(oracle, cpu, (unsigned)n, page);
+	}
 }
 
 /* --- counters --- */
@@ -117,7 +175,7 @@ static uint64_t expected_tables(const space_oracle *oracle, const oracle_space *
 	for (unsigned shift = 21; shift <= 39; shift += 9) {
 		uint64_t before = UINT64_MAX;
 
-		for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+		for (uint64_t page = 0; page < space->count; page++) {
 			uint64_t slot = world_page(&oracle->world, page) >> shift;
 
 			if (space->pages[page].leaf == LEAF_EMPTY || slot == before)
@@ -133,7 +191,7 @@ static uint64_t expected_charge(const oracle_space *space)
 {
 	uint64_t charge = 0;
 
-	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+	for (uint64_t page = 0; page < space->count; page++)
 		charge += (space->pages[page].flags & LH_REGION_CHARGED) != 0;
 	return charge;
 }
@@ -148,10 +206,10 @@ static void compare_counters(space_oracle *oracle, unsigned n, struct sums *sums
 	lh_space_counters counters = world_counters(&oracle->world, n);
 	uint64_t resident = 0;
 
-	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++)
+	for (uint64_t page = 0; page < space->count; page++)
 		resident += space->pages[page].leaf != LEAF_EMPTY;
 	CHECK_EQUAL(counters.regions, oracle_regions(space));
-	CHECK_EQUAL(counters.pages, oracle_mapped(space, 0, WORLD_USER_PAGES));
+	CHECK_EQUAL(counters.pages, oracle_mapped(space, 0, space->count));
 	CHECK_EQUAL(counters.resident, resident);
 	CHECK_EQUAL(counters.tables, expected_tables(oracle, space));
 	CHECK_EQUAL(counters.charged, expected_charge(space));
@@ -192,6 +250,7 @@ void oracle_compare(space_oracle *oracle)
 		compare_counters(oracle, n, &sums);
 	}
 	compare_objects(oracle, &sums);
+	compare_cpus(oracle);
 	statistics = world_statistics(&oracle->world);
 	CHECK_EQUAL(statistics.user_regions, sums.regions);
 	CHECK_EQUAL(statistics.objects, ORACLE_OBJECTS);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The oracle's spaces: mapping and what changes pages as a whole. */
-#include "oracle.h"
+#include "world/oracle.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "oracle_inside.h"
+#include "adversary.h"
+
+#include "world/oracle_inside.h"
 
 const uint64_t oracle_offsets[ORACLE_WORDS] = { 0, 2048, 4088 };
 
@@ -21,7 +23,7 @@ static bool is_same_region(const oracle_page *a, const oracle_page *b)
 
 uint64_t oracle_run_end(const oracle_space *space, uint64_t page)
 {
-	while (page + 1 < WORLD_USER_PAGES &&
+	while (page + 1 < space->count &&
 	       is_same_region(&space->pages[page], &space->pages[page + 1]))
 		page++;
 	return page;
@@ -38,7 +40,7 @@ uint64_t oracle_regions(const oracle_space *space)
 {
 	uint64_t regions = 0;
 
-	for (uint64_t page = 0; page < WORLD_USER_PAGES; page++) {
+	for (uint64_t page = 0; page < space->count; page++) {
 		if (!space->pages[page].mapped)
 			continue;
 		regions++;
@@ -66,7 +68,7 @@ static uint64_t regions_left(const oracle_space *space)
 
 uint64_t oracle_pages_left(const oracle_space *space)
 {
-	uint64_t mapped = oracle_mapped(space, 0, WORLD_USER_PAGES);
+	uint64_t mapped = oracle_mapped(space, 0, space->count);
 
 	if (space->limits.pages == 0)
 		return UINT64_MAX;
@@ -104,14 +106,15 @@ void oracle_make(space_oracle *oracle, unsigned n, const lh_space_limits *limits
 {
 	world_make(&oracle->world, n);
 	oracle->space[n] = calloc(1, sizeof(oracle_space));
+	oracle->space[n]->count = oracle->count;
 	oracle->space[n]->limits = *limits;
 	lh_space_set_limits(oracle->world.space[n], limits);
-	clear_pages(oracle, oracle->space[n], 0, WORLD_USER_PAGES);
+	clear_pages(oracle, oracle->space[n], 0, oracle->count);
 }
 
 void oracle_destroy(space_oracle *oracle, unsigned n)
 {
-	clear_pages(oracle, oracle->space[n], 0, WORLD_USER_PAGES);
+	clear_pages(oracle, oracle->space[n], 0, oracle->count);
 	free(oracle->space[n]);
 	oracle->space[n] = NULL;
 	world_destroy(&oracle->world, n);
@@ -122,7 +125,7 @@ void oracle_destroy(space_oracle *oracle, unsigned n)
 bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
 		     uint64_t guard_after)
 {
-	if (pages > WORLD_USER_PAGES || page > WORLD_USER_PAGES - pages ||
+	if (pages > space->count || page > space->count - pages ||
 	    oracle_mapped(space, page, pages) != 0)
 		return false;
 	for (uint64_t n = page; n > 0; n--) {
@@ -134,7 +137,7 @@ bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, u
 			break;
 		}
 	}
-	for (uint64_t n = page + pages; n < WORLD_USER_PAGES; n++) {
+	for (uint64_t n = page + pages; n < space->count; n++) {
 		const oracle_page *above = &space->pages[n];
 
 		if (above->mapped)
@@ -168,8 +171,8 @@ static lh_error find_anywhere(const space_oracle *oracle, const oracle_space *sp
 	    (!lh_virtual_range_intersect(request->within, oracle->world.user, &common) ||
 	     common.pages < request->pages))
 		return LH_INVALID;
-	for (uint64_t n = 0; n < WORLD_USER_PAGES; n++) {
-		*page = request->direction == LH_LOWEST_FIRST ? n : WORLD_USER_PAGES - 1 - n;
+	for (uint64_t n = 0; n < space->count; n++) {
+		*page = request->direction == LH_LOWEST_FIRST ? n : space->count - 1 - n;
 		if (is_slot(oracle, space, request, *page))
 			return LH_OK;
 	}
@@ -181,7 +184,7 @@ static lh_error validate(const space_oracle *oracle, const lh_map_request *reque
 	lh_rights most = request->rights_max ? request->rights_max : LH_RIGHTS_ALL;
 	uint64_t page = (request->address.value - oracle->world.user.base.value) / PAGE;
 
-	if (request->pages == 0 || request->pages > WORLD_USER_PAGES ||
+	if (request->pages == 0 || request->pages > oracle->count ||
 	    (request->alignment & (request->alignment - 1)) != 0 || (request->rights & ~most) != 0)
 		return LH_INVALID;
 	if ((request->flags & LH_REGION_SHARED) != 0 && !request->object)
@@ -191,7 +194,7 @@ static lh_error validate(const space_oracle *oracle, const lh_map_request *reque
 	if (request->object && request->reservation)
 		return LH_INVALID;
 	if ((request->where == LH_AT || request->where == LH_OVER) &&
-	    (request->address.value % PAGE != 0 || page > WORLD_USER_PAGES - request->pages))
+	    (request->address.value % PAGE != 0 || page > oracle->count - request->pages))
 		return LH_INVALID;
 	return LH_OK;
 }
@@ -223,7 +226,7 @@ static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_re
 		return LH_LIMIT;
 	if (request->where == LH_AT || request->where == LH_NEAR) {
 		*page = at;
-		if (request->address.value % PAGE == 0 && at < WORLD_USER_PAGES &&
+		if (request->address.value % PAGE == 0 && at < space->count &&
 		    oracle_is_legal(space, at, pages, request->guard_before, request->guard_after))
 			return LH_OK;
 		if (request->where == LH_AT)
@@ -263,11 +266,15 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 	oracle_space *space = oracle->space[n];
 	lh_virtual_range placed = { lh_virtual(0), 0 };
 	uint64_t page = 0;
-	lh_error expected = validate(oracle, request);
+	lh_error expected = validate(oracle, request), error;
 
 	if (expected == LH_OK)
 		expected = place(oracle, space, request, &page);
-	CHECK_ERROR(lh_space_map(oracle->world.space[n], request, &placed), expected);
+	machine_operation(oracle->world.machine, "map %llu pages at %#llx in space %u", (unsigned long long)request->pages,
+		    (unsigned long long)request->address.value, n);
+	ORACLE_CALL(oracle, error, lh_space_map(oracle->world.space[n], request, &placed),
+		    error == LH_NO_MEMORY);
+	CHECK_ERROR(error, expected);
 	if (expected != LH_OK)
 		return expected;
 	CHECK_EQUAL(placed.base.value, world_page(&oracle->world, page));
@@ -278,14 +285,24 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 
 /* --- operations on ranges --- */
 
+static void name_range(space_oracle *oracle, const char *name, unsigned n, uint64_t page,
+		       uint64_t pages)
+{
+	machine_operation(oracle->world.machine, "%s %llu pages at %#llx in space %u", name, (unsigned long long)pages,
+		    (unsigned long long)world_page(&oracle->world, page), n);
+}
+
 lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages)
 {
 	oracle_space *space = oracle->space[n];
 	bool refused = is_punched(space, page, pages) && regions_left(space) == 0;
-	lh_error expected = refused ? LH_LIMIT : LH_OK;
+	lh_error expected = refused ? LH_LIMIT : LH_OK, error;
 
-	CHECK_ERROR(lh_space_unmap(oracle->world.space[n], world_range(&oracle->world, page, pages)),
-		    expected);
+	name_range(oracle, "unmap", n, page, pages);
+	ORACLE_CALL(oracle, error,
+		    lh_space_unmap(oracle->world.space[n], world_range(&oracle->world, page, pages)),
+		    error == LH_NO_MEMORY);
+	CHECK_ERROR(error, expected);
 	if (expected == LH_OK)
 		clear_pages(oracle, space, page, pages);
 	return expected;
@@ -311,10 +328,14 @@ lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 			lh_rights rights)
 {
 	oracle_space *space = oracle->space[n];
-	lh_error expected = judge_protect(space, page, pages, rights);
+	lh_error expected = judge_protect(space, page, pages, rights), error;
 
-	CHECK_ERROR(lh_space_protect(oracle->world.space[n], world_range(&oracle->world, page, pages),
-				     rights), expected);
+	name_range(oracle, "protect", n, page, pages);
+	ORACLE_CALL(oracle, error,
+		    lh_space_protect(oracle->world.space[n],
+				     world_range(&oracle->world, page, pages), rights),
+		    error == LH_NO_MEMORY);
+	CHECK_ERROR(error, expected);
 	if (expected != LH_OK)
 		return expected;
 	for (uint64_t at = page; at < page + pages; at++) {
@@ -335,6 +356,7 @@ lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 	bool whole = oracle_mapped(space, page, pages) == pages;
 	lh_error expected = whole ? LH_OK : LH_NOT_MAPPED;
 
+	name_range(oracle, "discard", n, page, pages);
 	CHECK_ERROR(lh_space_discard(oracle->world.space[n],
 				     world_range(&oracle->world, page, pages)), expected);
 	for (uint64_t at = page; whole && at < page + pages; at++)
@@ -359,8 +381,14 @@ static void fork_page(oracle_space *child, const oracle_page *from, uint64_t n)
 
 void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child)
 {
-	CHECK_OK(lh_space_fork(oracle->world.space[parent], oracle->world.space[child]));
+	lh_error error;
+
+	machine_operation(oracle->world.machine, "fork of space %u to %u", parent, child);
+	ORACLE_CALL(oracle, error,
+		    lh_space_fork(oracle->world.space[parent], oracle->world.space[child]),
+		    error == LH_NO_MEMORY);
+	CHECK_OK(error);
 	oracle->space[child]->limits = oracle->space[parent]->limits;
-	for (uint64_t n = 0; n < WORLD_USER_PAGES; n++)
+	for (uint64_t n = 0; n < oracle->count; n++)
 		fork_page(oracle->space[child], &oracle->space[parent]->pages[n], n);
 }

@@ -7,10 +7,18 @@
  *
  * Of each page three words are kept: at its first byte, in the middle, and at its last word.
  * A region is a run of pages with equal attributes: neighbours that could be one are one.
+ *
+ * Failures. oracle->fail_frames and fail_pager order that the n-th step of the next operation
+ * fails. If it is refused for that, the spaces must be as before, and it is done again.
+ *
+ * Meanwhile. oracle->meanwhile, if set, is called once in the middle of the next access, where the
+ * fault waits for a pager that is slow, or turns interrupts off or on for the meanwhile_at-th time
+ * with no space and no object locked. What it does comes before the access.
  */
-#ifndef TESTS_SPACE_ORACLE_H
-#define TESTS_SPACE_ORACLE_H
+#ifndef TESTS_WORLD_ORACLE_H
+#define TESTS_WORLD_ORACLE_H
 
+#include "inject.h"
 #include "world/world.h"
 
 #define ORACLE_WORDS 3
@@ -19,6 +27,8 @@
 
 /* Where in a page the words lie. */
 extern const uint64_t oracle_offsets[ORACLE_WORDS];
+
+struct space_oracle;
 
 typedef struct oracle_frame {
 	unsigned references;
@@ -43,6 +53,7 @@ typedef struct oracle_page {
 
 typedef struct oracle_space {
 	lh_space_limits limits;
+	uint64_t count; /* of pages */
 	oracle_page pages[WORLD_USER_PAGES];
 } oracle_space;
 
@@ -54,13 +65,39 @@ typedef struct oracle_object {
 	bool present[ORACLE_OBJECT_PAGES];
 	uint64_t words[ORACLE_OBJECT_PAGES][ORACLE_WORDS];
 	uint64_t disk[ORACLE_OBJECT_PAGES][ORACLE_WORDS]; /* what the pager has stored */
+	struct space_oracle *oracle;
 } oracle_object;
+
+/* What a slow pager has not answered yet. */
+typedef struct oracle_work {
+	bool writes;
+	oracle_object *file;
+	uint64_t page;
+	lh_frame_number frame;
+} oracle_work;
+#define ORACLE_WORK 16
 
 typedef struct space_oracle {
 	test_world world;
 	oracle_space *space[WORLD_SPACES];
 	oracle_object objects[ORACLE_OBJECTS];
 	unsigned frames; /* private ones that are held */
+	uint64_t count;	 /* pages of the user range, at most WORLD_USER_PAGES */
+
+	uint64_t fail_frames, fail_pager; /* the step of the next operation that fails; 0: none */
+	bool armed, may_differ;
+	uint64_t pager_steps;
+	inject_buffer before;
+	uint64_t refused; /* operations, so far */
+
+	bool slow; /* the pager answers only who parks */
+	unsigned work_count;
+	oracle_work work[ORACLE_WORK];
+
+	void (*meanwhile)(void *context);
+	void *context;
+	unsigned meanwhile_at, turns;
+	bool inside; /* an access is under way */
 } space_oracle;
 
 void oracle_open(space_oracle *oracle, const world_setup *setup);
@@ -86,8 +123,12 @@ void oracle_object_access(space_oracle *oracle, unsigned object, uint64_t page, 
 			  unsigned word, uint64_t value);
 void oracle_sync(space_oracle *oracle, unsigned object);
 
-/* Regions, leaves, contents and counters of everything. */
+/* Regions, leaves, contents and counters of everything; and what each CPU reads of the space that
+ * it has loaded, through its TLB. */
 void oracle_compare(space_oracle *oracle);
+
+/* What was set to happen meanwhile happens now, if it has not. */
+void oracle_flush_meanwhile(space_oracle *oracle);
 
 /* Pages of the object that its size covers. */
 uint64_t oracle_object_pages(const oracle_object *object);

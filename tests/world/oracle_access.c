@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The oracle's accesses, and its objects. */
-#include "oracle_inside.h"
+#include "world/oracle_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "adversary.h"
 
 uint64_t oracle_object_pages(const oracle_object *object)
 {
@@ -12,25 +14,58 @@ uint64_t oracle_object_pages(const oracle_object *object)
 
 /* --- objects --- */
 
+static void answer(oracle_work work)
+{
+	oracle_object *file = work.file;
+	uint8_t *bytes = lh_frame_pointer(file->frames, work.frame);
+	bool fails = ++file->oracle->pager_steps == file->oracle->fail_pager && file->oracle->armed;
+
+	if (!work.writes && !fails)
+		memset(bytes, 0, PAGE);
+	for (unsigned word = 0; word < ORACLE_WORDS && !fails; word++) {
+		uint8_t *in_memory = bytes + oracle_offsets[word];
+		uint64_t *on_disk = &file->disk[work.page][word];
+
+		if (work.writes)
+			memcpy(on_disk, in_memory, 8);
+		else
+			memcpy(in_memory, on_disk, 8);
+	}
+	if (work.writes)
+		lh_object_page_written(file->object, work.page, fails ? LH_IO : LH_OK);
+	else
+		lh_object_page_read(file->object, work.page, fails ? LH_IO : LH_OK);
+}
+
+static void begin(oracle_work work)
+{
+	space_oracle *oracle = work.file->oracle;
+
+	if (!oracle->slow || oracle->work_count == ORACLE_WORK)
+		answer(work);
+	else
+		oracle->work[oracle->work_count++] = work;
+}
+
+void oracle_answer(space_oracle *oracle)
+{
+	oracle_work work = oracle->work[0];
+
+	oracle->work_count--;
+	memmove(oracle->work, oracle->work + 1, oracle->work_count * sizeof work);
+	answer(work);
+}
+
 static void pager_read(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
 {
-	oracle_object *model = file;
-	uint8_t *bytes = lh_frame_pointer(model->frames, frame);
-
-	memset(bytes, 0, PAGE);
-	for (unsigned word = 0; word < ORACLE_WORDS; word++)
-		memcpy(bytes + oracle_offsets[word], &model->disk[page][word], 8);
-	lh_object_page_read(object, page, LH_OK);
+	(void)object;
+	begin((oracle_work){ false, file, page, frame });
 }
 
 static void pager_write(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
 {
-	oracle_object *model = file;
-	const uint8_t *bytes = lh_frame_pointer(model->frames, frame);
-
-	for (unsigned word = 0; word < ORACLE_WORDS; word++)
-		memcpy(&model->disk[page][word], bytes + oracle_offsets[word], 8);
-	lh_object_page_written(object, page, LH_OK);
+	(void)object;
+	begin((oracle_work){ true, file, page, frame });
 }
 
 static void pager_release(void *file)
@@ -50,7 +85,7 @@ static void make_object(space_oracle *oracle, unsigned n)
 				  .size = 20 * PAGE + 100 };
 
 	*model = (oracle_object){ .frames = oracle->world.frames, .file = n == 1,
-				  .committed = n == 2, .size = setup.size };
+				  .committed = n == 2, .size = setup.size, .oracle = oracle };
 	CHECK_OK(lh_object_create(oracle->world.manager, &setup, &model->object));
 	if (n != 1)
 		return;
@@ -64,6 +99,11 @@ void oracle_open(space_oracle *oracle, const world_setup *setup)
 {
 	memset(oracle, 0, sizeof(*oracle));
 	world_open(&oracle->world, setup);
+	oracle->count = oracle->world.user.pages;
+	oracle->world.machine->hooks = (machine_hooks){ .context = oracle, .park = oracle_park,
+							.turn = oracle_turn };
+	oracle->world.fault = oracle_fault;
+	oracle->world.fault_context = oracle;
 	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
 		make_object(oracle, n);
 }
@@ -78,6 +118,7 @@ void oracle_close(space_oracle *oracle)
 		lh_object_drop(oracle->objects[n].object);
 	CHECK(oracle->objects[1].object == NULL);
 	world_close(&oracle->world);
+	inject_buffer_free(&oracle->before);
 }
 
 /* The object's page comes into being. */
@@ -111,8 +152,12 @@ void oracle_resize(space_oracle *oracle, unsigned number, uint64_t size)
 {
 	oracle_object *object = &oracle->objects[number];
 	uint64_t end = size < object->size ? size : object->size, gone = (size + PAGE - 1) / PAGE;
+	lh_error error;
 
-	CHECK_OK(lh_object_resize(object->object, size));
+	machine_operation(oracle->world.machine, "resize of object %u to %llu", number,
+			  (unsigned long long)size);
+	ORACLE_CALL(oracle, error, lh_object_resize(object->object, size), error == LH_NO_MEMORY);
+	CHECK_OK(error);
 	object->size = size;
 	clear_beyond(object->words, end);
 	clear_beyond(object->disk, end);
@@ -121,7 +166,7 @@ void oracle_resize(space_oracle *oracle, unsigned number, uint64_t size)
 	for (unsigned n = 0; n < WORLD_SPACES; n++) {
 		if (!oracle->space[n])
 			continue;
-		for (uint64_t at = 0; at < WORLD_USER_PAGES; at++) {
+		for (uint64_t at = 0; at < oracle->count; at++) {
 			oracle_page *page = &oracle->space[n]->pages[at];
 
 			if (page->mapped && page->object == (int)number && page->object_page >= gone)
@@ -138,13 +183,18 @@ void oracle_object_access(space_oracle *oracle, unsigned number, uint64_t page, 
 	uint64_t found;
 	uint8_t *bytes;
 	lh_frame_number frame;
+	lh_error error;
 
 	if (page >= oracle_object_pages(object)) {
 		CHECK_ERROR(lh_object_hold_page(object->object, page, access, &frame),
 			    LH_BAD_ADDRESS);
 		return;
 	}
-	CHECK_OK(lh_object_hold_page(object->object, page, access, &frame));
+	machine_operation(oracle->world.machine, "%s page %llu of object %u",
+			  access == WRITE ? "write to" : "read", (unsigned long long)page, number);
+	ORACLE_CALL(oracle, error, lh_object_hold_page(object->object, page, access, &frame),
+		    error == LH_NO_MEMORY || error == LH_IO);
+	CHECK_OK(error);
 	if (!object->present[page] && !object->file && access == READ) {
 		CHECK(lh_frame_is_none(frame));
 		return;
@@ -163,8 +213,12 @@ void oracle_object_access(space_oracle *oracle, unsigned number, uint64_t page, 
 void oracle_sync(space_oracle *oracle, unsigned number)
 {
 	oracle_object *object = &oracle->objects[number];
+	lh_error error;
 
-	CHECK_OK(lh_object_sync(object->object, 0, UINT64_MAX));
+	machine_operation(oracle->world.machine, "sync of object %u", number);
+	oracle->may_differ = true; /* what was stored is read-only, whether all of it was or not */
+	ORACLE_CALL(oracle, error, lh_object_sync(object->object, 0, UINT64_MAX), error == LH_IO);
+	CHECK_OK(error);
 	for (uint64_t page = 0; object->file && page < ORACLE_OBJECT_PAGES; page++)
 		for (unsigned word = 0; object->present[page] && word < ORACLE_WORDS; word++)
 			CHECK_EQUAL(object->disk[page][word], object->words[page][word]);
@@ -179,9 +233,9 @@ static void grow(oracle_space *space, uint64_t page, lh_rights access)
 	const oracle_page *stack;
 	lh_rights implied;
 
-	while (first < WORLD_USER_PAGES && !space->pages[first].mapped)
+	while (first < space->count && !space->pages[first].mapped)
 		first++;
-	if (first == WORLD_USER_PAGES)
+	if (first == space->count)
 		return;
 	stack = &space->pages[first];
 	last = oracle_run_end(space, first);
@@ -194,7 +248,7 @@ static void grow(oracle_space *space, uint64_t page, lh_rights access)
 		/* Legal towards the stack itself, which the pages join: only what is below counts. */
 		oracle_space without = *space;
 
-		for (uint64_t n = first; n < WORLD_USER_PAGES; n++)
+		for (uint64_t n = first; n < space->count; n++)
 			without.pages[n].mapped = false;
 		if (!oracle_is_legal(&without, page, added, stack->guard_before, 0))
 			return;
@@ -285,9 +339,19 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 		       unsigned word, uint64_t value)
 {
 	uint64_t address = world_page(&oracle->world, page) + oracle_offsets[word], moved = value;
-	lh_fault expected = judge(oracle, oracle->space[n], page, machine_access_right(access));
+	lh_fault outcome, expected;
 
-	CHECK_EQUAL(world_access(&oracle->world, cpu, n, address, access, &moved, 8), expected);
+	machine_operation(oracle->world.machine, "%s page %llu of space %u on CPU %u",
+			  access == MMU_WRITE ? "write to" : access == MMU_READ ? "read" : "fetch from",
+			  (unsigned long long)page, n, cpu);
+	/* A stack that grew stays grown, whether its page was had or not. */
+	oracle->may_differ = !oracle->space[n]->pages[page].mapped;
+	oracle->inside = !oracle->may_differ;
+	oracle->turns = 0;
+	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);
+	oracle->inside = false;
+	expected = judge(oracle, oracle->space[n], page, machine_access_right(access));
+	CHECK_EQUAL(outcome, expected);
 	if (expected != LH_FAULT_OK)
 		return expected;
 	perform(oracle, &oracle->space[n]->pages[page], access, word, &value);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the oracle's files share. */
+#ifndef TESTS_WORLD_ORACLE_INSIDE_H
+#define TESTS_WORLD_ORACLE_INSIDE_H
+
+#include "world/oracle.h"
+
+/* First and last page of the region that a mapped page lies in. */
+uint64_t oracle_run_begin(const oracle_space *space, uint64_t page);
+uint64_t oracle_run_end(const oracle_space *space, uint64_t page);
+uint64_t oracle_regions(const oracle_space *space);
+uint64_t oracle_mapped(const oracle_space *space, uint64_t page, uint64_t pages);
+uint64_t oracle_pages_left(const oracle_space *space);
+
+/* May a region with these guards stand there? */
+bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
+		     uint64_t guard_after);
+
+/*
+ * A call of the library whose failure may have been ordered: again, if it was refused for that.
+ * => error: an lvalue; refusal: whether it says that something failed.
+ */
+#define ORACLE_CALL(oracle, error, call, refusal)                                  \
+	do {                                                                       \
+		oracle_arm(oracle);                                                \
+		(error) = (call);                                                  \
+	} while (oracle_was_refused(oracle, (refusal)))
+
+void oracle_arm(space_oracle *oracle);
+bool oracle_was_refused(space_oracle *oracle, bool refusal);
+
+/* Answers what a slow pager was asked first. => there is some. */
+void oracle_answer(space_oracle *oracle);
+
+/* What the machine calls back. */
+bool oracle_park(void *oracle, const uint32_t *word);
+void oracle_turn(void *oracle);
+lh_fault oracle_fault(void *oracle, unsigned n, lh_virtual_address address, lh_rights access);
+
+/* Takes the leaf away. */
+void oracle_empty(space_oracle *oracle, oracle_page *page);
+
+#endif
