@@ -20,6 +20,7 @@ MAKING = $(if $(filter 1,$(V)),,@echo '  $(@:$(BUILD)/%=%)' &&)
 # One file a concern; each adds its targets and its lines of help.
 include make/hosted.mk
 include make/interleave.mk
+include make/fuzz.mk
 include make/kernel.mk
 include make/setup.mk
 include make/examples.mk

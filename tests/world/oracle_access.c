@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adversary.h"
+#include "object/object.h"
 
 uint64_t oracle_object_pages(const oracle_object *object)
 {
@@ -335,21 +336,32 @@ static void perform(space_oracle *oracle, oracle_page *page, mmu_access access, 
 	}
 }
 
+/* What a fault brought in stays in the object, though something else came in its way. */
+static void note_brought(space_oracle *oracle, int number, uint64_t page)
+{
+	oracle_object *object = number >= 0 ? &oracle->objects[number] : NULL;
+
+	if (object && lh_page_index_get(&object->object->index, page) != 0)
+		bring(object, page);
+}
+
 lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t page, mmu_access access,
 		       unsigned word, uint64_t value)
 {
 	uint64_t address = world_page(&oracle->world, page) + oracle_offsets[word], moved = value;
+	const oracle_page before = oracle->space[n]->pages[page];
 	lh_fault outcome, expected;
 
 	machine_operation(oracle->world.machine, "%s page %llu of space %u on CPU %u",
 			  access == MMU_WRITE ? "write to" : access == MMU_READ ? "read" : "fetch from",
 			  (unsigned long long)page, n, cpu);
 	/* A stack that grew stays grown, whether its page was had or not. */
-	oracle->may_differ = !oracle->space[n]->pages[page].mapped;
+	oracle->may_differ = !before.mapped;
 	oracle->inside = !oracle->may_differ;
 	oracle->turns = 0;
 	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);
 	oracle->inside = false;
+	note_brought(oracle, before.object, before.object_page);
 	expected = judge(oracle, oracle->space[n], page, machine_access_right(access));
 	CHECK_EQUAL(outcome, expected);
 	if (expected != LH_FAULT_OK)

@@ -2,6 +2,7 @@
 /* The oracle's trouble: failures that were ordered, and what happens in the middle of a fault. */
 #include "world/oracle_inside.h"
 
+#include "object/object_page.h"
 #include "space/space.h"
 #include "world/injection.h"
 
@@ -82,6 +83,22 @@ void oracle_flush_meanwhile(space_oracle *oracle)
 	happen(oracle);
 }
 
+/* A page that was promised an answer which the pager has not been asked for yet: who needs it
+ * would wait for the very one that stands here. */
+static bool is_anything_in_transit(const space_oracle *oracle)
+{
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n++) {
+		const lh_object *object = oracle->objects[n].object;
+		uint64_t slot;
+
+		for (uint64_t page = 0; object && object->kind == LH_OBJECT_FILE &&
+					(slot = lh_page_index_next(&object->index, &page)) != 0; page++)
+			if (lh_slot_is_in_transit(slot))
+				return true;
+	}
+	return false;
+}
+
 static bool is_anything_locked(const space_oracle *oracle)
 {
 	for (unsigned n = 0; n < WORLD_SPACES; n++)
@@ -98,7 +115,7 @@ void oracle_turn(void *context)
 	space_oracle *oracle = context;
 
 	if (!oracle->inside || !oracle->meanwhile || ++oracle->turns < oracle->meanwhile_at ||
-	    is_anything_locked(oracle))
+	    is_anything_locked(oracle) || is_anything_in_transit(oracle))
 		return;
 	happen(oracle);
 }
@@ -107,11 +124,14 @@ bool oracle_park(void *context, const uint32_t *word)
 {
 	space_oracle *oracle = context;
 
+	bool happens = oracle->inside && oracle->meanwhile && !is_anything_locked(oracle);
+
 	(void)word;
-	if (oracle->inside && !is_anything_locked(oracle))
+	if (happens)
 		happen(oracle);
+	/* What happened may have needed the answer, and had it. */
 	if (oracle->work_count == 0)
-		return false;
+		return happens;
 	oracle_answer(oracle);
 	return true;
 }

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The seeded generator. Most records are what a program does often; each tape has a temper of its
+ * own (how much trouble, how narrow the range that it works in), so that some go deep into one
+ * thing while others go everywhere.
+ */
+#include "fuzz/tape.h"
+
+struct generator {
+	uint64_t state;
+	unsigned narrow;  /* pages that most records are about; 0: all */
+	unsigned around;  /* the first of them */
+	unsigned trouble; /* of 256 */
+};
+
+static uint64_t next(struct generator *generator)
+{
+	uint64_t z = generator->state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static unsigned below(struct generator *generator, unsigned limit)
+{
+	return (unsigned)((next(generator) >> 33) % limit);
+}
+
+static const uint8_t often[] = {
+	TAPE_MAP,   TAPE_MAP,	TAPE_MAP,     TAPE_MAP,	   TAPE_UNMAP,	 TAPE_UNMAP,
+	TAPE_PROTECT, TAPE_PROTECT, TAPE_PROTECT, TAPE_DISCARD, TAPE_READ,	 TAPE_READ,
+	TAPE_READ,  TAPE_WRITE, TAPE_WRITE,   TAPE_WRITE,  TAPE_WRITE,	 TAPE_WRITE,
+	TAPE_FETCH, TAPE_FORK,	TAPE_FORK,    TAPE_DESTROY, TAPE_LOAD,	 TAPE_SPECULATE,
+	TAPE_OBJECT_READ, TAPE_OBJECT_WRITE, TAPE_OBJECT_WRITE, TAPE_RESIZE, TAPE_SYNC, TAPE_SYNC,
+	TAPE_LIMIT, TAPE_WRITE,
+};
+
+static const uint8_t rights[] = { 3, 3, 3, 3, 1, 1, 0, 5, 7, 2 };
+
+static uint8_t some_page(struct generator *generator)
+{
+	unsigned pages = (unsigned)tape_scale_default.pages;
+
+	if (generator->narrow == 0 || below(generator, 8) == 0)
+		return (uint8_t)below(generator, pages);
+	return (uint8_t)((generator->around + below(generator, generator->narrow)) % pages);
+}
+
+static uint8_t some_trouble(struct generator *generator)
+{
+	if (below(generator, 256) >= generator->trouble)
+		return 0;
+	switch (below(generator, 8)) {
+	case 0: case 1: return (uint8_t)(64 + below(generator, 12));
+	case 2: return (uint8_t)(128 + below(generator, 3));
+	case 3: return 160;
+	default: return (uint8_t)(192 + below(generator, 24));
+	}
+}
+
+/* Limits would make most tapes poor, so they are seldom. */
+static uint8_t some_what(struct generator *generator)
+{
+	uint8_t what = often[below(generator, sizeof often)];
+
+	return what == TAPE_LIMIT && below(generator, 16) != 0 ? TAPE_WRITE : what;
+}
+
+/* At or over a place, as a rule, without guards. */
+static uint8_t some_how(struct generator *generator)
+{
+	if (below(generator, 4) == 0)
+		return (uint8_t)below(generator, 256);
+	return (uint8_t)((below(generator, 3) ? 24 : 16) + below(generator, 8));
+}
+
+static uint8_t some_space(struct generator *generator)
+{
+	return (uint8_t)(below(generator, 2) ? 0 : below(generator, 3));
+}
+
+void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
+{
+	struct generator generator = { .state = seed };
+
+	generator.narrow = below(&generator, 6) ? 1 + below(&generator, 8) : 0;
+	generator.around = below(&generator, (unsigned)tape_scale_default.pages);
+	generator.trouble = below(&generator, 3) * 60;
+	for (size_t n = 0; n < records; n++, bytes += TAPE_RECORD) {
+		bytes[TAPE_BYTE_WHAT] = some_what(&generator);
+		bytes[TAPE_BYTE_WHO] = (uint8_t)(some_space(&generator) | below(&generator, 2) << 4);
+		bytes[TAPE_BYTE_PAGE] = some_page(&generator);
+		bytes[TAPE_BYTE_PAGES] = (uint8_t)(below(&generator, 4) ? below(&generator, 6)
+								       : below(&generator, 40));
+		bytes[TAPE_BYTE_RIGHTS] = rights[below(&generator, sizeof rights)];
+		bytes[TAPE_BYTE_HOW] = some_how(&generator);
+		bytes[TAPE_BYTE_VALUE] = (uint8_t)below(&generator, 256);
+		bytes[TAPE_BYTE_TROUBLE] = some_trouble(&generator);
+	}
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fuzz run [--seed N] [--seconds S] [--records N] [--shrink-runs N]   generated tapes
+ * fuzz corpus FILE...                                    tapes as hexadecimal digits, one a line
+ * fuzz replay HEX                                        one tape: printed, played, judged
+ * fuzz shrink HEX                                        the same, made shorter first
+ * fuzz exhaust [--depth N] [--seconds S]                 all short sequences over a tiny world
+ *
+ * Status 1, and the last line "0 passed, 1 failed", if anything failed. A tape that fails is
+ * printed in words and as digits for replay.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/drive.h"
+
+static struct {
+	uint64_t seed;
+	double seconds;
+	size_t records;
+	unsigned shrink_runs, depth;
+} options = { .seed = 1, .seconds = 10, .records = 64, .shrink_runs = 3000, .depth = 3 };
+
+static bool read_option(const char *name, const char *value)
+{
+	if (strcmp(name, "--seed") == 0)
+		options.seed = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--seconds") == 0)
+		options.seconds = strtod(value, NULL);
+	else if (strcmp(name, "--records") == 0)
+		options.records = strtoul(value, NULL, 0);
+	else if (strcmp(name, "--shrink-runs") == 0)
+		options.shrink_runs = (unsigned)strtoul(value, NULL, 0);
+	else if (strcmp(name, "--depth") == 0)
+		options.depth = (unsigned)strtoul(value, NULL, 0);
+	else
+		return false;
+	return true;
+}
+
+/* => the first argument that is no option. */
+static int read_options(int count, char **arguments, int from)
+{
+	while (from + 1 < count && read_option(arguments[from], arguments[from + 1]))
+		from += 2;
+	if (options.records > TAPE_RECORDS_MAX)
+		options.records = TAPE_RECORDS_MAX;
+	return from;
+}
+
+static void show_failure(uint8_t *bytes, size_t count, bool shrink)
+{
+	if (shrink)
+		count = drive_shrink(bytes, count, options.shrink_runs);
+	printf("  fails: %s\n", drive_tape(bytes, count).message);
+	printf("  %zu records:\n", (count + TAPE_RECORD - 1) / TAPE_RECORD);
+	tape_print(stdout, bytes, count);
+	fputs("  replay: ", stdout);
+	tape_print_hex(stdout, bytes, count);
+}
+
+static int end(unsigned passed, unsigned failed)
+{
+	printf("%u passed, %u failed\n", passed, failed);
+	return failed != 0;
+}
+
+static int run(void)
+{
+	double begin = drive_now(), until = begin + options.seconds, now = begin;
+	uint64_t seed = options.seed;
+	tape_counts counts = { 0 };
+	uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
+
+	while (now < until) {
+		drive_result result =
+			drive_generated(seed, options.records, until - now < 10 ? until - now : 10, &seed);
+
+		counts.records += result.counts.records;
+		counts.refused += result.counts.refused;
+		counts.overwritten += result.counts.overwritten;
+		now = drive_now();
+		printf("tapes: %.0f s, %" PRIu64 " tapes, %" PRIu64 " operations, %" PRIu64
+		       " refused on demand, %" PRIu64 " entries made stale\n", now - begin,
+		       seed - options.seed, counts.records, counts.refused, counts.overwritten);
+		if (result.failed) {
+			printf("  seed %" PRIu64 ": %s\n", seed, result.message);
+			fflush(stdout);
+			tape_generate(seed, bytes, options.records);
+			show_failure(bytes, options.records * TAPE_RECORD, true);
+			return end(0, 1);
+		}
+	}
+	return end(1, 0);
+}
+
+static int replay(const char *hex, bool shrink)
+{
+	uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
+	size_t count = tape_read_hex(hex, bytes, sizeof bytes);
+
+	if (count == SIZE_MAX) {
+		fputs("not a tape: an even number of hexadecimal digits, with dots at will\n", stderr);
+		return 2;
+	}
+	if (drive_tape(bytes, count).failed) {
+		show_failure(bytes, count, shrink);
+		return end(0, 1);
+	}
+	tape_print(stdout, bytes, count);
+	return end(1, 0);
+}
+
+/* Lines that begin with # say where a tape comes from. */
+static void run_file(const char *name, unsigned *passed, unsigned *failed)
+{
+	static char line[TAPE_RECORDS_MAX * TAPE_RECORD * 3];
+	FILE *file = fopen(name, "r");
+
+	while (file && fgets(line, sizeof line, file)) {
+		uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
+		size_t count = line[0] == '#' ? 0 : tape_read_hex(line, bytes, sizeof bytes);
+
+		if (count == 0)
+			continue;
+		if (count != SIZE_MAX && !drive_tape(bytes, count).failed) {
+			++*passed;
+			continue;
+		}
+		printf("%s: %s", name, line);
+		if (count != SIZE_MAX)
+			show_failure(bytes, count, false);
+		++*failed;
+	}
+	if (!file) {
+		perror(name);
+		++*failed;
+		return;
+	}
+	fclose(file);
+}
+
+static int corpus(int count, char **names)
+{
+	unsigned passed = 0, failed = 0;
+
+	for (int i = 0; i < count; i++)
+		run_file(names[i], &passed, &failed);
+	return end(passed, failed);
+}
+
+static int exhaust(void)
+{
+	drive_result result = drive_exhaust(options.depth, options.seconds, true);
+
+	if (result.failed)
+		printf("  fails: %s\n", result.message);
+	return end(result.failed ? 0 : 1, result.failed ? 1 : 0);
+}
+
+int main(int count, char **arguments)
+{
+	const char *verb = count > 1 ? arguments[1] : "";
+	int next = read_options(count, arguments, 2);
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(verb, "run") == 0 && next == count)
+		return run();
+	if (strcmp(verb, "exhaust") == 0 && next == count)
+		return exhaust();
+	if (strcmp(verb, "corpus") == 0 && next < count)
+		return corpus(count - next, arguments + next);
+	if ((strcmp(verb, "replay") == 0 || strcmp(verb, "shrink") == 0) && next + 1 == count)
+		return replay(arguments[next], strcmp(verb, "shrink") == 0);
+	fputs("usage: fuzz run|corpus|replay|shrink|exhaust ...: see tests/fuzz/main.c\n", stderr);
+	return 2;
+}
