@@ -87,6 +87,7 @@ drive_result drive_apart(void (*function)(void *context), void *context, unsigne
 }
 
 struct tape {
+	const tape_scale *scale;
 	const uint8_t *bytes;
 	size_t count;
 };
@@ -95,18 +96,18 @@ static void play(void *context)
 {
 	const struct tape *tape = context;
 
-	tape_run(tape->bytes, tape->count, &shared->counts);
+	tape_run(tape->scale, tape->bytes, tape->count, &shared->counts);
 }
 
-drive_result drive_tape(const uint8_t *bytes, size_t count)
+drive_result drive_tape(const tape_scale *scale, const uint8_t *bytes, size_t count)
 {
-	struct tape tape = { bytes, count };
+	struct tape tape = { scale, bytes, count };
 
 	return drive_apart(play, &tape, TAPE_SECONDS);
 }
 
 struct generated {
-	uint64_t seed;
+	uint64_t seed, last;
 	size_t records;
 	double end;
 };
@@ -116,16 +117,18 @@ static void play_generated(void *context)
 	struct generated *generated = context;
 	uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
 
-	for (shared->seed = generated->seed; drive_now() < generated->end; shared->seed++) {
+	for (shared->seed = generated->seed;
+	     shared->seed < generated->last && drive_now() < generated->end; shared->seed++) {
 		tape_generate(shared->seed, bytes, generated->records);
 		alarm(TAPE_SECONDS);
-		tape_run(bytes, generated->records * TAPE_RECORD, &shared->counts);
+		tape_run(&tape_scale_default, bytes, generated->records * TAPE_RECORD, &shared->counts);
 	}
 }
 
-drive_result drive_generated(uint64_t seed, size_t records, double seconds, uint64_t *next)
+drive_result drive_generated(uint64_t seed, uint64_t last, size_t records, double seconds,
+			     uint64_t *next)
 {
-	struct generated generated = { seed, records, drive_now() + seconds };
+	struct generated generated = { seed, last, records, drive_now() + seconds };
 	drive_result result = drive_apart(play_generated, &generated, TAPE_SECONDS);
 
 	*next = result.seed;
@@ -145,7 +148,7 @@ static bool still_fails(struct shrinking *shrinking, const uint8_t *bytes, size_
 	if (shrinking->runs == 0 || count == 0)
 		return false;
 	shrinking->runs--;
-	return drive_tape(bytes, count).failed;
+	return drive_tape(&tape_scale_default, bytes, count).failed;
 }
 
 /* Takes runs of so many records out, wherever the tape fails without them. => any were. */

@@ -8,7 +8,7 @@
 
 struct generator {
 	uint64_t state;
-	unsigned narrow;  /* pages that most records are about; 0: all */
+	unsigned narrow;  /* places that most records are about; 0: all */
 	unsigned around;  /* the first of them */
 	unsigned trouble; /* of 256 */
 };
@@ -38,13 +38,13 @@ static const uint8_t often[] = {
 
 static const uint8_t rights[] = { 3, 3, 3, 3, 1, 1, 0, 5, 7, 2 };
 
-static uint8_t some_page(struct generator *generator)
+static uint8_t some_place(struct generator *generator)
 {
-	unsigned pages = (unsigned)tape_scale_default.pages;
+	unsigned places = (unsigned)TAPE_PLACES;
 
 	if (generator->narrow == 0 || below(generator, 8) == 0)
-		return (uint8_t)below(generator, pages);
-	return (uint8_t)((generator->around + below(generator, generator->narrow)) % pages);
+		return (uint8_t)below(generator, places);
+	return (uint8_t)((generator->around + below(generator, generator->narrow)) % places);
 }
 
 static uint8_t some_trouble(struct generator *generator)
@@ -85,14 +85,14 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 	struct generator generator = { .state = seed };
 
 	generator.narrow = below(&generator, 6) ? 1 + below(&generator, 8) : 0;
-	generator.around = below(&generator, (unsigned)tape_scale_default.pages);
+	generator.around = below(&generator, (unsigned)TAPE_PLACES);
 	generator.trouble = below(&generator, 3) * 60;
 	for (size_t n = 0; n < records; n++, bytes += TAPE_RECORD) {
 		bytes[TAPE_BYTE_WHAT] = some_what(&generator);
 		bytes[TAPE_BYTE_WHO] = (uint8_t)(some_space(&generator) | below(&generator, 2) << 4);
-		bytes[TAPE_BYTE_PAGE] = some_page(&generator);
-		bytes[TAPE_BYTE_PAGES] = (uint8_t)(below(&generator, 4) ? below(&generator, 6)
-								       : below(&generator, 40));
+		bytes[TAPE_BYTE_PLACE] = some_place(&generator);
+		bytes[TAPE_BYTE_PLACES] = (uint8_t)(below(&generator, 4) ? below(&generator, 6)
+								       : below(&generator, 68));
 		bytes[TAPE_BYTE_RIGHTS] = rights[below(&generator, sizeof rights)];
 		bytes[TAPE_BYTE_HOW] = some_how(&generator);
 		bytes[TAPE_BYTE_VALUE] = (uint8_t)below(&generator, 256);

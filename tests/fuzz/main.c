@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz run [--seed N] [--seconds S] [--records N] [--shrink-runs N]   generated tapes
+ * fuzz run [--seed N] [--seconds S] [--tapes N] [--records N] [--shrink-runs N]
+ *                                                        generated tapes
  * fuzz corpus FILE...                                    tapes as hexadecimal digits, one a line
- * fuzz replay HEX                                        one tape: printed, played, judged
+ * fuzz replay [--scale tiny] HEX                         one tape: printed, played, judged
  * fuzz shrink HEX                                        the same, made shorter first
  * fuzz exhaust [--depth N] [--seconds S]                 all short sequences over a tiny world
  *
@@ -16,16 +17,19 @@
 #include "fuzz/drive.h"
 
 static struct {
-	uint64_t seed;
+	uint64_t seed, tapes;
 	double seconds;
 	size_t records;
 	unsigned shrink_runs, depth;
-} options = { .seed = 1, .seconds = 10, .records = 64, .shrink_runs = 3000, .depth = 3 };
+	const tape_scale *scale;
+} options = { .seed = 1, .tapes = UINT64_MAX, .seconds = 10, .records = 64, .shrink_runs = 3000, .depth = 3, .scale = &tape_scale_default };
 
 static bool read_option(const char *name, const char *value)
 {
 	if (strcmp(name, "--seed") == 0)
 		options.seed = strtoull(value, NULL, 0);
+	else if (strcmp(name, "--tapes") == 0)
+		options.tapes = strtoull(value, NULL, 0);
 	else if (strcmp(name, "--seconds") == 0)
 		options.seconds = strtod(value, NULL);
 	else if (strcmp(name, "--records") == 0)
@@ -34,6 +38,8 @@ static bool read_option(const char *name, const char *value)
 		options.shrink_runs = (unsigned)strtoul(value, NULL, 0);
 	else if (strcmp(name, "--depth") == 0)
 		options.depth = (unsigned)strtoul(value, NULL, 0);
+	else if (strcmp(name, "--scale") == 0)
+		options.scale = strcmp(value, "tiny") == 0 ? &tape_scale_tiny : &tape_scale_default;
 	else
 		return false;
 	return true;
@@ -53,9 +59,9 @@ static void show_failure(uint8_t *bytes, size_t count, bool shrink)
 {
 	if (shrink)
 		count = drive_shrink(bytes, count, options.shrink_runs);
-	printf("  fails: %s\n", drive_tape(bytes, count).message);
+	printf("  fails: %s\n", drive_tape(options.scale, bytes, count).message);
 	printf("  %zu records:\n", (count + TAPE_RECORD - 1) / TAPE_RECORD);
-	tape_print(stdout, bytes, count);
+	tape_print(stdout, options.scale, bytes, count);
 	fputs("  replay: ", stdout);
 	tape_print_hex(stdout, bytes, count);
 }
@@ -69,13 +75,15 @@ static int end(unsigned passed, unsigned failed)
 static int run(void)
 {
 	double begin = drive_now(), until = begin + options.seconds, now = begin;
-	uint64_t seed = options.seed;
+	uint64_t seed = options.seed, last = options.tapes < UINT64_MAX - seed ? seed + options.tapes
+									       : UINT64_MAX;
 	tape_counts counts = { 0 };
 	uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
 
-	while (now < until) {
+	while (now < until && seed < last) {
 		drive_result result =
-			drive_generated(seed, options.records, until - now < 10 ? until - now : 10, &seed);
+			drive_generated(seed, last, options.records, until - now < 10 ? until - now : 10,
+					&seed);
 
 		counts.records += result.counts.records;
 		counts.refused += result.counts.refused;
@@ -104,11 +112,11 @@ static int replay(const char *hex, bool shrink)
 		fputs("not a tape: an even number of hexadecimal digits, with dots at will\n", stderr);
 		return 2;
 	}
-	if (drive_tape(bytes, count).failed) {
+	if (drive_tape(options.scale, bytes, count).failed) {
 		show_failure(bytes, count, shrink);
 		return end(0, 1);
 	}
-	tape_print(stdout, bytes, count);
+	tape_print(stdout, options.scale, bytes, count);
 	return end(1, 0);
 }
 
@@ -124,7 +132,7 @@ static void run_file(const char *name, unsigned *passed, unsigned *failed)
 
 		if (count == 0)
 			continue;
-		if (count != SIZE_MAX && !drive_tape(bytes, count).failed) {
+		if (count != SIZE_MAX && !drive_tape(options.scale, bytes, count).failed) {
 			++*passed;
 			continue;
 		}
@@ -152,10 +160,15 @@ static int corpus(int count, char **names)
 
 static int exhaust(void)
 {
-	drive_result result = drive_exhaust(options.depth, options.seconds, true);
+	uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
+	size_t length;
+	drive_result result = drive_exhaust(options.depth, options.seconds, true, bytes, &length);
 
-	if (result.failed)
-		printf("  fails: %s\n", result.message);
+	if (result.failed) {
+		printf("  %s\n", result.message);
+		options.scale = &tape_scale_tiny;
+		show_failure(bytes, length, false);
+	}
 	return end(result.failed ? 0 : 1, result.failed ? 1 : 0);
 }
 

@@ -8,8 +8,22 @@
 
 #define FRAMES 1000
 #define STACK_PAGES 12
+#define OBJECT_PAGES 28
 
-const tape_scale tape_scale_default = { .pages = 40, .spaces = 3 };
+/* A leaf table's 512 pages, with 24 in the table before, which hangs from another entry of the
+ * root, and 24 in the one behind. More is promised than there is; little is touched. */
+const tape_scale tape_scale_default = { .pages = 24 + 512 + 24, .before = 24, .spaces = 3,
+					.policy = LH_CHARGE_HEURISTIC };
+
+uint64_t tape_places(const tape_scale *scale)
+{
+	return scale->pages < TAPE_PLACES ? scale->pages : TAPE_PLACES;
+}
+
+uint64_t tape_page(const tape_scale *scale, uint64_t place)
+{
+	return place < TAPE_PLACES / 2 ? place : place + scale->pages - tape_places(scale);
+}
 
 /* A record, made to fit. */
 struct record {
@@ -30,25 +44,25 @@ struct player {
 	size_t left;	   /* bytes */
 	unsigned busy_cpu; /* in the middle of an access: CPU and space are taken */
 	int busy_space;
-	bool quickly;
+	tape_check check;
 };
 
 static struct record read_record(const struct player *player, const uint8_t *bytes)
 {
+	uint64_t places = tape_places(player->scale), first = bytes[TAPE_BYTE_PLACE] % places;
+	uint64_t last = first + bytes[TAPE_BYTE_PLACES] % places;
 	struct record record = {
 		.what = (tape_what)(bytes[TAPE_BYTE_WHAT] % TAPE_WHAT_COUNT),
 		.space = (bytes[TAPE_BYTE_WHO] & 15u) % player->scale->spaces,
 		.cpu = bytes[TAPE_BYTE_WHO] >> 4 & 1,
-		.page = bytes[TAPE_BYTE_PAGE] % player->scale->pages,
-		.pages = 1 + bytes[TAPE_BYTE_PAGES] % player->scale->pages,
 		.rights = (lh_rights)(bytes[TAPE_BYTE_RIGHTS] & 7),
 		.how = bytes[TAPE_BYTE_HOW],
 		.value = bytes[TAPE_BYTE_VALUE],
 		.trouble = bytes[TAPE_BYTE_TROUBLE],
 	};
 
-	if (record.pages > player->scale->pages - record.page)
-		record.pages = player->scale->pages - record.page;
+	record.page = tape_page(player->scale, first);
+	record.pages = tape_page(player->scale, last < places ? last : places - 1) - record.page + 1;
 	return record;
 }
 
@@ -139,7 +153,7 @@ static void access(struct player *player, const struct record *record, mmu_acces
 static void resize(space_oracle *oracle, const struct record *record)
 {
 	/* Often at a page's end, sometimes in the middle of a word. */
-	uint64_t size = record->value % 28 * PAGE + (record->how & 1 ? record->how * UINT64_C(16) + 4 : 0);
+	uint64_t size = record->value % OBJECT_PAGES * PAGE + (record->how & 1 ? record->how * UINT64_C(16) + 4 : 0);
 
 	oracle_resize(oracle, record->cpu + (record->how >> 7), size);
 }
@@ -195,11 +209,11 @@ static void perform(struct player *player, const struct record *record)
 				  oracle->world.user.base, oracle->count);
 		break;
 	case TAPE_OBJECT_READ:
-		oracle_object_access(oracle, object, record->page % 28, READ,
+		oracle_object_access(oracle, object, record->page % OBJECT_PAGES, READ,
 				     record->rights % ORACLE_WORDS, 0);
 		break;
 	case TAPE_OBJECT_WRITE:
-		oracle_object_access(oracle, object, record->page % 28, WRITE,
+		oracle_object_access(oracle, object, record->page % OBJECT_PAGES, WRITE,
 				     record->rights % ORACLE_WORDS, record->value);
 		break;
 	case TAPE_RESIZE: resize(oracle, record); break;
@@ -278,39 +292,38 @@ static void play_record(struct player *player, const struct record *record)
 	perform(player, record);
 	player->busy_space = -1;
 	end_trouble(player->oracle);
+	if (player->check == TAPE_UNCHECKED)
+		return;
 	oracle_compare(player->oracle);
 	world_check_quickly(&player->oracle->world);
-	if (!player->quickly)
-		CHECK_SOUND(lh_frames_check(player->oracle->world.frames));
 }
 
 void tape_open(space_oracle *oracle, const tape_scale *scale)
 {
-	/* Two leaf tables, two tables above them, and so on, meet in the middle. */
-	uint64_t base = UINT64_C(0x8000000000) - scale->pages / 2 * PAGE;
+	uint64_t base = UINT64_C(0x8000000000) - scale->before * PAGE;
 
-	oracle_open(oracle, &(world_setup){ .frames = FRAMES,
+	oracle_open(oracle, &(world_setup){ .frames = FRAMES, .policy = scale->policy,
 					    .user = { lh_virtual(base), scale->pages } });
 	oracle_make(oracle, 0, &limits);
 }
 
 void tape_play(space_oracle *oracle, const tape_scale *scale, const uint8_t *bytes, size_t count,
-	       bool quickly)
+	       tape_check check)
 {
 	struct player player = { .oracle = oracle, .scale = scale, .next = bytes, .left = count,
-				 .busy_space = -1, .quickly = quickly };
+				 .busy_space = -1, .check = check };
 	struct record record;
 
 	while (take(&player, &record))
 		play_record(&player, &record);
 }
 
-void tape_run(const uint8_t *bytes, size_t count, tape_counts *counts)
+void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_counts *counts)
 {
 	static space_oracle oracle;
 
-	tape_open(&oracle, &tape_scale_default);
-	tape_play(&oracle, &tape_scale_default, bytes, count, true);
+	tape_open(&oracle, scale);
+	tape_play(&oracle, scale, bytes, count, TAPE_CHECKED);
 	CHECK_SOUND(lh_frames_check(oracle.world.frames));
 	if (counts) {
 		counts->records += (count + TAPE_RECORD - 1) / TAPE_RECORD;

@@ -8,7 +8,7 @@
  * what the others mean, which is what a shrinker and a fuzzer need:
  *
  *     byte  0     1        2      3      4       5      6       7
- *           what  who      page   pages  rights  how    value   trouble
+ *           what  who      place  places rights  how    value   trouble
  *
  *     who      the space, 0 to 2 (low four bits), and the CPU, 0 or 1 (the others)
  *     how      of a mapping: its kind, where; of an access: the word, or from TAPE_HOW_BELOW on
@@ -54,35 +54,46 @@ typedef enum tape_what {
 	TAPE_WHAT_COUNT
 } tape_what;
 
-enum { TAPE_BYTE_WHAT, TAPE_BYTE_WHO, TAPE_BYTE_PAGE, TAPE_BYTE_PAGES, TAPE_BYTE_RIGHTS, TAPE_BYTE_HOW,
+enum { TAPE_BYTE_WHAT, TAPE_BYTE_WHO, TAPE_BYTE_PLACE, TAPE_BYTE_PLACES, TAPE_BYTE_RIGHTS, TAPE_BYTE_HOW,
        TAPE_BYTE_VALUE, TAPE_BYTE_TROUBLE };
 
-/* The size of the world that a tape is played on. */
+/*
+ * The size of the world that a tape is played on. A tape names places in a space, not pages: the
+ * first and the last TAPE_PLACES / 2 pages of a range, so that a range of places may cover a whole
+ * leaf table though only its ends are ever touched.
+ */
 typedef struct tape_scale {
-	uint64_t pages;	 /* of each space's range; its tables begin and end in the middle */
-	unsigned spaces; /* 1 to 3 */
+	uint64_t pages;	  /* of each space's range */
+	uint64_t before;  /* of them, those before the first border of tables */
+	unsigned spaces;  /* 1 to 3 */
+	lh_charge_policy policy;
 } tape_scale;
 
+#define TAPE_PLACES UINT64_C(68)
+
+uint64_t tape_places(const tape_scale *scale);
+uint64_t tape_page(const tape_scale *scale, uint64_t place);
+
 extern const tape_scale tape_scale_default;
+extern const tape_scale tape_scale_tiny; /* exhaust.c */
 
 /* A world with space 0 made, to be played on. */
 void tape_open(space_oracle *oracle, const tape_scale *scale);
 
-/*
- * Plays the records. A difference or a report ends in test_fail.
- * => quickly: the walkers of what is the same for all spaces run only at the end.
- */
+/* Plays the records. A difference or a report ends in test_fail. UNCHECKED: what each operation
+ * answers is compared, and nothing else. */
+typedef enum tape_check { TAPE_UNCHECKED, TAPE_CHECKED } tape_check;
 void tape_play(space_oracle *oracle, const tape_scale *scale, const uint8_t *bytes, size_t count,
-	       bool quickly);
+	       tape_check check);
 
 /* A world, the tape, the end. => *counts may be NULL. */
 typedef struct tape_counts {
 	uint64_t records, refused, overwritten;
 } tape_counts;
-void tape_run(const uint8_t *bytes, size_t count, tape_counts *counts);
+void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_counts *counts);
 
 /* In words, a line a record; as hexadecimal digits, one line. */
-void tape_print(FILE *out, const uint8_t *bytes, size_t count);
+void tape_print(FILE *out, const tape_scale *scale, const uint8_t *bytes, size_t count);
 void tape_print_hex(FILE *out, const uint8_t *bytes, size_t count);
 /* => bytes read, at most room; SIZE_MAX: not hexadecimal. */
 size_t tape_read_hex(const char *text, uint8_t *bytes, size_t room);

@@ -11,7 +11,7 @@ static const char *const names[TAPE_WHAT_COUNT] = {
 
 static const char *const kinds[] = { "anonymous", "shared:0", "shared:1", "shared:2", "private:0",
 				     "private:1", "special", "stack" };
-static const char *const places[] = { "anywhere", "near", "at", "over" };
+static const char *const wheres[] = { "anywhere", "near", "at", "over" };
 
 static void print_trouble(FILE *out, unsigned n)
 {
@@ -25,22 +25,25 @@ static void print_trouble(FILE *out, unsigned n)
 		fprintf(out, "; step %u fails", n - 63);
 }
 
-static void print_record(FILE *out, const uint8_t bytes[TAPE_RECORD])
+static void print_record(FILE *out, const tape_scale *scale, const uint8_t bytes[TAPE_RECORD])
 {
 	tape_what what = (tape_what)(bytes[TAPE_BYTE_WHAT] % TAPE_WHAT_COUNT);
 	unsigned how = bytes[TAPE_BYTE_HOW];
-	uint64_t pages = tape_scale_default.pages;
+	uint64_t places = tape_places(scale), first = bytes[TAPE_BYTE_PLACE] % places;
+	uint64_t last = first + bytes[TAPE_BYTE_PLACES] % places;
+	uint64_t page = tape_page(scale, first);
 
-	fprintf(out, "%-12s space %u cpu %u page %2u", names[what],
-		(bytes[TAPE_BYTE_WHO] & 15u) % tape_scale_default.spaces, bytes[TAPE_BYTE_WHO] >> 4 & 1u,
-		(unsigned)(bytes[TAPE_BYTE_PAGE] % pages));
+	fprintf(out, "%-12s space %u cpu %u page %3u", names[what],
+		(bytes[TAPE_BYTE_WHO] & 15u) % scale->spaces, bytes[TAPE_BYTE_WHO] >> 4 & 1u,
+		(unsigned)page);
 	if (what <= TAPE_DISCARD)
-		fprintf(out, " + %2u", (unsigned)(1 + bytes[TAPE_BYTE_PAGES] % pages));
+		fprintf(out, " + %3u", (unsigned)(tape_page(scale, last < places ? last : places - 1) -
+						  page + 1));
 	if (what == TAPE_MAP || what == TAPE_PROTECT)
 		fprintf(out, " %c%c%c", bytes[TAPE_BYTE_RIGHTS] & 1 ? 'r' : '-',
 			bytes[TAPE_BYTE_RIGHTS] & 2 ? 'w' : '-', bytes[TAPE_BYTE_RIGHTS] & 4 ? 'x' : '-');
 	if (what == TAPE_MAP)
-		fprintf(out, " %s %s%s%s%s", kinds[how & 7], places[how >> 3 & 3],
+		fprintf(out, " %s %s%s%s%s", kinds[how & 7], wheres[how >> 3 & 3],
 			how & 32 ? " high" : "", how & 64 ? " guard-before" : "",
 			how & 128 ? " guard-after" : "");
 	if (what >= TAPE_READ)
@@ -50,14 +53,14 @@ static void print_record(FILE *out, const uint8_t bytes[TAPE_RECORD])
 	fputc('\n', out);
 }
 
-void tape_print(FILE *out, const uint8_t *bytes, size_t count)
+void tape_print(FILE *out, const tape_scale *scale, const uint8_t *bytes, size_t count)
 {
 	for (size_t at = 0; at < count; at += TAPE_RECORD) {
 		uint8_t record[TAPE_RECORD] = { 0 };
 
 		memcpy(record, bytes + at, count - at < TAPE_RECORD ? count - at : TAPE_RECORD);
 		fputs("    ", out);
-		print_record(out, record);
+		print_record(out, scale, record);
 	}
 }
 
