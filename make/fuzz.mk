@@ -1,7 +1,56 @@
-# Tapes: generated, exhausted, shrunk, and by fuzzers; docs/TESTING.md says what they are.
+# The machine that punishes: tapes (generated, exhausted, shrunk, and by fuzzers), and seeded bugs.
+# docs/TESTING.md says what they are.
+#
+#   FUZZ_SECONDS=600      how long make fuzz and the fuzzers run
+#   FUZZ_SEED=N           the first seed of make fuzz; without it a new one each time
 
 FUZZ_SECONDS ?= 600
-FUZZ_OBJECTS := $(patsubst %.c,$(HOSTED)/%.o,$(wildcard tests/fuzz/*.c) $(wildcard tests/world/*.c))
+FUZZ_SEED ?= $(shell date +%s)000
+FUZZ_CORPUS := $(wildcard tests/fuzz/corpus/*.hex)
+FUZZ_OBJECTS := $(patsubst %.c,$(HOSTED)/%.o,$(wildcard tests/fuzz/*.c tests/world/*.c))
+FUZZ_LIBRARIES := $(HOSTED)/libhosted.a $(foreach f,$(FLOORS),$(HOSTED)/lib$(f).a)
+# $(call link_fuzz,flags)
+link_fuzz = $(CC) $(CFLAGS_SANITIZE) $(1) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lpthread -o $@
 
-$(HOSTED)/fuzz: $(FUZZ_OBJECTS) $(HOSTED)/libhosted.a $(foreach f,$(FLOORS),$(HOSTED)/lib$(f).a)
-	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lpthread -o $@
+$(HOSTED)/fuzz: $(FUZZ_OBJECTS) $(FUZZ_LIBRARIES)
+	$(MAKING) $(call link_fuzz)
+$(HOSTED)/fuzz-%: $(HOSTED)/tests/fuzz/entry/%.o $(filter-out %/main.o,$(FUZZ_OBJECTS)) $(FUZZ_LIBRARIES)
+	$(MAKING) $(call link_fuzz,$(if $(filter libfuzzer,$*),-fsanitize=fuzzer))
+
+# The corpus under the sanitizers; then generated tapes and sequences without, which is five times
+# as fast, for about two minutes.
+.PHONY: test-fuzz fuzz fuzz-libfuzzer fuzz-afl mutants test-mutants
+test-fuzz: $(HOSTED)/fuzz ## tapes: the corpus, then generated ones and all short sequences, two minutes
+	@$(MAKE) --no-print-directory SANITIZE=0 $(BUILD)/hosted-$(notdir $(CC))/fuzz
+	@tests/total '$(HOSTED)/fuzz corpus $(FUZZ_CORPUS)' \
+		'$(HOSTED)/fuzz run --seconds 30' \
+		'$(BUILD)/hosted-$(notdir $(CC))/fuzz run --seconds 45 --seed 1000000' \
+		'$(BUILD)/hosted-$(notdir $(CC))/fuzz exhaust --depth 5 --seconds 40'
+
+fuzz: $(HOSTED)/fuzz ## generated tapes under the sanitizers, for FUZZ_SECONDS (600)
+	$(HOSTED)/fuzz run --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+
+# Each fuzzer keeps what it finds in a folder of its own under build/, and begins there the next time.
+FUZZ_UNPACK = mkdir -p $(BUILD)/fuzz/$(1) && $(HOSTED)/fuzz unpack $(BUILD)/fuzz/$(1) $(FUZZ_CORPUS)
+
+fuzz-libfuzzer: setup ## the same by libFuzzer (clang), for FUZZ_SECONDS
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer fuzz-libfuzzer-here
+fuzz-libfuzzer-here: $(HOSTED)/fuzz-libfuzzer $(HOSTED)/fuzz
+	@$(call FUZZ_UNPACK,libfuzzer)
+	$(HOSTED)/fuzz-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/libfuzzer
+
+fuzz-afl: ## the same by AFL++, which is installed if it is not there
+	@tools/setup afl
+	@$(MAKE) --no-print-directory CC=afl-gcc-fast SANITIZE=0 fuzz-afl-here
+fuzz-afl-here: $(HOSTED)/fuzz-afl $(HOSTED)/fuzz
+	@$(call FUZZ_UNPACK,afl-in)
+	AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz -V $(FUZZ_SECONDS) \
+		-i $(BUILD)/fuzz/afl-in -o $(BUILD)/fuzz/afl-out -- $(HOSTED)/fuzz-afl
+
+.PHONY: fuzz-libfuzzer-here fuzz-afl-here
+
+mutants: ## puts each seeded bug back and sees it caught; writes build/mutants.csv
+	@tests/mutants/run --build $(BUILD) --seconds 30
+test-mutants: ## the same, with less time for each
+	@tests/mutants/run --build $(BUILD) --seconds 10

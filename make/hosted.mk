@@ -3,13 +3,14 @@
 #
 #   SANITIZE=1 (default)  address and undefined-behaviour sanitizers
 #   SANITIZE=thread       the race detector, for CPUs as threads (make test-tsan)
+#   SANITIZE=fuzzer       with libFuzzer's instrumentation, for clang (make fuzz-libfuzzer)
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread,$(SANITIZE)),-thread)
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer,$(SANITIZE)),-$(SANITIZE))
 
 comma := ,
-CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
 CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch

@@ -107,7 +107,7 @@ static void add_page(struct hashing *hashing, space_oracle *oracle, unsigned n, 
 	lh_leaf leaf = world_leaf(&oracle->world, n, at);
 
 	add(hashing, (uint64_t)page->mapped << 32 | page->backing);
-	add(hashing, (uint64_t)page->rights << 32 | page->history << 16 | page->rights_max);
+	add(hashing, (uint64_t)page->rights << 32 | (uint64_t)page->history << 16 | page->rights_max);
 	add(hashing, (uint64_t)page->flags << 32 | page->leaf);
 	add(hashing, (uint64_t)page->object_page << 8 | (uint64_t)(page->object + 1));
 	add(hashing, (uint64_t)leaf.kind << 8 | leaf.rights);

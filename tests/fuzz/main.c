@@ -3,6 +3,7 @@
  * fuzz run [--seed N] [--seconds S] [--tapes N] [--records N] [--shrink-runs N]
  *                                                        generated tapes
  * fuzz corpus FILE...                                    tapes as hexadecimal digits, one a line
+ * fuzz unpack DIRECTORY FILE...                          the same tapes as files of bytes
  * fuzz replay [--scale tiny] HEX                         one tape: printed, played, judged
  * fuzz shrink HEX                                        the same, made shorter first
  * fuzz exhaust [--depth N] [--seconds S]                 all short sequences over a tiny world
@@ -120,8 +121,9 @@ static int replay(const char *hex, bool shrink)
 	return end(1, 0);
 }
 
-/* Lines that begin with # say where a tape comes from. */
-static void run_file(const char *name, unsigned *passed, unsigned *failed)
+/* Lines that begin with # say where a tape comes from. => false: the file cannot be read. */
+static bool each_tape(const char *name, void (*visit)(void *context, const char *name, uint8_t *bytes,
+						      size_t count), void *context)
 {
 	static char line[TAPE_RECORDS_MAX * TAPE_RECORD * 3];
 	FILE *file = fopen(name, "r");
@@ -130,32 +132,74 @@ static void run_file(const char *name, unsigned *passed, unsigned *failed)
 		uint8_t bytes[TAPE_RECORDS_MAX * TAPE_RECORD];
 		size_t count = line[0] == '#' ? 0 : tape_read_hex(line, bytes, sizeof bytes);
 
-		if (count == 0)
-			continue;
-		if (count != SIZE_MAX && !drive_tape(options.scale, bytes, count).failed) {
-			++*passed;
-			continue;
-		}
-		printf("%s: %s", name, line);
-		if (count != SIZE_MAX)
-			show_failure(bytes, count, false);
-		++*failed;
+		if (count != 0)
+			visit(context, name, bytes, count);
 	}
 	if (!file) {
 		perror(name);
-		++*failed;
-		return;
+		return false;
 	}
 	fclose(file);
+	return true;
+}
+
+struct tally {
+	unsigned passed, failed;
+};
+
+static void judge(void *context, const char *name, uint8_t *bytes, size_t count)
+{
+	struct tally *tally = context;
+
+	if (count != SIZE_MAX && !drive_tape(options.scale, bytes, count).failed) {
+		tally->passed++;
+		return;
+	}
+	tally->failed++;
+	printf("%s: %s\n", name, count == SIZE_MAX ? "a line is no tape" : "a tape");
+	if (count != SIZE_MAX)
+		show_failure(bytes, count, false);
 }
 
 static int corpus(int count, char **names)
 {
-	unsigned passed = 0, failed = 0;
+	struct tally tally = { 0, 0 };
 
 	for (int i = 0; i < count; i++)
-		run_file(names[i], &passed, &failed);
-	return end(passed, failed);
+		tally.failed += !each_tape(names[i], judge, &tally);
+	return end(tally.passed, tally.failed);
+}
+
+struct unpacking {
+	const char *directory;
+	unsigned number;
+};
+
+static void write_tape(void *context, const char *name, uint8_t *bytes, size_t count)
+{
+	struct unpacking *unpacking = context;
+	char path[4096];
+	FILE *file;
+
+	if (count == SIZE_MAX)
+		return;
+	(void)name;
+	snprintf(path, sizeof path, "%s/tape-%03u", unpacking->directory, unpacking->number++);
+	file = fopen(path, "w");
+	if (!file || fwrite(bytes, 1, count, file) != count || fclose(file) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static int unpack(int count, char **names)
+{
+	struct unpacking unpacking = { names[0], 0 };
+
+	for (int i = 1; i < count; i++)
+		if (!each_tape(names[i], write_tape, &unpacking))
+			return 1;
+	return 0;
 }
 
 static int exhaust(void)
@@ -184,8 +228,10 @@ int main(int count, char **arguments)
 		return exhaust();
 	if (strcmp(verb, "corpus") == 0 && next < count)
 		return corpus(count - next, arguments + next);
+	if (strcmp(verb, "unpack") == 0 && next + 1 < count)
+		return unpack(count - next, arguments + next);
 	if ((strcmp(verb, "replay") == 0 || strcmp(verb, "shrink") == 0) && next + 1 == count)
 		return replay(arguments[next], strcmp(verb, "shrink") == 0);
-	fputs("usage: fuzz run|corpus|replay|shrink|exhaust ...: see tests/fuzz/main.c\n", stderr);
+	fputs("usage: fuzz run|corpus|unpack|replay|shrink|exhaust ...: see tests/fuzz/main.c\n", stderr);
 	return 2;
 }
