@@ -4,8 +4,9 @@
 # detector's instrumentation, which hosted/interleave receives in place of the race detector. The
 # rest of the machine and the tests are not: what they do is one step with what is around it.
 
-INTERLEAVE := $(BUILD)/interleave-$(notdir $(CC))
-CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=2 -DLH_MAX_CPUS=4 -MMD -MP
+INTERLEAVE_DEBUG ?= 2
+INTERLEAVE := $(BUILD)/interleave-$(notdir $(CC))$(if $(filter-out 2,$(INTERLEAVE_DEBUG)),-debug-$(INTERLEAVE_DEBUG))
+CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=$(INTERLEAVE_DEBUG) -DLH_MAX_CPUS=4 -MMD -MP
 # clang would leave out reads that a write of the same place follows.
 CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread \
 	$(if $(findstring clang,$(CC)),-mllvm -tsan-instrument-read-before-write=1)
@@ -43,12 +44,25 @@ INTERLEAVE_PROGRAM := $(INTERLEAVE)/interleave
 $(INTERLEAVE_PROGRAM): $(patsubst %.c,$(INTERLEAVE)/%.o,$(INTERLEAVE_SOURCES))
 	$(MAKING) $(CC) -no-pie -Wl,--gc-sections $(foreach f,$(INTERLEAVE_WRAPPED),-Wl,--wrap=$(f)) $^ -o $@
 
-.PHONY: interleave test-interleave
+# Cases that are explored to their end also without pruning, to see that it loses no state.
+INTERLEAVE_COMPARED := toy_ lock mutex pool_ charge b30_ fault_write_read fault_unmap fault_protect
+
+.PHONY: interleave interleave-lines test-interleave
 interleave: $(INTERLEAVE_PROGRAM) ## all interleavings of operations, within bounds; long
-	@mkdir -p $(BUILD)/bench
 	$(INTERLEAVE_PROGRAM) -s 600 -r 10 --csv $(BUILD)/interleave.csv
-	$(INTERLEAVE_PROGRAM) --lines --csv $(BUILD)/bench/lines.csv
-test-interleave: $(INTERLEAVE_PROGRAM) ## the same within about two minutes
-	@$(INTERLEAVE_PROGRAM) -s 8 -r 1 --csv $(BUILD)/interleave.csv
+	$(INTERLEAVE_PROGRAM) --compare -s 60
+	@$(MAKE) --no-print-directory interleave-lines
+
+# Counted in a build without debugging aids: they count steps and poison memory.
+interleave-lines: ## cache lines that two CPUs both write, an operation
+	@$(MAKE) --no-print-directory INTERLEAVE_DEBUG=0 run-interleave-lines
+.PHONY: run-interleave-lines
+run-interleave-lines: $(INTERLEAVE_PROGRAM)
+	@mkdir -p $(BUILD)/bench
+	@$(INTERLEAVE_PROGRAM) --lines --csv $(BUILD)/bench/lines.csv
+
+test-interleave: $(INTERLEAVE_PROGRAM) ## the same, within about two minutes
+	@tests/total '$(INTERLEAVE_PROGRAM) -s 4 -r 0.2 --csv $(BUILD)/interleave.csv' \
+		'$(INTERLEAVE_PROGRAM) --compare -s 2 $(INTERLEAVE_COMPARED)'
 
 -include $(shell find $(INTERLEAVE) -name '*.d' 2>/dev/null)

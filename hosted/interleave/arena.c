@@ -314,24 +314,55 @@ int __wrap_mprotect(void *address, size_t size, int protection)
 
 /* --- what compilers leave to these functions --- */
 
+/*
+ * A copy is two steps, a read and a write. Each takes effect where it is made: what was read is
+ * kept aside, since at the write another fibre may come first. A long one is several of each.
+ */
+#define PIECE 4096
+static uint8_t asides[INTERLEAVE_FIBRES][PIECE];
+
+static bool is_watched(const void *memory)
+{
+	return (uintptr_t)memory - ARENA_BASE < WATCHED_SIZE;
+}
+
 static void note(const void *memory, size_t size, enum kind kind, const void *code)
 {
-	if ((uintptr_t)memory - ARENA_BASE < WATCHED_SIZE && size != 0)
+	if (is_watched(memory) && size != 0)
 		run_access((uintptr_t)memory, (uint32_t)size, kind, code);
+}
+
+static void copy(uint8_t *to, const uint8_t *from, size_t size, const void *code)
+{
+	uint8_t *aside;
+
+	note(from, size, KIND_READ, code);
+	if (run.current && is_watched(to) && is_watched(from)) {
+		aside = asides[interleave_current()];
+		__real_memcpy(aside, from, size);
+		from = aside;
+	}
+	note(to, size, KIND_WRITE, code);
+	__real_memmove(to, from, size);
 }
 
 void *__wrap_memcpy(void *to, const void *from, size_t size)
 {
-	note(from, size, KIND_READ, __builtin_return_address(0));
-	note(to, size, KIND_WRITE, __builtin_return_address(0));
-	return __real_memcpy(to, from, size);
+	for (size_t at = 0; at < size; at += PIECE)
+		copy((uint8_t *)to + at, (const uint8_t *)from + at,
+		     size - at < PIECE ? size - at : PIECE, __builtin_return_address(0));
+	return to;
 }
 
 void *__wrap_memmove(void *to, const void *from, size_t size)
 {
-	note(from, size, KIND_READ, __builtin_return_address(0));
-	note(to, size, KIND_WRITE, __builtin_return_address(0));
-	return __real_memmove(to, from, size);
+	if (size > PIECE) {
+		note(from, size, KIND_READ, __builtin_return_address(0));
+		note(to, size, KIND_WRITE, __builtin_return_address(0));
+		return __real_memmove(to, from, size);
+	}
+	copy(to, from, size, __builtin_return_address(0));
+	return to;
 }
 
 void *__wrap_memset(void *to, int byte, size_t size)

@@ -30,7 +30,7 @@ void buffer_settle(struct fibre *fibre)
 
 static void show(const struct fibre *fibre, const struct store *store)
 {
-	struct place place = { store->address, store->size, true };
+	struct place place = { store->address, store->size, true, false };
 
 	run_note_access(fibre, &place);
 }
@@ -92,7 +92,7 @@ void buffer_enter(struct fibre *fibre)
 
 static bool has_store_to(const struct fibre *fibre, const struct store *store)
 {
-	const struct place place = { store->address, store->size, true };
+	const struct place place = { store->address, store->size, true, false };
 
 	return buffer_keep_without(fibre, &place) >= 0;
 }

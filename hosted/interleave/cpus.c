@@ -15,6 +15,8 @@
 #include "interleave.h"
 #include "cpus.h"
 
+#include <string.h>
+
 struct machine_threads {
 	uint64_t pending[INTERLEAVE_FIBRES]; /* CPUs that call this one */
 	struct call {
@@ -37,6 +39,41 @@ void cpus_begin(lh_port *machine)
 	machine->threads = &cpus;
 }
 
+/* The padding of structures is whatever lay on a stack. */
+static void clear_padding(mmu_tlb_entry *entry)
+{
+	const mmu_upper upper = entry->upper;
+	const mmu_translation translation = entry->translation;
+
+	memset(&entry->upper, 0, sizeof entry->upper);
+	entry->upper.linear = upper.linear;
+	entry->upper.table = upper.table;
+	entry->upper.level = upper.level;
+	entry->upper.writable = upper.writable;
+	entry->upper.user = upper.user;
+	entry->upper.executable = upper.executable;
+	memset(&entry->translation, 0, sizeof entry->translation);
+	entry->translation.linear = translation.linear;
+	entry->translation.physical = translation.physical;
+	entry->translation.entry = translation.entry;
+	entry->translation.level = translation.level;
+	entry->translation.writable = translation.writable;
+	entry->translation.user = translation.user;
+	entry->translation.executable = translation.executable;
+	entry->translation.global = translation.global;
+	entry->translation.dirty = translation.dirty;
+}
+
+static void settle_tlb(mmu_tlb *tlb)
+{
+	for (unsigned bucket = 0; bucket < MMU_BUCKETS; bucket++)
+		for (mmu_tlb_entry *entry = tlb->buckets[bucket]; entry; entry = entry->next) {
+			if (entry->serial > events_before)
+				entry->serial = events_before;
+			clear_padding(entry);
+		}
+}
+
 /*
  * What only counts what happened is forgotten, so that two runs to one state are seen to be so.
  * So is when a translation was cached: from now on frames are freed later than any of them.
@@ -49,11 +86,7 @@ static void forget_counts(lh_port *machine)
 		machine_cpu *cpu = &machine->cpus[i];
 
 		cpu->flushes = cpu->loads = cpu->calls = 0;
-		for (unsigned bucket = 0; bucket < MMU_BUCKETS; bucket++)
-			for (mmu_tlb_entry *entry = cpu->tlb.buckets[bucket]; entry;
-			     entry = entry->next)
-				if (entry->serial > events_before)
-					entry->serial = events_before;
+		settle_tlb(&cpu->tlb);
 	}
 }
 

@@ -33,10 +33,15 @@ __asm__(".text\n"
 	"	ret\n"
 	".size fibre_switch, .-fibre_switch\n");
 
+/* Bytes of a stack that a run may use and find clear. */
+#define CLEARED (16 << 10)
+
 void *fibre_prepare(unsigned stack, void (*entry)(void))
 {
 	uint64_t *top = (uint64_t *)(STACKS_BASE + (stack + 1) * STACK_SIZE);
 
+	/* What an earlier run left there would come back in the padding of structures. */
+	memset((uint8_t *)top - CLEARED, 0, CLEARED);
 	/* As if entry had been called from address 0, with the stack as the ABI wants it. */
 	*--top = 0;
 	*--top = (uint64_t)(uintptr_t)entry;

@@ -46,17 +46,27 @@ void *fibre_prepare(unsigned stack, void (*entry)(void));
 
 /* --- steps --- */
 
-enum kind { KIND_READ, KIND_WRITE, KIND_ATOMIC_READ, KIND_ATOMIC_WRITE, KIND_CHANGE, KIND_EVENT };
+enum kind {
+	KIND_READ,
+	KIND_WRITE,
+	KIND_COPY, /* the write of a structure's assignment, whose read was a step before */
+	KIND_ATOMIC_READ,
+	KIND_ATOMIC_WRITE,
+	KIND_CHANGE, /* reads and writes at once, or a sequentially consistent store */
+	KIND_EVENT
+};
 
 static inline bool kind_writes(enum kind kind)
 {
-	return kind == KIND_WRITE || kind == KIND_ATOMIC_WRITE || kind == KIND_CHANGE;
+	return kind == KIND_WRITE || kind == KIND_COPY || kind == KIND_ATOMIC_WRITE ||
+	       kind == KIND_CHANGE;
 }
 
 struct place {
 	uintptr_t address;
 	uint32_t size;
 	bool writes;
+	bool copies; /* what is written is read only now, from a place of an earlier step */
 };
 
 /* --- schedules --- */

@@ -172,8 +172,8 @@ static void note_candidate(struct change change)
 
 static void fall_asleep(struct fibre *fibre, const struct place *place)
 {
-	/* What is still in its buffer would have to be compared too. */
-	if (!run.options.sleeps || fibre->store_count != 0)
+	/* What is still in its buffer, or to be copied, would have to be compared too. */
+	if (!run.options.sleeps || fibre->store_count != 0 || place->copies)
 		return;
 	fibre->asleep = true;
 	fibre->next = *place;
@@ -387,7 +387,7 @@ static void count_access(struct fibre *fibre, uintptr_t address, enum kind kind)
 void run_access(uintptr_t address, uint32_t size, enum kind kind, const void *code)
 {
 	struct fibre *fibre = run.current;
-	struct place place = { address, size, kind_writes(kind) };
+	struct place place = { address, size, kind_writes(kind), kind == KIND_COPY };
 
 	if (place.writes && address - ARENA_BASE < SHARED_SIZE)
 		arena_dirty(address - ARENA_BASE, size);
@@ -405,7 +405,7 @@ void run_access(uintptr_t address, uint32_t size, enum kind kind, const void *co
 void interleave_step(const void *where, bool writes, const char *what)
 {
 	struct fibre *fibre = run.current;
-	struct place place = { (uintptr_t)where, 1, writes };
+	struct place place = { (uintptr_t)where, 1, writes, false };
 
 	if (!fibre || (uintptr_t)where - ARENA_BASE >= WATCHED_SIZE)
 		return;
@@ -705,7 +705,9 @@ static void grow_checked(void)
 	size_t capacity = checked_capacity;
 
 	checked_capacity = capacity ? capacity * 2 : 4096;
+	arena_open(false);
 	checked = calloc(checked_capacity, sizeof *checked);
+	arena_open(true);
 	if (!checked)
 		abort();
 	for (size_t i = 0; i < capacity; i++)

@@ -72,7 +72,7 @@ void __tsan_write_range(void *place, size_t size);
 void __tsan_write_range(void *place, size_t size)
 {
 	if (size != 0)
-		access(place, (uint32_t)size, KIND_WRITE, HERE);
+		access(place, (uint32_t)size, KIND_COPY, HERE);
 }
 
 void __tsan_vptr_update(void **place, void *value);

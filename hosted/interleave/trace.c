@@ -200,7 +200,7 @@ static void describe(const struct event *event, char *text, size_t size)
 
 void trace_print(FILE *out)
 {
-	static const char *const names[] = { "read", "write", "atomic read", "atomic write",
+	static const char *const names[] = { "read", "write", "copy", "atomic read", "atomic write",
 					     "read-modify-write", "" };
 	struct lines lines = find_lines();
 	unsigned fibre = NOBODY;
