@@ -31,11 +31,12 @@ struct exploration {
 	unsigned bound;
 };
 
+/* Of this process alone: what is explored within a limit does not depend on who else runs. */
 static double now(void)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
@@ -288,6 +289,27 @@ static void explore_randomly(struct exploration *exploration, uint64_t count, do
 	}
 }
 
+/*
+ * Random schedules until so many in a row have shown nothing new that is shared: the exploration
+ * is then seldom begun anew.
+ */
+#define LEARNING_RUNS 64
+
+static void learn(struct exploration *exploration)
+{
+	uint64_t most = 100;
+
+	run_seed(exploration->limits->random_seed);
+	for (unsigned in_vain = 0; in_vain < LEARNING_RUNS; in_vain++) {
+		if (!explore_random(exploration, most))
+			return;
+		if (run.grown)
+			in_vain = 0;
+		if (run.points > most)
+			most = run.points;
+	}
+}
+
 void interleave_explore(const interleave_case *of, const interleave_limits *limits,
 			interleave_result *result)
 {
@@ -300,7 +322,9 @@ void interleave_explore(const interleave_case *of, const interleave_limits *limi
 	if (limits->bound != 0 && limits->bound < exploration.bound)
 		exploration.bound = limits->bound;
 	result->bound = exploration.bound;
-	explore_within(&exploration);
+	learn(&exploration);
+	if (!result->failed)
+		explore_within(&exploration);
 	if (!result->failed && limits->random_seconds > 0)
 		explore_randomly(&exploration, UINT64_MAX,
 				 now() - exploration.begun + limits->random_seconds);

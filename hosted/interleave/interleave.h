@@ -95,7 +95,7 @@ typedef struct interleave_case {
 } interleave_case;
 
 typedef struct interleave_limits {
-	double seconds;		/* for the bounded part; 0: no limit */
+	double seconds;		/* of CPU time, for the bounded part; 0: no limit */
 	double random_seconds;	/* for random schedules afterwards */
 	uint64_t random_seed;
 	unsigned bound;		/* in place of the case's, where it is lower; 0: the case's */
