@@ -26,7 +26,7 @@ drive_result drive_generated(uint64_t seed, uint64_t last, size_t records, doubl
 size_t drive_shrink(uint8_t *bytes, size_t count, unsigned runs);
 
 /* All sequences of operations over a tiny world, until the seconds are over or the depth is reached.
- * => bytes: the sequence that failed, as a tape of the tiny scale. Room for 8 records. */
+ * => bytes: the sequence that failed, as a tape of the tiny scale. Room for 10 records. */
 drive_result drive_exhaust(unsigned depth, double seconds, bool print, uint8_t *bytes, size_t *count);
 
 /* Runs function(context) in a process of its own. */

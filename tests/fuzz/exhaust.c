@@ -9,6 +9,9 @@
  * out (where free frames lie, which translations were used) the operations do not depend on; or if
  * they do by mistake, tapes find it.
  *
+ * After each short sequence come also all pairs: an access, and in the middle of its fault, at each
+ * turn that it has, something else (steps.c does that for chosen states).
+ *
  * There is no way back from an operation, so each sequence is played from the start; but only its
  * last operation is checked, for the others were when they were last.
  */
@@ -70,6 +73,32 @@ static const uint8_t alphabet[][TAPE_RECORD] = {
 	{ TAPE_SYNC, 0, 0, 0, 0, 0, 0, 0 },
 };
 #define ALPHABET (sizeof alphabet / sizeof alphabet[0])
+
+/* What faults, and what happens in the middle. */
+static const uint8_t faulting[][TAPE_RECORD] = {
+	{ TAPE_READ, 0, 1, 0, 0, 0, 0, 192 },
+	{ TAPE_WRITE, 0, 1, 0, 0, 0, 1, 192 },
+	{ TAPE_WRITE, 1, 1, 0, 0, 0, 3, 192 },
+};
+static const uint8_t events[][TAPE_RECORD] = {
+	{ TAPE_MAP, 0, 1, 0, 1, 24, 0, 0 },
+	{ TAPE_UNMAP, 0, 1, 0, 0, 0, 0, 0 },
+	{ TAPE_UNMAP, 0, 0, 3, 0, 0, 0, 0 },
+	{ TAPE_PROTECT, 0, 1, 0, 1, 0, 0, 0 },
+	{ TAPE_PROTECT, 0, 1, 1, 0, 0, 0, 0 },
+	{ TAPE_DISCARD, 0, 1, 0, 0, 0, 0, 0 },
+	{ TAPE_READ, 0, 1, 0, 0, 0, 0, 0 },
+	{ TAPE_WRITE, 0, 1, 0, 0, 0, 2, 0 },
+	{ TAPE_FORK, 0, 0, 0, 0, 0, 0, 0 },
+	{ TAPE_DESTROY, 1, 0, 0, 0, 0, 0, 0 },
+	{ TAPE_RESIZE, 16, 0, 0, 0, 0, 0, 0 },
+	{ TAPE_OBJECT_WRITE, 0, 0, 0, 0, 1, 5, 0 },
+	{ TAPE_SYNC, 0, 0, 0, 0, 0, 0, 0 },
+};
+#define FAULTING (sizeof faulting / sizeof faulting[0])
+#define EVENTS (sizeof events / sizeof events[0])
+#define PAIRS_DEPTH 2 /* sequences up to this long are followed by pairs */
+#define TURNS_MAX 60  /* that a trouble byte can name */
 
 /* --- states --- */
 
@@ -178,6 +207,8 @@ static bool is_new(struct states *states, uint64_t state)
 struct sequence {
 	uint8_t length;
 	uint8_t operations[DEPTH_MAX];
+	/* Then, if turn is not 0, a pair. */
+	uint8_t turn, faulting, event;
 };
 
 struct search {
@@ -189,7 +220,7 @@ struct search {
 	struct states states;
 	struct sequence *list; /* states found, by the sequence that leads there */
 	size_t count, room;
-	uint64_t played;
+	uint64_t played, pairs;
 };
 
 /* For the parent, which reports it if the process ends. */
@@ -216,14 +247,50 @@ static void begin_world(struct search *search)
 	oracle_make(oracle, 0, &(lh_space_limits){ .stack_pages = 3 });
 }
 
+/* The pair of a sequence, as records. */
+static void write_pair(const struct sequence *sequence, uint8_t bytes[2 * TAPE_RECORD])
+{
+	memcpy(bytes, faulting[sequence->faulting], TAPE_RECORD);
+	bytes[TAPE_BYTE_TROUBLE] = (uint8_t)(191 + sequence->turn);
+	memcpy(bytes + TAPE_RECORD, events[sequence->event], TAPE_RECORD);
+}
+
 static void play_sequence(struct search *search, const struct sequence *sequence)
 {
+	unsigned last = sequence->length - (sequence->turn ? 0u : 1u);
+	uint8_t pair[2 * TAPE_RECORD];
+
 	*current = *sequence;
 	begin_world(search);
 	for (unsigned i = 0; i < sequence->length; i++)
 		tape_play(&search->oracle, &tape_scale_tiny, alphabet[sequence->operations[i]],
-			  TAPE_RECORD, i + 1 < sequence->length ? TAPE_UNCHECKED : TAPE_CHECKED);
+			  TAPE_RECORD, i < last ? TAPE_UNCHECKED : TAPE_CHECKED);
 	search->played++;
+	if (sequence->turn == 0)
+		return;
+	write_pair(sequence, pair);
+	tape_play(&search->oracle, &tape_scale_tiny, pair, sizeof pair, TAPE_CHECKED);
+}
+
+/* Each event at each turn of each fault, after one sequence. */
+static bool follow_by_pairs(struct search *search, struct sequence sequence)
+{
+	for (unsigned pair = 0; pair < FAULTING * EVENTS; pair++) {
+		uint64_t before;
+
+		sequence.faulting = (uint8_t)(pair / EVENTS);
+		sequence.event = (uint8_t)(pair % EVENTS);
+		sequence.turn = 0;
+		do {
+			if (drive_now() > search->end)
+				return false;
+			sequence.turn++;
+			before = search->oracle.happened;
+			play_sequence(search, &sequence);
+			search->pairs++;
+		} while (search->oracle.happened != before && sequence.turn < TURNS_MAX);
+	}
+	return true;
 }
 
 static void keep(struct search *search, const struct sequence *sequence)
@@ -250,7 +317,8 @@ static bool extend(struct search *search, size_t index)
 		if (is_new(&search->states, state_of(&search->oracle)))
 			keep(search, &sequence);
 	}
-	return true;
+	return search->list[index].length >= PAIRS_DEPTH + 1 ||
+	       follow_by_pairs(search, search->list[index]);
 }
 
 static void search_all(void *context)
@@ -267,8 +335,9 @@ static void search_all(void *context)
 		while (at < last && extend(search, at))
 			at++;
 		if (search->print)
-			printf("exhaustion: depth %u%s: %" PRIu64 " sequences played, %zu states\n", depth,
-			       at < last ? " (time is up)" : "", search->played, search->states.count);
+			printf("exhaustion: depth %u%s: %" PRIu64 " sequences played (%" PRIu64
+			       " with a pair), %zu states\n", depth, at < last ? " (time is up)" : "",
+			       search->played, search->pairs, search->states.count);
 		if (at < last)
 			break;
 		first = last;
@@ -282,7 +351,9 @@ static size_t bytes_of(const struct sequence *sequence, uint8_t *bytes)
 {
 	for (unsigned i = 0; i < sequence->length; i++)
 		memcpy(bytes + i * TAPE_RECORD, alphabet[sequence->operations[i]], TAPE_RECORD);
-	return sequence->length * (size_t)TAPE_RECORD;
+	if (sequence->turn)
+		write_pair(sequence, bytes + sequence->length * TAPE_RECORD);
+	return (sequence->length + (sequence->turn ? 2u : 0u)) * (size_t)TAPE_RECORD;
 }
 
 drive_result drive_exhaust(unsigned depth, double seconds, bool print, uint8_t *bytes, size_t *count)

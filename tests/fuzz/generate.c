@@ -2,7 +2,8 @@
 /*
  * The seeded generator. Most records are what a program does often; each tape has a temper of its
  * own (how much trouble, how narrow the range that it works in), so that some go deep into one
- * thing while others go everywhere.
+ * thing while others go everywhere. Every other record is about the place of the one before; what
+ * happens in the middle of a fault is so nearly always.
  */
 #include "fuzz/tape.h"
 
@@ -80,6 +81,19 @@ static uint8_t some_space(struct generator *generator)
 	return (uint8_t)(below(generator, 2) ? 0 : below(generator, 3));
 }
 
+/* The place of the record before. */
+static void stay(struct generator *generator, const uint8_t *before, uint8_t *bytes)
+{
+	bool is_meanwhile = before[TAPE_BYTE_TROUBLE] >= 192;
+
+	if (below(generator, is_meanwhile ? 8 : 2) == 0)
+		return;
+	bytes[TAPE_BYTE_PLACE] = before[TAPE_BYTE_PLACE];
+	if (is_meanwhile || below(generator, 2))
+		bytes[TAPE_BYTE_WHO] = (uint8_t)((before[TAPE_BYTE_WHO] & 15) |
+						 (bytes[TAPE_BYTE_WHO] & 16));
+}
+
 void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 {
 	struct generator generator = { .state = seed };
@@ -97,5 +111,7 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 		bytes[TAPE_BYTE_HOW] = some_how(&generator);
 		bytes[TAPE_BYTE_VALUE] = (uint8_t)below(&generator, 256);
 		bytes[TAPE_BYTE_TROUBLE] = some_trouble(&generator);
+		if (n > 0)
+			stay(&generator, bytes - TAPE_RECORD, bytes);
 	}
 }

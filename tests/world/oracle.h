@@ -97,6 +97,7 @@ typedef struct space_oracle {
 	void (*meanwhile)(void *context);
 	void *context;
 	unsigned meanwhile_at, turns;
+	uint64_t happened; /* in the middle of an access, so far */
 	bool inside; /* an access is under way */
 } space_oracle;
 

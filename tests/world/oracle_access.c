@@ -357,6 +357,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 			  (unsigned long long)page, n, cpu);
 	/* A stack that grew stays grown, whether its page was had or not. */
 	oracle->may_differ = !before.mapped;
+	world_load(&oracle->world, cpu, (int)n);
 	oracle->inside = !oracle->may_differ;
 	oracle->turns = 0;
 	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);

@@ -73,6 +73,7 @@ static void happen(space_oracle *oracle)
 	if (!meanwhile)
 		return;
 	oracle->meanwhile = NULL;
+	oracle->happened += inside;
 	oracle->inside = false;
 	meanwhile(oracle->context);
 	oracle->inside = inside;
