@@ -60,15 +60,18 @@ static void use_page(struct sharing *sharing, unsigned cpu, uint64_t n)
 		REQUIRE(world->machine, value == written || value == 0);
 }
 
-/* The regions of space n go and come again, in pieces; only CPU 2 does it, to space 1. */
+/* The regions of space n go and come again, in pieces and, those with a tag of their own, whole; only
+ * CPU 2 does it, to space 1. */
 static void remap(struct sharing *sharing)
 {
 	test_world *world = &sharing->world;
-	uint64_t first = crowd_random(&sharing->random[2], SHARED - 4);
+	uint64_t any = crowd_random(&sharing->random[2], SHARED - 4);
+	uint64_t first = crowd_random(&sharing->random[2], 4) ? any & ~UINT64_C(3) : any;
 	lh_map_request request = { .where = LH_OVER, .pages = 4, .rights = READ_WRITE,
 				   .flags = LH_REGION_SHARED, .object = sharing->object,
 				   .address = lh_virtual(world_page(world, first)),
-				   .object_page = first };
+				   .object_page = first,
+				   .tag = crowd_random(&sharing->random[2], 3) };
 	lh_virtual_range placed;
 
 	machine_step(world->machine, "map an object again");
