@@ -175,6 +175,21 @@ uint64_t lh_manager_audit(lh_manager *manager,
 	return audit.findings;
 }
 
+/* What is so only while nobody is at work. */
+static const char *check_rest(lh_manager *manager)
+{
+	const lh_frame_entry *zero = lh_frame_entry_of(manager->frames, manager->zero_frame);
+
+	if (!zero || zero->state != LH_FRAME_KERNEL || zero->holders != 1)
+		return "the zero page is not the manager's own";
+	if (lh_atomic_load(&manager->counts.kernel_regions) != manager->kernel_tree.count)
+		return "the manager miscounts its kernel regions";
+	if (lh_atomic_load(&manager->surplus.holding) != 0 ||
+	    lh_atomic_load(&manager->surplus.waiting) != 0)
+		return "somebody may still hold, or wait for, a frame beyond what was promised";
+	return NULL;
+}
+
 const char *lh_manager_check(lh_manager *manager)
 {
 	const char *finding = lh_frames_check(manager->frames);
@@ -193,5 +208,5 @@ const char *lh_manager_check(lh_manager *manager)
 		finding = "the manager miscounts its user regions";
 	if (!finding && manager->objects.in_use != lh_atomic_load(&manager->counts.objects))
 		finding = "the manager miscounts its objects";
-	return finding;
+	return finding ? finding : check_rest(manager);
 }

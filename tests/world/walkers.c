@@ -101,6 +101,53 @@ const char *world_check_holders(test_world *world)
 	return finding;
 }
 
+/* --- charges --- */
+
+static uint64_t charge_of(const lh_object *object)
+{
+	if (object->kind != LH_OBJECT_ANONYMOUS)
+		return 0;
+	return object->committed ? (object->size + PAGE - 1) / PAGE : object->index.pages;
+}
+
+struct charges {
+	uint64_t charge;
+	const lh_object *seen[64];
+	size_t objects;
+};
+
+static void add_charges(struct charges *charges, const lh_space *space)
+{
+	const lh_region *region = lh_region_tree_first(&space->tree);
+
+	for (; region; region = lh_region_tree_next(region)) {
+		size_t i = 0;
+
+		charges->charge += lh_region_charge(region);
+		while (i < charges->objects && charges->seen[i] != region->object)
+			i++;
+		if (!region->object || i < charges->objects || i == 64)
+			continue;
+		charges->seen[charges->objects++] = region->object;
+		charges->charge += charge_of(region->object);
+	}
+}
+
+const char *world_check_charges(test_world *world)
+{
+	struct charges charges = { 0 };
+	uint64_t committed = world_frame_counters(world).committed;
+
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		if (world->space[n])
+			add_charges(&charges, world->space[n]);
+	if (charges.objects != world->manager->counts.objects || charges.charge == committed)
+		return NULL;
+	snprintf(text, sizeof text, "%" PRIu64 " pages are promised, but the regions and objects stand for %"
+		 PRIu64, committed, charges.charge);
+	return text;
+}
+
 /* --- translations --- */
 
 struct judging {

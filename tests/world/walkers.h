@@ -13,6 +13,12 @@
 const char *world_check_holders(test_world *world);
 
 /*
+ * What is promised is what the regions of all spaces, and the objects that they show, stand for. Says
+ * nothing where there are objects that no region shows. => NULL or what is wrong.
+ */
+const char *world_check_charges(test_world *world);
+
+/*
  * Each translation in a CPU's TLB grants only what the tables in memory grant now, to the same
  * place: at rest, nothing that was taken away is cached anywhere. => NULL or what is wrong.
  */

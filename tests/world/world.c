@@ -234,6 +234,7 @@ void world_check_quickly(test_world *world)
 		if (world->space[n])
 			CHECK_SOUND(lh_space_check(world->space[n]));
 	CHECK_SOUND(world_check_holders(world));
+	CHECK_SOUND(world_check_charges(world));
 	CHECK_SOUND(machine_check_tlbs(world->machine));
 	CHECK_SOUND(world_check_translations(world));
 }
