@@ -46,6 +46,19 @@ def four_threads_that_change_one_space_leave_nothing_on_4_cpus():
                    options=["--cpus", "4", "--add", name])
 
 
+def killed_at_any_moment(cpus, rounds):
+    """Exits, signals, stops, execs, while the threads make threads, processes and mappings, and sleep."""
+    name = program("thread_kills")
+    middle = check_counters(f"set -e; {name} {rounds} 1; {name} {rounds} 2; ", prepare=f"{name} {rounds} 3; ",
+                            options=["--cpus", str(cpus), "--add", name])
+    equal(middle, b"%d processes ended\n" % rounds * 2)
+
+
+for number, kills in ((1, 100), (2, 60), (4, 40), (8, 20)):
+    add_check(f"processes_of_threads_that_end_at_any_moment_leave_nothing_on_{number}_cpus",
+              lambda number=number, kills=kills: killed_at_any_moment(number, kills))
+
+
 @check
 def programs_of_threads_leave_nothing_on_4_cpus():
     names = [program(name) for name in ("threads", "thread_ends", "futexes")]
