@@ -10,3 +10,42 @@ $(BENCH)/operations: bench/guest/operations.c tests/guest/programs/guest.h src/b
 .PHONY: bench-guest
 bench-guest: setup kernel $(BENCH)/operations ## instructions an operation, here and on Debian's Linux
 	@bench/guest/compare $(BENCH)/operations
+
+# Region structures side by side: the library's, and what other kernels have. All with the same
+# flags; the library without its asserts, as the others have none. The maple tree is compiled from
+# Debian's source package; where that cannot be had, it is left out.
+BENCH_REGIONS ?= 100 1000 10000 100000
+BENCH_REGION := $(BENCH)/region
+CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP -Iinclude
+BENCH_REGION_SOURCES := $(sort $(wildcard bench/region/*.c bench/region/peers/*.c))
+BENCH_REGION_OBJECTS := $(patsubst %.c,$(BENCH_REGION)/%.o,$(BENCH_REGION_SOURCES) $(SOURCES_region))
+MAPLE := $(BENCH_REGION)/maple
+CFLAGS_MAPLE := -std=gnu17 -O2 -w -Ibench/region/maple/include -I$(MAPLE)/own
+
+$(BENCH_REGION)/bench/%.o: bench/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -c $< -o $@
+$(BENCH_REGION)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Isrc -c $< -o $@
+$(MAPLE)/maple.o: bench/region/maple/subject.c bench/region/subject.h $(wildcard bench/region/maple/include/*/*.h)
+	@mkdir -p $(MAPLE)/own/linux
+	@bench/region/maple/fetch $(MAPLE)/linux
+	@cp $(MAPLE)/linux/include/linux/maple_tree.h $(MAPLE)/own/linux/
+	$(MAKING) $(CC) $(CFLAGS_MAPLE) -c $(MAPLE)/linux/lib/maple_tree.c -o $(MAPLE)/tree.o
+	$(MAKING) $(CC) $(CFLAGS_MAPLE) -c $< -o $(MAPLE)/subject.o
+	@ld -r $(MAPLE)/tree.o $(MAPLE)/subject.o -o $@
+$(BENCH_REGION)/libbase.a: $(patsubst %.c,$(BENCH_REGION)/%.o,$(SOURCES_base))
+	@rm -f $@
+	$(MAKING) ar rcs $@ $^
+$(BENCH_REGION)/bench-region: $(BENCH_REGION_OBJECTS) $(wildcard $(MAPLE)/maple.o) $(BENCH_REGION)/libbase.a
+	$(MAKING) $(CC) $^ -o $@
+
+.PHONY: bench-region
+bench-region: ## region structures side by side; BENCH_REGIONS="100 1000 ..." chooses sizes
+	@$(MAKE) --no-print-directory $(MAPLE)/maple.o || echo 'bench-region: without the maple tree' >&2
+	@$(MAKE) --no-print-directory $(BENCH_REGION)/bench-region
+	@$(BENCH_REGION)/bench-region $(BENCH_REGIONS) >$(BENCH)/region.csv
+	@bench/region/report $(BENCH)/region.csv $(BENCH)/region.svg
+
+-include $(shell find $(BENCH_REGION) -name '*.d' 2>/dev/null)

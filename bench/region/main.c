@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Times region structures side by side, on the same steps: prints CSV.
+ *
+ * All subjects live in one process, each with its own tree and items. First a history is made:
+ * n regions of 1 to 64 pages in a 47-bit space, lowest fit, then 2n removals and placements, so
+ * that the space is fragmented. Every subject is led through the same history. Then rounds: in
+ * each, every operation is done as a batch on each subject in turn, so that what disturbs the
+ * machine disturbs all alike. An operation's cost is the median of its batches.
+ *
+ *   lookup        of a random page of a random region, and one word of that region read
+ *   lookup_near   runs: a random region, then 15 pages of it or of the next regions
+ *   place_remove  removal of a random region, lowest fit of a random size
+ *   place_fixed   removal of a random region, placement where it was
+ *   place_random  removal of a random region, placement at a random address
+ *   punch         unmapping one page in the middle of a region
+ *   mixed         two placements, a removal, a punch: the cost of one of the four
+ *   walk          in order over all; the cost of a region
+ *   bytes         of index, a region: in the ns columns
+ *
+ * usage: bench-region SIZE...
+ */
+#define _POSIX_C_SOURCE 200112L
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PAGES_MAX = 64, ROUNDS = 15, BATCH = 4000, NEAR_RUN = 16 };
+#define SPACE_FIRST UINT64_C(16)
+#define SPACE_END (UINT64_C(1) << 35)
+
+static const struct subject *const all_subjects[] = {
+	&subject_landhold, &subject_rb_gap, &subject_rb_linear, &subject_splay, &subject_maple,
+};
+enum { SUBJECTS_MAX = sizeof all_subjects / sizeof *all_subjects };
+
+/* The maple tree, the last of them, is there if its source could be had. */
+static unsigned subjects_linked(void)
+{
+	return &subject_maple != NULL ? SUBJECTS_MAX : SUBJECTS_MAX - 1;
+}
+
+enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, MIXED, WALK,
+		 OPERATIONS };
+static const char *const operation_names[OPERATIONS] = {
+	"lookup", "lookup_near", "place_remove", "place_fixed", "place_random", "punch", "mixed",
+	"walk",
+};
+
+struct place {
+	uint64_t first, pages;
+	bool is_planned;
+};
+
+/* One subject in the run. */
+struct entrant {
+	const struct subject *subject;
+	void *tree;
+	unsigned char *items; /* n, then as many spare ones as a batch may need */
+	struct place *places; /* where each item lies: so that no item need be touched to know */
+	double results[OPERATIONS][ROUNDS];
+	unsigned rounds[OPERATIONS];
+};
+
+/* What a batch does, worked out before it is timed. */
+struct plan {
+	uint32_t item[BATCH];
+	uint64_t pages[BATCH];
+	uint64_t page[BATCH];
+	unsigned count;
+};
+
+static uint64_t random_state = 0x2545f4914f6cdd1du;
+static struct plan plan;
+static volatile uint64_t sink;
+
+static uint64_t random_below(uint64_t below)
+{
+	return (subject_random(&random_state) >> 11) % below;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+unsigned char *bench_items(const struct subject *subject, size_t count)
+{
+	size_t bytes = bench_stride(subject) * count;
+	unsigned char *items = aligned_alloc(64, bytes);
+
+	if (!items) {
+		fprintf(stderr, "bench-region: no memory\n");
+		exit(1);
+	}
+	return memset(items, 0, bytes);
+}
+
+static void *item_at(const struct entrant *e, uint64_t n)
+{
+	return e->items + n * bench_stride(e->subject);
+}
+
+static void note_place(struct entrant *e, uint64_t n)
+{
+	e->subject->range(item_at(e, n), &e->places[n].first, &e->places[n].pages);
+}
+
+static void require(const struct entrant *e, bool condition)
+{
+	if (condition)
+		return;
+	fprintf(stderr, "bench-region: %s failed while it was timed\n", e->subject->name);
+	exit(1);
+}
+
+/* --- the history --- */
+
+struct step {
+	uint32_t item;
+	struct place place;
+};
+
+static uint64_t steps_of(uint64_t n)
+{
+	return 3 * n;
+}
+
+/* The first n steps place an item; each other one removes one and places it anew. */
+static struct step *make_history(uint64_t n)
+{
+	const struct subject *guide = &subject_rb_gap;
+	struct entrant e = { .subject = guide, .tree = guide->create(SPACE_FIRST, SPACE_END) };
+	struct step *steps = malloc(steps_of(n) * sizeof *steps);
+
+	if (!steps)
+		exit(1);
+	e.items = bench_items(guide, n);
+	for (uint64_t i = 0; i < steps_of(n); i++) {
+		struct step *step = &steps[i];
+
+		step->item = (uint32_t)(i < n ? i : random_below(n));
+		if (i >= n)
+			guide->remove(e.tree, item_at(&e, step->item));
+		require(&e, guide->place_lowest(e.tree, item_at(&e, step->item),
+						1 + random_below(PAGES_MAX)));
+		guide->range(item_at(&e, step->item), &step->place.first, &step->place.pages);
+	}
+	guide->destroy(e.tree);
+	free(e.items);
+	return steps;
+}
+
+static void enter(struct entrant *e, const struct subject *subject, const struct step *steps,
+		  uint64_t n)
+{
+	*e = (struct entrant){ .subject = subject, .tree = subject->create(SPACE_FIRST, SPACE_END) };
+	e->items = bench_items(subject, n + BATCH);
+	e->places = calloc(n + BATCH, sizeof *e->places);
+	if (!e->places)
+		exit(1);
+	for (uint64_t i = 0; i < steps_of(n); i++) {
+		void *item = item_at(e, steps[i].item);
+
+		if (i >= n)
+			subject->remove(e->tree, item);
+		require(e, subject->place_fixed(e->tree, item, steps[i].place.first,
+						steps[i].place.pages));
+	}
+	for (uint64_t i = 0; i < n; i++)
+		note_place(e, i);
+}
+
+static void leave(struct entrant *e)
+{
+	e->subject->destroy(e->tree);
+	free(e->items);
+	free(e->places);
+}
+
+/* --- the operations: each times one batch, => nanoseconds of one operation --- */
+
+static double time_lookup(struct entrant *e, uint64_t n, bool is_near)
+{
+	void *(*lookup)(void *, uint64_t) =
+		is_near && e->subject->lookup_near ? e->subject->lookup_near : e->subject->lookup;
+	uint64_t sum = 0;
+	double start;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		uint64_t page = plan.page[i - (is_near && i % NEAR_RUN != 0)];
+		const struct place *place = &e->places[random_below(n)];
+
+		plan.page[i] = place->first + random_below(place->pages);
+		/* Near: one time in two the same page's neighbour, else a few regions on. */
+		if (is_near && i % NEAR_RUN != 0)
+			plan.page[i] = page + (i % 2 != 0 ? 1 : 20);
+	}
+	start = now();
+	for (unsigned i = 0; i < BATCH; i++) {
+		const void *item = lookup(e->tree, plan.page[i]);
+
+		if (item)
+			sum += e->subject->touch(item);
+	}
+	sink = sum;
+	return (now() - start) / BATCH;
+}
+
+/* Random items, no two the same. */
+static void plan_items(struct entrant *e, uint64_t n, uint64_t pages_min, unsigned count)
+{
+	plan.count = 0;
+	for (unsigned tries = 0; tries < 8 * count && plan.count < count; tries++) {
+		uint32_t item = (uint32_t)random_below(n);
+
+		if (e->places[item].is_planned || e->places[item].pages < pages_min)
+			continue;
+		e->places[item].is_planned = true;
+		plan.item[plan.count] = item;
+		plan.pages[plan.count++] = 1 + random_below(PAGES_MAX);
+	}
+	for (unsigned i = 0; i < plan.count; i++)
+		e->places[plan.item[i]].is_planned = false;
+}
+
+static double time_place(struct entrant *e, uint64_t n, enum operation operation)
+{
+	const struct subject *s = e->subject;
+	unsigned count = operation == PLACE_REMOVE && s->places_linearly
+				 ? (unsigned)(4000000 / n < BATCH ? 4000000 / n : BATCH) : BATCH;
+	bool placed = true;
+	double time;
+
+	for (unsigned i = 0; i < count; i++) {
+		plan.item[i] = (uint32_t)random_below(n);
+		plan.pages[i] = operation == PLACE_FIXED ? e->places[plan.item[i]].pages
+							 : 1 + random_below(PAGES_MAX);
+		plan.page[i] = e->places[plan.item[i]].first;
+	}
+	time = now();
+	for (unsigned i = 0; i < count; i++) {
+		void *item = item_at(e, plan.item[i]);
+
+		s->remove(e->tree, item);
+		placed &= operation == PLACE_FIXED
+				  ? s->place_fixed(e->tree, item, plan.page[i], plan.pages[i])
+				  : s->place_lowest(e->tree, item, plan.pages[i]);
+	}
+	time = (now() - time) / count;
+	require(e, placed);
+	for (unsigned i = 0; i < count; i++)
+		note_place(e, plan.item[i]);
+	return time;
+}
+
+static double time_place_random(struct entrant *e, uint64_t n)
+{
+	const struct subject *s = e->subject;
+	bool placed = true;
+	double time;
+
+	plan_items(e, n, 1, n < BATCH ? (unsigned)n / 2 : BATCH);
+	time = now();
+	for (unsigned i = 0; i < plan.count; i++) {
+		s->remove(e->tree, item_at(e, plan.item[i]));
+		placed &= s->place_randomly(e->tree, item_at(e, plan.item[i]), plan.pages[i]);
+	}
+	time = (now() - time) / plan.count;
+	require(e, placed);
+	for (unsigned i = 0; i < plan.count; i++) {
+		const struct place *place = &e->places[plan.item[i]];
+
+		/* Not where it was only if a later one of the batch is there at random. */
+		s->remove(e->tree, item_at(e, plan.item[i]));
+		if (!s->place_fixed(e->tree, item_at(e, plan.item[i]), place->first, place->pages))
+			require(e, s->place_lowest(e->tree, item_at(e, plan.item[i]), place->pages));
+	}
+	for (unsigned i = 0; i < plan.count; i++)
+		note_place(e, plan.item[i]);
+	return time;
+}
+
+static double time_punch(struct entrant *e, uint64_t n)
+{
+	const struct subject *s = e->subject;
+	double time;
+
+	plan_items(e, n, 3, n < BATCH ? (unsigned)n / 2 : BATCH);
+	for (unsigned i = 0; i < plan.count; i++) {
+		const struct place *place = &e->places[plan.item[i]];
+
+		plan.page[i] = place->first + place->pages / 2;
+	}
+	time = now();
+	for (unsigned i = 0; i < plan.count; i++)
+		s->punch(e->tree, item_at(e, plan.item[i]), plan.page[i], plan.page[i] + 1,
+			 item_at(e, n + i));
+	time = (now() - time) / plan.count;
+	for (unsigned i = 0; i < plan.count; i++) {
+		const struct place *place = &e->places[plan.item[i]];
+
+		s->remove(e->tree, item_at(e, n + i));
+		s->remove(e->tree, item_at(e, plan.item[i]));
+		require(e, s->place_fixed(e->tree, item_at(e, plan.item[i]), place->first, place->pages));
+	}
+	return time;
+}
+
+/* Of each four steps two use a fresh item; half of all items in the plan are removed. */
+static double time_mixed(struct entrant *e, uint64_t n)
+{
+	const struct subject *s = e->subject;
+	unsigned rounds = n < BATCH ? (unsigned)n / 8 : BATCH / 8, fresh = 0;
+	bool placed = true;
+	double time;
+
+	if (s->places_linearly && rounds > 1000000 / n)
+		rounds = 1 + (unsigned)(1000000 / n);
+	plan_items(e, n, 3, 2 * rounds);
+	rounds = plan.count / 2;
+	for (unsigned i = 0; i < plan.count; i++)
+		plan.page[i] = e->places[plan.item[i]].first + 1;
+	time = now();
+	for (unsigned i = 0; i < rounds; i++) {
+		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i]);
+		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i + 1]);
+		s->remove(e->tree, item_at(e, plan.item[2 * i]));
+		s->punch(e->tree, item_at(e, plan.item[2 * i + 1]), plan.page[2 * i + 1],
+			 plan.page[2 * i + 1] + 1, item_at(e, n + fresh++));
+	}
+	time = (now() - time) / (4.0 * rounds);
+	require(e, placed);
+	while (fresh > 0)
+		s->remove(e->tree, item_at(e, n + --fresh));
+	for (unsigned i = 0; i < rounds; i++)
+		require(e, s->place_lowest(e->tree, item_at(e, plan.item[2 * i]), plan.pages[2 * i]));
+	for (unsigned i = 0; i < plan.count; i++)
+		note_place(e, plan.item[i]);
+	return time;
+}
+
+static double time_walk(struct entrant *e, uint64_t n)
+{
+	unsigned repeats = n < BATCH ? (unsigned)(BATCH / n) : 1;
+	double start = now();
+
+	for (unsigned i = 0; i < repeats; i++)
+		sink = e->subject->walk(e->tree);
+	return (now() - start) / ((double)n * repeats);
+}
+
+static bool is_left_out(const struct subject *s, enum operation operation, uint64_t n)
+{
+	if (operation == PLACE_RANDOM)
+		return s->place_randomly == NULL;
+	return s->places_linearly && n > 10000 && (operation == PLACE_REMOVE || operation == MIXED);
+}
+
+static double time_once(struct entrant *e, enum operation operation, uint64_t n)
+{
+	switch (operation) {
+	case LOOKUP:
+	case LOOKUP_NEAR:
+		return time_lookup(e, n, operation == LOOKUP_NEAR);
+	case PLACE_RANDOM:
+		return time_place_random(e, n);
+	case PUNCH:
+		return time_punch(e, n);
+	case MIXED:
+		return time_mixed(e, n);
+	case WALK:
+		return time_walk(e, n);
+	default:
+		return time_place(e, n, operation);
+	}
+}
+
+/* --- rounds and results --- */
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print(const struct entrant *e, uint64_t n, enum operation operation)
+{
+	double results[ROUNDS];
+	unsigned rounds = e->rounds[operation];
+
+	if (rounds == 0) {
+		printf("%s,%llu,%s,,,\n", e->subject->name, (unsigned long long)n,
+		       operation_names[operation]);
+		return;
+	}
+	memcpy(results, e->results[operation], sizeof results);
+	qsort(results, rounds, sizeof *results, compare_doubles);
+	printf("%s,%llu,%s,%.1f,%.1f,\n", e->subject->name, (unsigned long long)n,
+	       operation_names[operation], results[rounds / 2], results[0]);
+}
+
+static void print_bytes(const struct entrant *e, uint64_t n)
+{
+	double bytes = (double)e->subject->index_bytes;
+
+	if (e->subject->bytes_outside)
+		bytes += (double)e->subject->bytes_outside(e->tree) / (double)n;
+	printf("%s,%llu,bytes,%.1f,%.1f,\n", e->subject->name, (unsigned long long)n, bytes, bytes);
+}
+
+static void run(uint64_t n, unsigned rounds)
+{
+	static struct entrant entrants[SUBJECTS_MAX];
+	unsigned subjects = subjects_linked();
+	struct step *steps = make_history(n);
+
+	for (unsigned i = 0; i < subjects; i++)
+		enter(&entrants[i], all_subjects[i], steps, n);
+	free(steps);
+	for (unsigned round = 0; round < rounds; round++)
+		for (enum operation op = 0; op < OPERATIONS; op++)
+			for (unsigned i = 0; i < subjects; i++) {
+				struct entrant *e = &entrants[(i + round) % subjects];
+
+				if (!is_left_out(e->subject, op, n))
+					e->results[op][e->rounds[op]++] = time_once(e, op, n);
+			}
+	for (unsigned i = 0; i < subjects; i++) {
+		const char *finding = entrants[i].subject->check && n <= 100000
+					      ? entrants[i].subject->check(entrants[i].tree) : NULL;
+
+		require(&entrants[i], finding == NULL);
+		print_bytes(&entrants[i], n);
+		for (enum operation op = 0; op < OPERATIONS; op++)
+			print(&entrants[i], n, op);
+		leave(&entrants[i]);
+	}
+	fflush(stdout);
+}
+
+int main(int count, char **arguments)
+{
+	for (unsigned i = 0; i < subjects_linked(); i++)
+		bench_verify(all_subjects[i]);
+	fprintf(stderr, "bench-region: each of %u subjects agrees with the oracle\n", subjects_linked());
+	printf("subject,n,operation,ns_median,ns_min,instructions\n");
+	for (int i = 1; i < count; i++) {
+		uint64_t n = strtoull(arguments[i], NULL, 10);
+
+		if (n < 16 || n > 10000000) {
+			fprintf(stderr, "usage: bench-region SIZE... (16 to 10000000)\n");
+			return 2;
+		}
+		fprintf(stderr, "bench-region: %llu regions\n", (unsigned long long)n);
+		run(n, n > 200000 ? 5 : ROUNDS);
+	}
+	return 0;
+}
