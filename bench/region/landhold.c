@@ -6,69 +6,97 @@
 
 #include <landhold/region_tree.h>
 
-struct item {
-	lh_region region; /* first */
+/* The tree, and what a CPU would keep beside it. */
+struct map {
+	lh_region_tree tree;
+	lh_region_cursor cursor;
+	uint64_t random;
 };
 
 static void *create(uint64_t first, uint64_t end)
 {
-	lh_region_tree *tree = aligned_alloc(64, (sizeof *tree + 63) / 64 * 64);
+	struct map *map = aligned_alloc(64, (sizeof *map + 63) / 64 * 64);
 	lh_virtual_range total = { lh_virtual(first << LH_PAGE_SHIFT), end - first };
 
-	if (!tree || lh_region_tree_init(tree, total) != LH_OK)
+	if (!map || lh_region_tree_init(&map->tree, total) != LH_OK)
 		abort();
-	return tree;
+	map->cursor = (lh_region_cursor){ .tree = NULL };
+	map->random = 88172645463325252u;
+	return map;
 }
 
-static void build(struct item *item)
+static lh_region_tree *tree_of(void *map)
 {
-	lh_region_init(&item->region, LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
+	return &((struct map *)map)->tree;
 }
 
-static void *lookup(void *tree, uint64_t page)
+static void build(lh_region *region)
 {
-	return lh_region_tree_find(tree, lh_virtual(page << LH_PAGE_SHIFT));
+	lh_region_init(region, LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
 }
 
-static bool place_lowest(void *tree, void *item, uint64_t pages)
+static void *lookup(void *map, uint64_t page)
+{
+	return lh_region_tree_find(tree_of(map), lh_virtual(page << LH_PAGE_SHIFT));
+}
+
+static void *lookup_near(void *map, uint64_t page)
+{
+	return lh_region_tree_find_near(tree_of(map), &((struct map *)map)->cursor,
+					lh_virtual(page << LH_PAGE_SHIFT));
+}
+
+static bool place_lowest(void *map, void *region, uint64_t pages)
 {
 	lh_placement placement = { .pages = pages };
 
-	build(item);
-	return lh_region_tree_place_anywhere(tree, item, &placement) == LH_OK;
+	build(region);
+	return lh_region_tree_place_anywhere(tree_of(map), region, &placement) == LH_OK;
 }
 
-static bool place_fixed(void *tree, void *item, uint64_t first, uint64_t pages)
+static bool place_fixed(void *map, void *region, uint64_t first, uint64_t pages)
 {
 	lh_virtual_range range = { lh_virtual(first << LH_PAGE_SHIFT), pages };
 
-	build(item);
-	return lh_region_tree_place_specifically(tree, item, range) == LH_OK;
+	build(region);
+	return lh_region_tree_place_specifically(tree_of(map), region, range) == LH_OK;
 }
 
-static void remove_item(void *tree, void *item)
+static uint64_t next_random(void *state)
 {
-	lh_region_tree_remove(tree, item);
+	return subject_random(state);
 }
 
-static void punch(void *tree, void *item, uint64_t from, uint64_t to, void *spare)
+static bool place_randomly(void *map, void *region, uint64_t pages)
 {
-	lh_region *region = item;
-	lh_virtual_range kept = region->range;
+	lh_placement placement = { .pages = pages };
+
+	build(region);
+	return lh_region_tree_place_randomly(tree_of(map), region, &placement, next_random,
+					     &((struct map *)map)->random) == LH_OK;
+}
+
+static void remove_region(void *map, void *region)
+{
+	lh_region_tree_remove(tree_of(map), region);
+}
+
+static void punch(void *map, void *region, uint64_t from, uint64_t to, void *spare)
+{
+	lh_virtual_range hole = { lh_virtual(from << LH_PAGE_SHIFT), to - from };
 
 	build(spare);
-	lh_region_tree_split(tree, region, lh_virtual(to << LH_PAGE_SHIFT), spare);
-	kept.pages = from - (kept.base.value >> LH_PAGE_SHIFT);
-	if (lh_region_tree_resize(tree, region, kept) != LH_OK)
-		abort();
+	lh_region_tree_punch(tree_of(map), region, hole, spare);
 }
 
-static uint64_t walk(void *tree)
+static uint64_t walk(void *map)
 {
+	lh_region_cursor cursor;
+	const lh_region *region = lh_region_cursor_first(&cursor, tree_of(map));
 	uint64_t sum = 0;
 
-	for (const lh_region *r = lh_region_tree_first(tree); r; r = lh_region_tree_next(r))
-		sum = subject_mix(sum, r->range.base.value >> LH_PAGE_SHIFT);
+	for (; region; region = lh_region_cursor_next(&cursor))
+		sum = subject_mix(sum, region->range.base.value >> LH_PAGE_SHIFT);
 	return sum;
 }
 
@@ -80,26 +108,28 @@ static void range(const void *item, uint64_t *first, uint64_t *pages)
 	*pages = region->range.pages;
 }
 
-static uint64_t touch(const void *item)
+static uint64_t touch(const void *region)
 {
-	return ((const lh_region *)item)->flags;
+	return ((const lh_region *)region)->flags;
 }
 
-static const char *check(void *tree)
+static const char *check(void *map)
 {
-	return lh_region_tree_check(tree);
+	return lh_region_tree_check(tree_of(map));
 }
 
 const struct subject subject_landhold = {
 	.name = "landhold",
-	.item_bytes = sizeof(struct item),
-	.index_bytes = 64,
+	.item_bytes = sizeof(lh_region),
+	.index_bytes = sizeof(lh_region_node),
 	.create = create,
 	.destroy = free,
 	.lookup = lookup,
+	.lookup_near = lookup_near,
 	.place_lowest = place_lowest,
 	.place_fixed = place_fixed,
-	.remove = remove_item,
+	.place_randomly = place_randomly,
+	.remove = remove_region,
 	.punch = punch,
 	.walk = walk,
 	.range = range,

@@ -27,6 +27,15 @@
 #define LH_DEBUG 1
 #endif
 
+/*
+ * Bits of the counters by which readers without a lock notice changes: regions' versions and
+ * trees' sequences. 64, but in test builds, so that they wrap there.
+ */
+#ifndef LH_COUNTER_BITS
+#define LH_COUNTER_BITS 64
+#endif
+#define LH_COUNTER_MASK (UINT64_MAX >> (64 - LH_COUNTER_BITS))
+
 #define LH_PAGE_SIZE (UINT64_C(1) << LH_PAGE_SHIFT)
 
 #if LH_PAGE_SHIFT != 12 && LH_PAGE_SHIFT != 14 && LH_PAGE_SHIFT != 16
@@ -34,6 +43,9 @@
 #endif
 #if LH_MAX_CPUS < 1 || LH_MAX_CPUS > 4096
 #error "LH_MAX_CPUS must be 1 to 4096"
+#endif
+#if LH_COUNTER_BITS < 2 || LH_COUNTER_BITS > 64
+#error "LH_COUNTER_BITS must be 2 to 64"
 #endif
 #if LH_DEBUG < 0 || LH_DEBUG > 2
 #error "LH_DEBUG must be 0, 1 or 2"

@@ -41,31 +41,45 @@ typedef enum lh_backing {
 #define LH_REGION_NOT_INHERITED (1u << 5) /* fork leaves it out */
 #define LH_REGION_EMPTY_ON_FORK (1u << 6) /* fork gives the child zeroes */
 
+/*
+ * A node of the region tree (src/region/tree.c has the theory). Each region brings the storage of
+ * one; whether it is in use, and for which part of the tree, is the tree's affair.
+ */
+#define LH_REGION_WAYS 8    /* most children of a node */
+#define LH_REGION_LEVELS 20 /* most levels of a tree: at the least 2^30 regions */
+#define LH_REGION_CLASSES 3 /* alignments searched in O(log n): a page, 2 MiB, 1 GiB */
+
+typedef struct lh_region_node {
+	uint64_t key[LH_REGION_WAYS - 1];	  /* [t] where each cell but the last ends; pages */
+	struct lh_region *child[LH_REGION_WAYS];  /* [t] regions; above level 0, hosts of nodes */
+	uint16_t gap[LH_REGION_WAYS];		  /* [t] code of the largest hole below */
+	uint32_t room[LH_REGION_CLASSES];	  /* [t] largest room of all, a class of alignment */
+	uint8_t count;				  /* [t] children; 0: not in use */
+	uint8_t level;				  /* [t] 0: the children are regions */
+	uint8_t reserved[2];
+} lh_region_node;
+
 typedef struct lh_region {
+	lh_region_node node;	       /* [t] first: a node and its host have one address */
+
 	lh_virtual_range range;	       /* [t][o] */
-	uint32_t guard_before;	       /* [t] pages kept free below the range */
-	uint32_t guard_after;	       /* [t] pages kept free above it */
+	uint64_t version;	       /* [t] odd while it changes or is in no tree; never reset */
+	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
 	lh_rights rights;	       /* [t] what a fault may grant now */
 	lh_rights rights_max;	       /* [t] what protect may ever grant */
 	lh_rights rights_history;      /* [t] what was ever granted: W^X looks here */
 	uint8_t backing;	       /* [c] lh_backing */
 	uint32_t flags;		       /* [t] LH_REGION_... */
-	uint64_t tag;		       /* [t] the host's: neighbours merge only if equal */
+	uint32_t guard_before;	       /* [t] pages kept free below the range */
+	uint32_t guard_after;	       /* [t] pages kept free above it */
 	struct lh_object *object;      /* [c] for LH_BACKING_OBJECT */
 	uint64_t object_page;	       /* [t][o] object page that range.base shows */
+
+	uint64_t tag;		       /* [t] the host's: neighbours merge only if equal */
+	void *owner;		       /* [c] the space, for user regions; the holder's own else */
 	struct lh_region *object_next; /* [o] the object's list of regions */
 	struct lh_region *object_previous; /* [o] */
-	void *owner;		       /* [c] the space, for user regions; the holder's own else */
-
-	/* The region tree's. */
-	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
-	struct lh_region *parent;      /* [t] */
-	struct lh_region *child[2];    /* [t] lower, higher addresses */
-	uint64_t gap_before;	       /* [t] pages from the extent below to this one, 0 if they meet */
-	uint64_t gap_largest;	       /* [t] largest gap_before in this subtree */
-	uint32_t colour;	       /* [t] */
-	uint32_t reserved;
-	uint64_t version;	       /* [t] odd while it changes or is in no tree; never reset */
+	uint64_t padding;	       /* to whole cache lines: in an array all begin on one */
 } lh_region;
 
 /*

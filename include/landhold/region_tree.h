@@ -4,7 +4,7 @@
  *
  * You place a region; you never get a bare range. Finding the hole, giving the
  * region its range and linking it in is one step, on a region that is complete
- * in all else. The tree never allocates: its nodes are the regions.
+ * in all else. The tree never allocates: its nodes lie in the regions.
  *
  * A region's *extent* is its range with its guards on either side. Extents of
  * neighbours may share guard pages (a guard is a distance to keep, not a
@@ -12,10 +12,14 @@
  * guard_before of the higher) pages. A hole is what lies between two ranges. The
  * ends of the total range are not regions: no guard is kept from them.
  *
- * No lock of its own: every call is made under the lock that guards the tree (a
- * space's map lock, or the caller's), and a region is complete before that lock
- * is taken. Usable alone, for GPU, IOMMU, guest-physical or JIT ranges: links
- * with nothing but src/base.
+ * No lock of its own: every call but lh_region_tree_read is made under the lock that
+ * guards the tree (a space's map lock, or the caller's), and a region is complete
+ * before that lock is taken. Usable alone, for GPU, IOMMU, guest-physical or JIT
+ * ranges: links with nothing but src/base.
+ *
+ * Trees whose regions are all pooled (LH_REGION_POOLED) own them: range operations may
+ * split and merge them, and lh_region_tree_read may look them up without the lock. Other
+ * regions are their holders': the tree never splits or merges one unless told to by name.
  */
 #ifndef LANDHOLD_REGION_TREE_H
 #define LANDHOLD_REGION_TREE_H
@@ -26,14 +30,37 @@
 extern "C" {
 #endif
 
+/* Must stay where it was initialised: what lies in it is part of the structure. */
 typedef struct lh_region_tree {
+	lh_region tail;		  /* stands above all regions; in no list, never given out */
 	lh_virtual_range total;	  /* constant: all regions lie in it */
-	struct lh_region *root;
-	uint64_t count;		  /* regions in the tree */
-	uint64_t sequence;	  /* odd only while nodes change; only grows */
+	struct lh_region *root;	  /* [t] the host of the topmost node */
+	uint32_t levels;	  /* [t] at least 1 */
+	uint32_t guard_before_max; /* [t] largest guards of any region so far */
+	uint32_t guard_after_max; /* [t] */
+	uint32_t reserved;
+	uint64_t count;		  /* [t] regions in the tree */
+	uint64_t sequence;	  /* [t] odd only while nodes change; only grows */
+	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */
 } lh_region_tree;
 
-typedef enum lh_direction { LH_LOWEST_FIRST, LH_HIGHEST_FIRST } lh_direction;
+/*
+ * A place in a tree: for walks, and for lookups near the last one. Any change of the tree
+ * makes it stale, which it notices; zeroed it is nowhere.
+ */
+typedef struct lh_region_cursor {
+	const lh_region_tree *tree;
+	uint64_t sequence;
+	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
+	uint64_t low[LH_REGION_LEVELS];		  /* page at which each one's part begins */
+	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
+} lh_region_cursor;
+
+typedef enum lh_direction {
+	LH_LOWEST_FIRST,
+	LH_HIGHEST_FIRST,
+	LH_NEAREST_FIRST /* to the placement's hint; of two as near, the lower */
+} lh_direction;
 
 /* What a placement must satisfy. All zero but pages: anywhere, lowest first. */
 typedef struct lh_placement {
@@ -41,16 +68,23 @@ typedef struct lh_placement {
 	uint64_t alignment;	 /* of the base, in pages: a power of two; 0 means 1 */
 	lh_virtual_range within; /* limits; empty: the whole tree */
 	lh_direction direction;
+	lh_virtual_address hint; /* for LH_NEAREST_FIRST: the base that is wished for */
+	uint64_t spread;	 /* of place_randomly, in pages: see there; 0: none */
 } lh_placement;
+
+/* A source of random numbers, all 64 bits of each. => context: what was given with it. */
+typedef uint64_t lh_region_random(void *context);
 
 /* An empty tree over the total range, which must be valid. */
 LH_MUST_USE lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range total);
 
+/* --- placing --- */
+
 /*
- * Places the region in the lowest or highest legal slot. The search is complete:
- * if a legal slot exists, one is found. O(log n) for a region without guards at
- * page alignment; else O(log n) more for each gap that is large enough but for
- * the region's guards or the alignment.
+ * Places the region in the lowest or highest legal slot, or in that nearest to a hint. The search
+ * is complete: if a legal slot exists, one is found. O(log n) at page, 2 MiB and 1 GiB alignment;
+ * at another, O(log n) more for each gap that is large enough but for the alignment. Where regions
+ * with different guards meet, also for each that is large enough but for those.
  * => region: built, in no tree; its guards are obeyed, and its neighbours'.
  * => limits: the region's range lies in them; guards may lie outside. What of
  *    them lies outside the total range does not count.
@@ -60,6 +94,19 @@ LH_MUST_USE lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range 
  */
 LH_MUST_USE lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
 						   const lh_placement *placement);
+
+/*
+ * Places the region in a slot drawn at random: each legal slot is exactly as likely as each other.
+ * At most 16 draws are made, O(log n) each; if none is legal, the legal slots are counted and one
+ * of them is drawn, O(n). Never gives up while there is one.
+ * => placement->spread: keeps page tables dense. Only slots at most so many pages beyond the
+ *    first one in the placement's direction (not LH_NEAREST_FIRST) count.
+ * => random: called without end only if it never gives a number that can be used.
+ * => errors as place_anywhere.
+ */
+LH_MUST_USE lh_error lh_region_tree_place_randomly(lh_region_tree *tree, lh_region *region,
+						   const lh_placement *placement,
+						   lh_region_random *random, void *context);
 
 /*
  * Places the region exactly there. O(log n).
@@ -77,11 +124,21 @@ LH_MUST_USE lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_
  */
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region);
 
-/* The region that the address lies in, or NULL. Guards are not part of it. */
+/* --- looking up --- */
+
+/* The region that the address lies in, or NULL. Guards are not part of it. O(log n). */
 lh_region *lh_region_tree_find(const lh_region_tree *tree, lh_virtual_address address);
 
 /* The lowest region whose last byte is at or above the address, or NULL. */
 lh_region *lh_region_tree_find_from(const lh_region_tree *tree, lh_virtual_address address);
+
+/*
+ * As lh_region_tree_find, and O(1) if the address lies in, or near, the region found last with
+ * this cursor and the tree has not changed. One cursor a CPU or thread.
+ * => cursor: zeroed, or used before, with any tree.
+ */
+lh_region *lh_region_tree_find_near(const lh_region_tree *tree, lh_region_cursor *cursor,
+				    lh_virtual_address address);
 
 /*
  * The lowest region that has a page in the range, or NULL. Walk on with
@@ -90,11 +147,46 @@ lh_region *lh_region_tree_find_from(const lh_region_tree *tree, lh_virtual_addre
 lh_region *lh_region_tree_first_crossing(const lh_region_tree *tree, lh_virtual_range range);
 lh_region *lh_region_tree_next_crossing(const lh_region *region, lh_virtual_range range);
 
-/* In-order walk: NULL past the end. */
+/* In-order walk: NULL past the end. O(log n) a step: from the region alone. */
 lh_region *lh_region_tree_first(const lh_region_tree *tree);
 lh_region *lh_region_tree_last(const lh_region_tree *tree);
 lh_region *lh_region_tree_next(const lh_region *region);
 lh_region *lh_region_tree_previous(const lh_region *region);
+
+/*
+ * The same with a cursor: O(1) a step. first and from place the cursor; next needs one that is on
+ * a region. => the tree has not changed in between. NULL past the end.
+ */
+lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
+				 lh_virtual_address address);
+lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree);
+lh_region *lh_region_cursor_next(lh_region_cursor *cursor);
+
+/* What a lookup without the lock tells of a region. */
+typedef struct lh_region_snapshot {
+	const lh_region *region; /* to be compared, not followed: it may be gone already */
+	uint64_t version;	 /* even; while the region has it, all here is true */
+	lh_virtual_range range;
+	lh_rights rights, rights_max, rights_history;
+	uint8_t backing;
+	uint32_t flags;
+	uint64_t tag;
+	struct lh_object *object;
+	uint64_t object_page;
+} lh_region_snapshot;
+
+/*
+ * Looks up without the tree's lock, whatever its holder does meanwhile.
+ * => the tree owns its regions, and their memory stays memory of regions for the whole call (a
+ *    pool's; src/physical/pool.c), also of those that leave the tree.
+ * => LH_OK: the region was in the tree, and as the snapshot says, at one moment of the call.
+ *    LH_NOT_MAPPED: no region had the address at one moment of the call. LH_AGAIN: three tries met
+ *    changes: look up under the lock. *snapshot is meaningful after LH_OK only.
+ */
+LH_MUST_USE lh_error lh_region_tree_read(const lh_region_tree *tree, lh_virtual_address address,
+					 lh_region_snapshot *snapshot);
+
+/* --- changing where they are --- */
 
 /*
  * Splits a region at a page address strictly inside it: it keeps the pages below;
@@ -106,6 +198,10 @@ lh_region *lh_region_tree_previous(const lh_region *region);
  * object's lock. Both versions end even. Cannot fail. O(log n).
  */
 void lh_region_tree_split(lh_region_tree *tree, lh_region *region, lh_virtual_address at,
+			  lh_region *upper);
+
+/* The same with the pages of the hole taken out of the middle: both ends of the region stay. */
+void lh_region_tree_punch(lh_region_tree *tree, lh_region *region, lh_virtual_range hole,
 			  lh_region *upper);
 
 /*
@@ -126,8 +222,8 @@ LH_MUST_USE lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *regi
 					   lh_virtual_range range);
 
 /*
- * Recomputes everything the tree caches: order, overlap, guards, colours, gaps,
- * links, count; versions and the sequence must be even. Bounded even if links are
+ * Recomputes everything the tree caches: order, overlap, guards, keys, gaps, rooms,
+ * hosts, count; versions and the sequence must be even. Bounded even if links are
  * broken. => NULL if all is well, else what is wrong. O(n log n).
  */
 const char *lh_region_tree_check(const lh_region_tree *tree);

@@ -36,10 +36,12 @@ static uint64_t words_of(const lh_pool *pool)
 	return (pool->items_per_page + 63u) / 64;
 }
 
-/* Bytes before the first item, for so many items. */
-static uint64_t header_size(uint64_t items)
+/* Bytes before the first item, for so many items. Items of whole cache lines begin on one. */
+static uint64_t header_size(uint64_t items, uint64_t size)
 {
-	return (sizeof(struct pool_page) + (items + 63) / 64 * 8 + 15) & ~UINT64_C(15);
+	uint64_t mask = size % 64 == 0 ? 63 : 15;
+
+	return (sizeof(struct pool_page) + (items + 63) / 64 * 8 + mask) & ~mask;
 }
 
 lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name, uint32_t item_size)
@@ -47,10 +49,10 @@ lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name, uint32
 	uint64_t size = ((uint64_t)item_size + 15) & ~UINT64_C(15);
 	uint64_t items;
 
-	if (item_size == 0 || header_size(1) + size > LH_PAGE_SIZE)
+	if (item_size == 0 || header_size(1, size) + size > LH_PAGE_SIZE)
 		return LH_INVALID;
 	items = (LH_PAGE_SIZE - sizeof(struct pool_page)) / size;
-	while (header_size(items) + items * size > LH_PAGE_SIZE)
+	while (header_size(items, size) + items * size > LH_PAGE_SIZE)
 		items--;
 	*pool = (lh_pool){ .frames = frames,
 			   .name = name,
@@ -99,7 +101,7 @@ static void *take_from_page(lh_pool *pool, struct pool_page *page)
 	if (++page->in_use == pool->items_per_page)
 		list_remove(pool, page);
 	pool->in_use++;
-	return (unsigned char *)page + header_size(pool->items_per_page) + index * pool->item_size;
+	return (unsigned char *)page + header_size(pool->items_per_page, pool->item_size) + index * pool->item_size;
 }
 
 /* --- Taking --- */
@@ -161,7 +163,7 @@ lh_error lh_pool_take(lh_pool *pool, void **item)
 static struct pool_page *page_of_item(lh_pool *pool, lh_port *port, void *item, uint64_t *index)
 {
 	uint64_t offset = (uintptr_t)item & (LH_PAGE_SIZE - 1);
-	uint64_t header = header_size(pool->items_per_page);
+	uint64_t header = header_size(pool->items_per_page, pool->item_size);
 	struct pool_page *page;
 	lh_frame_entry *entry;
 

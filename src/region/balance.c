@@ -1,229 +1,372 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The red-black tree beneath the region tree: links, colours and the largest gap
- * of each subtree. tree.c says why; here is only how.
+ * Nodes that are full are split; nodes that have too few children borrow from a neighbour or
+ * merge with it; and each keeps a host below itself. tree.c's head comment says what a host is.
  *
- * Rules of the colours: the root is black; a red node has no red child; from a
- * node down, every path to a missing child passes equally many black nodes. So a
- * path is at most twice as long as another, and n regions are at most
- * 2 * log2(n + 1) deep. (Guibas and Sedgewick, 1978.)
- *
- * The two sides mirror each other: code speaks of a side and of !side.
- *
- * Order matters for the cached gaps: first the links change and everything from the
- * changed place to the root is recomputed; then the tree is balanced, by rotations,
- * each of which keeps the set of nodes below it and so changes nothing above it.
+ * A new node needs a block that is not in use, and there always is one below it. Let m be the least
+ * fill (3). Below a node of level k lie at least m^(k+1) regions and at most half as many nodes;
+ * other nodes hosted there are above it, on one path to the root. If those have taken all that
+ * would be free (a leaf of three whose regions host it and two levels above it), one of them
+ * moves: it has more regions to choose from. This ends at the latest at the root, for which all
+ * regions count, and which has nobody above it. In practice the region that comes is the host.
  */
 #include "region/tree.h"
 
-static bool is_red(const lh_region *region)
+/* The children of a node, or of two neighbours, with one more, while they are dealt out anew. */
+struct deal {
+	uint64_t key[2 * LH_WAYS];
+	lh_region *child[2 * LH_WAYS];
+	uint16_t gap[2 * LH_WAYS];
+	unsigned count;
+};
+
+/* Children first to end of a deal. */
+struct hand {
+	const struct deal *deal;
+	unsigned first, end;
+};
+
+void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
 {
-	return region && region->colour == LH_RED;
+	unsigned count = node->count;
+
+	for (unsigned i = count - 1; i > addition->key_slot; i--)
+		LH_PUBLISH(node->key[i], node->key[i - 1]);
+	for (unsigned i = count; i > addition->child_slot; i--) {
+		LH_PUBLISH(node->child[i], node->child[i - 1]);
+		node->gap[i] = node->gap[i - 1];
+	}
+	LH_PUBLISH(node->key[addition->key_slot], addition->key);
+	LH_PUBLISH(node->child[addition->child_slot], addition->child);
+	node->gap[addition->child_slot] = addition->gap;
+	LH_PUBLISH(node->count, (uint8_t)(count + 1));
 }
 
-static unsigned side_of(const lh_region *region)
+void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot)
 {
-	return region->parent->child[LH_HIGHER] == region ? LH_HIGHER : LH_LOWER;
+	unsigned last = node->count - 1u;
+
+	for (unsigned i = key_slot; i + 1 < last; i++)
+		LH_PUBLISH(node->key[i], node->key[i + 1]);
+	for (unsigned i = child_slot; i < last; i++) {
+		LH_PUBLISH(node->child[i], node->child[i + 1]);
+		node->gap[i] = node->gap[i + 1];
+	}
+	LH_PUBLISH(node->key[last - 1], LH_NO_KEY);
+	node->gap[last] = 0;
+	LH_PUBLISH(node->count, (uint8_t)last);
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
+/* --- deals --- */
+
+/* Adds a node's children to the deal. => the key of the deal's last child so far is set. */
+static void pick_up(struct deal *deal, const lh_region_node *node)
 {
-	return a > b ? a : b;
+	for (unsigned i = 0; i < node->count; i++) {
+		if (i + 1u < node->count)
+			deal->key[deal->count] = node->key[i];
+		deal->child[deal->count] = node->child[i];
+		deal->gap[deal->count++] = node->gap[i];
+	}
 }
 
-static void recompute_largest(lh_region *region)
+static void pick_up_addition(struct deal *deal, const struct lh_addition *addition)
 {
-	region->gap_largest = larger(region->gap_before,
-				     larger(lh_gap_largest(region->child[LH_LOWER]),
-					    lh_gap_largest(region->child[LH_HIGHER])));
+	for (unsigned i = deal->count - 1; i > addition->key_slot; i--)
+		deal->key[i] = deal->key[i - 1];
+	for (unsigned i = deal->count; i > addition->child_slot; i--) {
+		deal->child[i] = deal->child[i - 1];
+		deal->gap[i] = deal->gap[i - 1];
+	}
+	deal->key[addition->key_slot] = addition->key;
+	deal->child[addition->child_slot] = addition->child;
+	deal->gap[addition->child_slot] = addition->gap;
+	deal->count++;
 }
 
-static void recompute_to_root(lh_region *region)
+/* Makes a node of the hand in a host's block. => low: where its part begins. */
+static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh_region *host,
+				unsigned level, uint64_t low)
 {
-	for (; region; region = region->parent)
-		recompute_largest(region);
+	lh_region_node *node = &host->node;
+	unsigned count = hand.end - hand.first;
+	struct lh_rooms rooms;
+
+	for (unsigned i = 0; i < LH_WAYS; i++) {
+		bool is_used = i < count;
+
+		if (i + 1 < LH_WAYS)
+			LH_PUBLISH(node->key[i],
+				   i + 1 < count ? hand.deal->key[hand.first + i] : LH_NO_KEY);
+		LH_PUBLISH(node->child[i], is_used ? hand.deal->child[hand.first + i] : NULL);
+		node->gap[i] = is_used ? hand.deal->gap[hand.first + i] : 0;
+	}
+	LH_PUBLISH(node->level, (uint8_t)level);
+	LH_PUBLISH(node->count, (uint8_t)count);
+	rooms = lh_node_rooms(tree, node, low);
+	__builtin_memcpy(node->room, rooms.of, sizeof rooms.of);
+	return rooms;
 }
 
-void lh_region_refresh(lh_region_tree *tree, lh_region *region)
+static void release(lh_region *host)
 {
-	if (!region)
-		return;
-	region->gap_before =
-		lh_region_gap(tree, lh_region_neighbour(region, LH_LOWER), region);
-	recompute_to_root(region);
+	LH_PUBLISH(host->node.count, 0);
 }
 
-/* Puts a node, or nothing, where another hangs: the link from above only. */
-static void replace(lh_region_tree *tree, lh_region *old, lh_region *new)
+/* --- hosts --- */
+
+/*
+ * A region at or below the children whose block is not in use, or, with above_level, is in use for
+ * a node above that level. Recursion: one call a level.
+ */
+static lh_region *search_host(lh_region *const *children, unsigned count, unsigned level,
+			      unsigned above_level)
 {
-	if (old->parent)
-		old->parent->child[side_of(old)] = new;
+	for (unsigned i = 0; i < count; i++) {
+		lh_region *found = children[i];
+
+		if (level > 0)
+			found = search_host(found->node.child, found->node.count, level - 1,
+					    above_level);
+		else if (found->node.count != 0 && found->node.level <= above_level)
+			found = NULL;
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+static lh_region *find_host(lh_region_tree *tree, lh_region_cursor *path, lh_region *const *children,
+			    unsigned count, unsigned level);
+
+static void copy_node(lh_region_node *to, const lh_region_node *from)
+{
+	for (unsigned i = 0; i + 1 < LH_WAYS; i++)
+		LH_PUBLISH(to->key[i], from->key[i]);
+	for (unsigned i = 0; i < LH_WAYS; i++)
+		LH_PUBLISH(to->child[i], from->child[i]);
+	__builtin_memcpy(to->gap, from->gap, sizeof to->gap);
+	__builtin_memcpy(to->room, from->room, sizeof to->room);
+	LH_PUBLISH(to->level, from->level);
+	LH_PUBLISH(to->count, from->count);
+}
+
+/* A node of the path moves to another block; what names it follows. */
+static void move_node(lh_region_tree *tree, lh_region_cursor *path, unsigned level, lh_region *to)
+{
+	lh_region *from = path->host[level];
+
+	copy_node(&to->node, &from->node);
+	if (level + 1 == tree->levels)
+		LH_PUBLISH(tree->root, to);
 	else
-		tree->root = new;
-	if (new)
-		new->parent = old->parent;
+		LH_PUBLISH(lh_path_node(path, level + 1)->child[path->slot[level + 1]], to);
+	path->host[level] = to;
+	release(from);
+}
+
+/* Moves a node of the path to where it finds a host. Recursion: at most one call a level. */
+static void rehost(lh_region_tree *tree, lh_region_cursor *path, unsigned level)
+{
+	const lh_region_node *node = lh_path_node(path, level);
+
+	move_node(tree, path, level, find_host(tree, path, node->child, node->count, level));
+}
+
+/* A block for a node that has these children. The path leads through it, or to where it will be. */
+static lh_region *find_host(lh_region_tree *tree, lh_region_cursor *path, lh_region *const *children,
+			    unsigned count, unsigned level)
+{
+	lh_region *host = search_host(children, count, level, UINT8_MAX);
+
+	if (host)
+		return host;
+	host = search_host(children, count, level, level);
+	rehost(tree, path, host->node.level);
+	return host;
+}
+
+void lh_path_rehost(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
+{
+	if (region->node.count != 0)
+		rehost(tree, path, region->node.level);
+}
+
+/* True if a region lies below a key: in the lower of the two nodes that it separates. */
+static bool is_below(const lh_region_tree *tree, const lh_region *region, uint64_t key)
+{
+	return region != &tree->tail && lh_span_of(region->range).first < key;
+}
+
+static lh_region *host_of_hand(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
+			       unsigned level)
+{
+	return find_host(tree, path, &hand.deal->child[hand.first], hand.end - hand.first, level);
+}
+
+/* --- too many --- */
+
+/* Children of the lower of two nodes. Whoever adds at an end will do so again: that one is full. */
+static unsigned where_to_cut(const struct lh_addition *addition)
+{
+	if (addition->child_slot >= LH_WAYS - 1)
+		return LH_WAYS + 1 - LH_FILL_MIN;
+	return addition->child_slot == 0 ? LH_FILL_MIN : (LH_WAYS + 1) / 2;
+}
+
+static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_addition *upper,
+		     lh_region *fresh)
+{
+	struct deal deal = { .key = { upper->key }, .child = { lower, upper->child }, .count = 2 };
+	lh_region *host = fresh;
+
+	if (host->node.count != 0)
+		host = search_host(deal.child, 2, tree->levels, UINT8_MAX);
+	deal.gap[0] = (uint16_t)lh_gap_code(lower->node.room[0]);
+	deal.gap[1] = upper->gap;
+	(void)lay_down(tree, (struct hand){ &deal, 0, 2 }, host, tree->levels,
+		       lh_span_of(tree->total).first);
+	LH_PUBLISH(tree->root, host);
+	tree->levels++;
 }
 
 /*
- *        node                  riser
- *       /    \                /     \
- *      a     riser    =>    node     c       (side: lower)
- *           /    \         /    \
- *          b      c       a      b
+ * Splits the full node of the path at a level. *addition: what it shall get, then what the node
+ * above shall. => after: its rooms as they are then.
  */
-static void rotate(lh_region_tree *tree, lh_region *node, unsigned side)
+static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			struct lh_addition *addition, lh_region *fresh, struct lh_rooms *after)
 {
-	lh_region *riser = node->child[!side];
-	lh_region *inner = riser->child[side];
+	lh_region *host = path->host[level], *other = fresh;
+	struct deal deal = { .count = 0 };
+	unsigned cut = where_to_cut(addition);
+	struct hand lower = { &deal, 0, cut }, upper = { &deal, cut, LH_WAYS + 1 };
+	struct lh_rooms upper_rooms;
+	bool host_is_below;
+	uint64_t key;
 
-	replace(tree, node, riser);
-	riser->child[side] = node;
-	node->parent = riser;
-	node->child[!side] = inner;
-	if (inner)
-		inner->parent = node;
-	/* The one that sank first: the other's value is made from it. */
-	recompute_largest(node);
-	recompute_largest(riser);
+	pick_up(&deal, &host->node);
+	pick_up_addition(&deal, addition);
+	key = deal.key[cut - 1];
+	host_is_below = is_below(tree, host, key);
+	if (fresh->node.count != 0 || is_below(tree, fresh, key) == host_is_below)
+		other = host_of_hand(tree, path, host_is_below ? upper : lower, level);
+	*after = lay_down(tree, lower, host_is_below ? host : other, level, path->low[level]);
+	upper_rooms = lay_down(tree, upper, host_is_below ? other : host, level, key);
+	*after = lh_rooms_larger(*after, upper_rooms);
+	*addition = (struct lh_addition){
+		.key = key,
+		.child = host_is_below ? other : host,
+		.gap = (uint16_t)lh_gap_code(upper_rooms.of[0]),
+	};
+	return host_is_below ? host : other;
 }
 
-/* The node is red, and so may be its parent: the only rule that can be broken. */
-static void balance_after_link(lh_region_tree *tree, lh_region *node)
+void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
+		   lh_region *fresh)
 {
-	while (is_red(node->parent)) {
-		lh_region *parent = node->parent;
-		lh_region *grand = parent->parent; /* a red node is never the root */
-		unsigned side = side_of(parent);
-		lh_region *uncle = grand->child[!side];
+	struct lh_rooms before, after;
+	lh_region_node *above;
+	unsigned level = 0;
 
-		if (is_red(uncle)) {
-			parent->colour = LH_BLACK;
-			uncle->colour = LH_BLACK;
-			grand->colour = LH_RED;
-			node = grand;
-			continue;
+	do {
+		lh_region *lower;
+
+		__builtin_memcpy(before.of, lh_path_node(path, level)->room, sizeof before.of);
+		lower = split(tree, path, level, &addition, fresh, &after);
+		if (++level == tree->levels) {
+			add_root(tree, lower, &addition, fresh);
+			return;
 		}
-		if (side_of(node) != side) {
-			rotate(tree, parent, side);
-			parent = node;
-		}
-		parent->colour = LH_BLACK;
-		grand->colour = LH_RED;
-		rotate(tree, grand, !side);
-		break;
-	}
-	tree->root->colour = LH_BLACK;
+		above = lh_path_node(path, level);
+		addition.key_slot = path->slot[level];
+		addition.child_slot = (uint8_t)(addition.key_slot + 1);
+		LH_PUBLISH(above->child[addition.key_slot], lower);
+		above->gap[addition.key_slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
+	} while (above->count == LH_WAYS);
+	lh_node_insert(above, &addition);
+	lh_path_refresh(tree, path, level, before, after);
 }
 
-void lh_region_link(lh_region_tree *tree, lh_region *region, lh_region *below, lh_region *above)
-{
-	/* Of two neighbours, one is an ancestor of the other; the deeper has a free child. */
-	bool under_above = above && !above->child[LH_LOWER];
+/* --- too few --- */
 
-	region->tree = tree;
-	region->child[LH_LOWER] = NULL;
-	region->child[LH_HIGHER] = NULL;
-	region->colour = LH_RED;
-	region->parent = under_above ? above : below;
-	if (under_above)
-		above->child[LH_LOWER] = region;
-	else if (below)
-		below->child[LH_HIGHER] = region;
+/* The hand's host, if that lies on its side of the key; else another, and that one is let go. */
+static lh_region *keep_host(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
+			    lh_region *host, unsigned level, bool is_right)
+{
+	if (is_right)
+		return host;
+	release(host);
+	return host_of_hand(tree, path, hand, level);
+}
+
+/* Deals the children of two neighbours out evenly. Slot: that of the lower one, in the node above. */
+static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		     const struct deal *deal, unsigned slot)
+{
+	lh_region_node *above = lh_path_node(path, level + 1);
+	unsigned cut = deal->count / 2;
+	struct hand lower = { deal, 0, cut }, upper = { deal, cut, deal->count };
+	lh_region *hosts[2] = { above->child[slot], above->child[slot + 1] };
+	uint64_t key = deal->key[cut - 1], low = lh_node_low(above, slot, path->low[level + 1]);
+	unsigned gaps[2];
+
+	hosts[0] = keep_host(tree, path, lower, hosts[0], level, is_below(tree, hosts[0], key));
+	gaps[0] = lh_gap_code(lay_down(tree, lower, hosts[0], level, low).of[0]);
+	hosts[1] = keep_host(tree, path, upper, hosts[1], level, !is_below(tree, hosts[1], key));
+	gaps[1] = lh_gap_code(lay_down(tree, upper, hosts[1], level, key).of[0]);
+	above = lh_path_node(path, level + 1); /* it may have moved */
+	above->gap[slot] = (uint16_t)gaps[0];
+	above->gap[slot + 1] = (uint16_t)gaps[1];
+	LH_PUBLISH(above->key[slot], key);
+	LH_PUBLISH(above->child[slot], hosts[0]);
+	LH_PUBLISH(above->child[slot + 1], hosts[1]);
+}
+
+static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		 const struct deal *deal, unsigned slot)
+{
+	lh_region_node *above = lh_path_node(path, level + 1);
+	lh_region *host = above->child[slot];
+	uint64_t low = lh_node_low(above, slot, path->low[level + 1]);
+
+	release(above->child[slot + 1]);
+	above->gap[slot] = (uint16_t)lh_gap_code(
+		lay_down(tree, (struct hand){ deal, 0, deal->count }, host, level, low).of[0]);
+	lh_node_delete(above, slot, slot + 1);
+}
+
+/* The holes below the node above stay as they are, and so do its rooms. */
+static void mend_level(lh_region_tree *tree, lh_region_cursor *path, unsigned level)
+{
+	const lh_region_node *above = lh_path_node(path, level + 1);
+	unsigned slot = path->slot[level + 1];
+	struct deal deal = { .count = 0 };
+
+	if (slot + 1u == above->count)
+		slot--;
+	pick_up(&deal, &above->child[slot]->node);
+	deal.key[deal.count - 1] = above->key[slot];
+	pick_up(&deal, &above->child[slot + 1]->node);
+	if (deal.count > LH_WAYS)
+		even_out(tree, path, level, &deal, slot);
 	else
-		tree->root = region;
-	tree->count++;
-	lh_region_refresh(tree, region);
-	lh_region_refresh(tree, above);
-	balance_after_link(tree, region);
+		join(tree, path, level, &deal, slot);
 }
 
-/*
- * Paths through parent's child on the side have one black node too few. Four cases,
- * by the sibling on the other side; each either ends or moves the lack one level up.
- */
-static void balance_after_unlink(lh_region_tree *tree, lh_region *parent, unsigned side)
+void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
 {
-	while (parent) {
-		lh_region *sibling = parent->child[!side];
+	lh_region *root;
 
-		if (is_red(sibling)) {
-			sibling->colour = LH_BLACK;
-			parent->colour = LH_RED;
-			rotate(tree, parent, side);
-			sibling = parent->child[!side];
-		}
-		if (is_red(sibling->child[side]) && !is_red(sibling->child[!side])) {
-			sibling->child[side]->colour = LH_BLACK;
-			sibling->colour = LH_RED;
-			rotate(tree, sibling, !side);
-			sibling = parent->child[!side];
-		}
-		if (is_red(sibling->child[!side])) {
-			sibling->colour = parent->colour;
-			parent->colour = LH_BLACK;
-			sibling->child[!side]->colour = LH_BLACK;
-			rotate(tree, parent, side);
-			return;
-		}
-		sibling->colour = LH_RED;
-		if (is_red(parent)) {
-			parent->colour = LH_BLACK;
-			return;
-		}
-		side = parent->parent ? side_of(parent) : LH_LOWER;
-		parent = parent->parent;
+	for (unsigned level = 0; level + 1 < tree->levels; level++) {
+		if (lh_path_node(path, level)->count >= LH_FILL_MIN)
+			break;
+		mend_level(tree, path, level);
 	}
-}
-
-/* Exchanges the places of a node with two children and its in-order successor. The
- * nodes themselves move, not their contents: others point at them. */
-static void trade_places(lh_region_tree *tree, lh_region *node, lh_region *successor)
-{
-	lh_region *parent = successor->parent;
-	lh_region *orphan = successor->child[LH_HIGHER];
-	uint32_t colour = successor->colour;
-
-	replace(tree, node, successor);
-	successor->colour = node->colour;
-	successor->child[LH_LOWER] = node->child[LH_LOWER];
-	successor->child[LH_LOWER]->parent = successor;
-	if (parent == node) {
-		successor->child[LH_HIGHER] = node;
-		node->parent = successor;
-	} else {
-		successor->child[LH_HIGHER] = node->child[LH_HIGHER];
-		successor->child[LH_HIGHER]->parent = successor;
-		parent->child[LH_LOWER] = node;
-		node->parent = parent;
+	root = tree->root;
+	if (tree->levels > 1 && root->node.count == 1) {
+		LH_PUBLISH(tree->root, root->node.child[0]);
+		tree->levels--;
+		release(root);
 	}
-	node->colour = colour;
-	node->child[LH_LOWER] = NULL;
-	node->child[LH_HIGHER] = orphan;
-	if (orphan)
-		orphan->parent = node;
-}
-
-void lh_region_unlink(lh_region_tree *tree, lh_region *region)
-{
-	lh_region *above = lh_region_neighbour(region, LH_HIGHER);
-	lh_region *parent, *child;
-	unsigned side;
-
-	if (region->child[LH_LOWER] && region->child[LH_HIGHER])
-		trade_places(tree, region, above);
-	parent = region->parent;
-	side = parent ? side_of(region) : LH_LOWER;
-	child = region->child[LH_LOWER] ? region->child[LH_LOWER] : region->child[LH_HIGHER];
-	replace(tree, region, child);
-	tree->count--;
-	recompute_to_root(parent);
-	lh_region_refresh(tree, above);
-	if (child)
-		child->colour = LH_BLACK; /* an only child is red, and its parent black */
-	else if (region->colour == LH_BLACK)
-		balance_after_unlink(tree, parent, side);
-	region->tree = NULL;
-	region->parent = NULL;
-	region->child[LH_LOWER] = NULL;
-	region->child[LH_HIGHER] = NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Split, merge, resize: the operations that change regions where they are.
+ * Split, punch, merge, resize: the operations that change regions where they are.
  *
  * None moves a neighbour or frees anything. Split and merge cannot fail: what they
  * need, the caller has brought. The cut between two pieces never carries a guard:
@@ -10,60 +10,93 @@
 
 static void copy_attributes(lh_region *to, const lh_region *from)
 {
-	to->rights = from->rights;
-	to->rights_max = from->rights_max;
-	to->rights_history = from->rights_history;
-	to->backing = from->backing;
-	to->flags = from->flags;
-	to->tag = from->tag;
-	to->object = from->object;
-	to->object_page = from->object_page;
-	to->owner = from->owner;
+	LH_PUBLISH(to->rights, from->rights);
+	LH_PUBLISH(to->rights_max, from->rights_max);
+	LH_PUBLISH(to->rights_history, from->rights_history);
+	LH_PUBLISH(to->backing, from->backing);
+	LH_PUBLISH(to->flags, from->flags);
+	LH_PUBLISH(to->tag, from->tag);
+	LH_PUBLISH(to->object, from->object);
+	LH_PUBLISH(to->object_page, from->object_page);
+	LH_PUBLISH(to->owner, from->owner);
 }
 
 /* Gives a region a new range and lets its object page follow the base. */
 static void set_range(lh_region *region, lh_virtual_range range)
 {
 	if (region->backing == LH_BACKING_OBJECT)
-		region->object_page += lh_span_of(range).first - lh_span_of(region->range).first;
-	region->range = range;
+		LH_PUBLISH(region->object_page,
+			   region->object_page + lh_span_of(range).first -
+				   lh_span_of(region->range).first);
+	LH_PUBLISH(region->range.base.value, range.base.value);
+	LH_PUBLISH(region->range.pages, range.pages);
 }
 
-void lh_region_tree_split(lh_region_tree *tree, lh_region *region, lh_virtual_address at,
-			  lh_region *upper)
+/* The region keeps the pages below from; upper, its copy in all else, gets those from to on. */
+static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+		lh_region *upper)
 {
-	lh_region *above = lh_region_tree_next(region);
-	uint64_t kept = lh_virtual_range_index(region->range, at);
-	lh_virtual_range moved = { at, region->range.pages - kept };
+	struct lh_page_span whole = lh_span_of(region->range);
+	lh_region_cursor path;
 
+	lh_path_find_region(&path, tree, region);
 	lh_version_begin(&tree->sequence);
 	lh_version_begin(&region->version);
 	copy_attributes(upper, region);
-	upper->range = region->range;
-	set_range(upper, moved);
+	LH_PUBLISH(upper->range.base.value, region->range.base.value);
+	set_range(upper, lh_span_range(to, whole.end - to));
 	upper->guard_before = 0;
 	upper->guard_after = region->guard_after;
-	region->range.pages = kept;
+	LH_PUBLISH(region->range.pages, from - whole.first);
 	region->guard_after = 0;
-	lh_region_link(tree, upper, region, above);
+	lh_region_link_above(tree, &path, upper, from);
 	lh_version_end(&upper->version);
 	lh_version_end(&region->version);
 	lh_version_end(&tree->sequence);
 }
 
+void lh_region_tree_split(lh_region_tree *tree, lh_region *region, lh_virtual_address at,
+			  lh_region *upper)
+{
+	cut(tree, region, at.value >> LH_PAGE_SHIFT, at.value >> LH_PAGE_SHIFT, upper);
+}
+
+void lh_region_tree_punch(lh_region_tree *tree, lh_region *region, lh_virtual_range hole,
+			  lh_region *upper)
+{
+	struct lh_page_span span = lh_span_of(hole);
+
+	cut(tree, region, span.first, span.end, upper);
+}
+
+/* Gives a region of the tree a range that is legal. */
+static void move_in_place(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+{
+	static const struct lh_rooms unknown = { { LH_ROOM_MAX, LH_ROOM_MAX, LH_ROOM_MAX } };
+	struct lh_page_span hole;
+	lh_region_cursor path;
+
+	lh_path_find_region(&path, tree, region);
+	set_range(region, range);
+	hole.first = lh_path_low(&path, 0);
+	hole.end = lh_extent_first(tree, region);
+	lh_path_set_hole(tree, &path, unknown, hole);
+	lh_path_set_end(tree, &path, lh_extent_end(region));
+}
+
 lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 {
 	lh_region *follower = lh_region_tree_next(region);
+	lh_virtual_range range = region->range;
 
 	if (!follower || !lh_region_is_mergeable(region, follower))
 		return NULL;
-	lh_version_begin(&tree->sequence);
+	range.pages += follower->range.pages;
 	lh_version_begin(&region->version);
-	lh_version_begin(&follower->version);
-	/* First the region grows, so that the gap above is computed from its new end. */
-	region->range.pages += follower->range.pages;
+	lh_region_tree_remove(tree, follower);
+	lh_version_begin(&tree->sequence);
 	region->guard_after = follower->guard_after;
-	lh_region_unlink(tree, follower);
+	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
 	lh_version_end(&tree->sequence);
 	return follower;
@@ -81,21 +114,18 @@ static bool leaves_object(const lh_region *region, lh_virtual_range range)
 
 lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
-	lh_region *above = lh_region_tree_next(region);
 	struct lh_page_span room;
 
 	if (!lh_virtual_range_is_valid(range) || !lh_virtual_range_covers(tree->total, range) ||
 	    leaves_object(region, range))
 		return LH_INVALID;
-	room = lh_region_room(tree, lh_region_tree_previous(region), above, region->guard_before,
-			      region->guard_after);
+	room = lh_region_room(tree, lh_region_tree_previous(region), lh_region_tree_next(region),
+			      region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
 	lh_version_begin(&tree->sequence);
 	lh_version_begin(&region->version);
-	set_range(region, range);
-	lh_region_refresh(tree, region);
-	lh_region_refresh(tree, above);
+	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
 	lh_version_end(&tree->sequence);
 	return LH_OK;

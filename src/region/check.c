@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The walker: recomputes all that the tree caches. Two passes.
- *
- * The first goes from the root down and trusts no link before it has seen that the
- * child names its parent. Each node names one parent, so none is reached twice and
- * the pass ends, however the links are broken. The second then walks in address order.
+ * The walker: recomputes all that the tree caches. From the root down, each node before its
+ * children and these in order; so regions are met in address order. Levels fall with each step
+ * down, and no more nodes are met than there may be: it ends, however the links are broken.
  */
 #include "region/tree.h"
 
@@ -15,83 +13,14 @@
 			return finding_;                                           \
 	} while (0)
 
-static const char *check_child(const lh_region *region, const lh_region *child)
-{
-	if (!child)
-		return NULL;
-	if (child->parent != region)
-		return "a child names another parent";
-	if (region->colour == LH_RED && child->colour == LH_RED)
-		return "a red region has a red child";
-	return NULL;
-}
-
-static const char *check_node(const lh_region_tree *tree, const lh_region *region)
-{
-	const lh_region *lower = region->child[LH_LOWER];
-	const lh_region *higher = region->child[LH_HIGHER];
-	uint64_t largest = region->gap_before;
-
-	if (region->tree != tree)
-		return "a region in the tree names another tree";
-	if (region->colour != LH_BLACK && region->colour != LH_RED)
-		return "a region's colour is neither red nor black";
-	if (lower && lower == higher)
-		return "a region is both children of another";
-	LH_TRY_CHECK(check_child(region, lower));
-	LH_TRY_CHECK(check_child(region, higher));
-	if (lh_gap_largest(lower) > largest)
-		largest = lh_gap_largest(lower);
-	if (lh_gap_largest(higher) > largest)
-		largest = lh_gap_largest(higher);
-	return region->gap_largest != largest ? "a subtree's largest gap is wrong" : NULL;
-}
-
-static unsigned black_above(const lh_region *region)
-{
-	unsigned black = 0;
-
-	for (; region; region = region->parent)
-		black += region->colour == LH_BLACK;
-	return black;
-}
-
-/* The next node of a walk that meets each node before its children. */
-static const lh_region *next_downward(const lh_region *region)
-{
-	if (region->child[LH_LOWER])
-		return region->child[LH_LOWER];
-	if (region->child[LH_HIGHER])
-		return region->child[LH_HIGHER];
-	for (; region->parent; region = region->parent) {
-		const lh_region *other = region->parent->child[LH_HIGHER];
-
-		if (other && other != region)
-			return other;
-	}
-	return NULL;
-}
-
-static const char *check_shape(const lh_region_tree *tree)
-{
-	unsigned black = 0;
-	uint64_t count = 0;
-
-	if (tree->root && tree->root->parent)
-		return "the root has a parent";
-	if (tree->root && tree->root->colour != LH_BLACK)
-		return "the root is not black";
-	for (const lh_region *r = tree->root; r; r = next_downward(r)) {
-		LH_TRY_CHECK(check_node(tree, r));
-		count++;
-		if (r->child[LH_LOWER] && r->child[LH_HIGHER])
-			continue;
-		if (black != 0 && black_above(r) != black)
-			return "paths have different numbers of black regions";
-		black = black_above(r);
-	}
-	return count != tree->count ? "the count of regions is wrong" : NULL;
-}
+struct walk {
+	const lh_region_tree *tree;
+	const lh_region *below; /* the region met last */
+	uint64_t low;		/* where its cell ended */
+	uint64_t regions;	/* met so far, the tail too */
+	uint64_t nodes;
+	uint64_t hosts;		/* regions met whose block is in use */
+};
 
 /* A region against its lower neighbour. */
 static const char *check_below(const lh_region *below, const lh_region *region)
@@ -109,34 +38,128 @@ static const char *check_below(const lh_region *below, const lh_region *region)
 	return NULL;
 }
 
-static const char *check_region(const lh_region_tree *tree, const lh_region *below,
-				const lh_region *region)
+static const char *check_region(const struct walk *walk, const lh_region *region)
 {
+	const lh_region_tree *tree = walk->tree;
+
+	if (region->tree != tree)
+		return "a region in the tree names another tree";
 	if (!lh_virtual_range_is_valid(region->range))
 		return "a region's range is not valid";
 	if (!lh_virtual_range_covers(tree->total, region->range))
 		return "a region lies outside the tree's total range";
 	if ((region->version & 1) != 0)
 		return "a region in the tree has an odd version";
-	if (below)
-		LH_TRY_CHECK(check_below(below, region));
-	if (region->gap_before != lh_region_gap(tree, below, region))
+	if (region->guard_before > tree->guard_before_max ||
+	    region->guard_after > tree->guard_after_max)
+		return "a region has a larger guard than the tree knows";
+	return walk->below ? check_below(walk->below, region) : NULL;
+}
+
+/* A cell, with the key that ends it. The tail's has none. */
+static const char *check_cell(struct walk *walk, const lh_region_node *leaf, unsigned slot)
+{
+	const lh_region *region = leaf->child[slot];
+	struct lh_page_span hole = { walk->low, lh_extent_first(walk->tree, region) };
+
+	walk->regions++;
+	walk->hosts += region->node.count != 0;
+	if (region != &walk->tree->tail) {
+		LH_TRY_CHECK(check_region(walk, region));
+		walk->low = lh_extent_end(region);
+		if (slot + 1u < leaf->count && leaf->key[slot] != walk->low)
+			return "a key is not where a region's extent ends";
+	} else if (walk->regions != walk->tree->count + 1) {
+		return "the count of regions is wrong";
+	}
+	if (leaf->gap[slot] != lh_gap_code(lh_span_pages(hole)))
 		return "a region's gap is wrong";
+	walk->below = region;
+	return NULL;
+}
+
+/* What a node says of itself. */
+static const char *check_shape(const struct walk *walk, const lh_region_node *node, unsigned level)
+{
+	bool is_root = level + 1 == walk->tree->levels;
+
+	if (node->level != level)
+		return "a node's level is wrong";
+	if (node->count > LH_WAYS || node->count < (is_root ? (level > 0 ? 2 : 1) : LH_FILL_MIN))
+		return "a node has too many or too few children";
+	for (unsigned i = node->count - 1u; i < LH_WAYS - 1; i++)
+		if (node->key[i] != LH_NO_KEY)
+			return "a node has a key too many";
+	for (unsigned i = node->count; i < sizeof node->gap / sizeof *node->gap; i++)
+		if (node->gap[i] != 0)
+			return "a node has a gap too many";
+	return NULL;
+}
+
+/* True if the host is one of the regions met after so many, up to now. */
+static bool hosts_itself(const lh_region_tree *tree, const lh_region *host, uint64_t low,
+			 uint64_t end)
+{
+	uint64_t first = lh_span_of(host->range).first;
+
+	return host == &tree->tail ? end == LH_NO_KEY : first >= low && first < end;
+}
+
+static const char *check_node(struct walk *walk, const lh_region *host, unsigned level,
+			      uint64_t end);
+
+/* The children of a node above level 0, whose part ends at end. */
+static const char *check_children(struct walk *walk, const lh_region_node *node, uint64_t end)
+{
+	for (unsigned i = 0; i < node->count; i++) {
+		uint64_t child_end = i + 1u < node->count ? node->key[i] : end;
+
+		LH_TRY_CHECK(check_node(walk, node->child[i], node->level - 1u, child_end));
+		if (i + 1u < node->count && node->key[i] != walk->low)
+			return "a key is not where a region's extent ends";
+		if (node->gap[i] != lh_gap_code(node->child[i]->node.room[0]))
+			return "a node's gap is not its child's room";
+	}
+	return NULL;
+}
+
+/* Recursion: one call a level. */
+static const char *check_node(struct walk *walk, const lh_region *host, unsigned level,
+			      uint64_t end)
+{
+	const lh_region_node *node = &host->node;
+	uint64_t low = walk->low;
+	struct lh_rooms rooms;
+
+	LH_TRY_CHECK(check_shape(walk, node, level));
+	if (++walk->nodes > walk->tree->count + 1)
+		return "there are more nodes than regions";
+	if (level > 0)
+		LH_TRY_CHECK(check_children(walk, node, end));
+	else
+		for (unsigned i = 0; i < node->count; i++)
+			LH_TRY_CHECK(check_cell(walk, node, i));
+	rooms = lh_node_rooms(walk->tree, node, low);
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		if (node->room[class] != rooms.of[class])
+			return "a node's room is wrong";
+	if (!hosts_itself(walk->tree, host, low, end))
+		return "a node is hosted by a region that is not below it";
 	return NULL;
 }
 
 const char *lh_region_tree_check(const lh_region_tree *tree)
 {
-	const lh_region *below = NULL;
+	struct walk walk = { .tree = tree, .low = lh_span_of(tree->total).first };
 
 	if (!lh_virtual_range_is_valid(tree->total))
 		return "the tree's total range is not valid";
 	if ((tree->sequence & 1) != 0)
 		return "the tree's sequence is odd";
-	LH_TRY_CHECK(check_shape(tree));
-	for (const lh_region *r = lh_region_tree_first(tree); r; r = lh_region_tree_next(r)) {
-		LH_TRY_CHECK(check_region(tree, below, r));
-		below = r;
-	}
-	return NULL;
+	if (tree->levels < 1 || tree->levels > LH_REGION_LEVELS)
+		return "the tree's number of levels is wrong";
+	LH_TRY_CHECK(check_node(&walk, tree->root, tree->levels - 1, LH_NO_KEY));
+	if (walk.below != &tree->tail)
+		return "the tail is not the last";
+	return walk.hosts != walk.nodes ? "a block is in use that is no node" : NULL;
 }

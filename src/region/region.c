@@ -3,19 +3,27 @@
 
 #include "region/tree.h"
 
+/* One field after the other, and none of the block: readers without the lock may still look. */
 void lh_region_init(lh_region *region, lh_backing backing, lh_rights rights, uint32_t flags)
 {
-	uint64_t version = region->version;
-
-	*region = (lh_region){
-		.rights = rights,
-		.rights_max = rights,
-		.rights_history = rights,
-		.backing = (uint8_t)backing,
-		.flags = flags,
-		.version = version,
-	};
 	lh_version_begin(&region->version);
+	LH_PUBLISH(region->node.count, 0);
+	LH_PUBLISH(region->range.base.value, 0);
+	LH_PUBLISH(region->range.pages, 0);
+	LH_PUBLISH(region->tree, NULL);
+	LH_PUBLISH(region->rights, rights);
+	LH_PUBLISH(region->rights_max, rights);
+	LH_PUBLISH(region->rights_history, rights);
+	LH_PUBLISH(region->backing, (uint8_t)backing);
+	LH_PUBLISH(region->flags, flags);
+	region->guard_before = 0;
+	region->guard_after = 0;
+	LH_PUBLISH(region->object, NULL);
+	LH_PUBLISH(region->object_page, 0);
+	LH_PUBLISH(region->tag, 0);
+	LH_PUBLISH(region->owner, NULL);
+	region->object_next = NULL;
+	region->object_previous = NULL;
 }
 
 static bool have_same_attributes(const lh_region *a, const lh_region *b)

@@ -9,42 +9,51 @@
  *   guard      a distance to keep: not pages that somebody owns. Two neighbours
  *              keep the larger of the two guards that face each other. The ends of
  *              total are no neighbours: no guard is kept from them
+ *   extent     a region's range with its guards
  *   room       the part of a hole in which a region with given guards may lie
  *   gap        the size of the room for a region that has no guards itself
+ *   cell       a region and the gap below it: from the end of the extent below to the
+ *              end of its own. The cells are the whole line of pages, cut in pieces
+ *   tail       a region that does not exist, of no pages, where total ends: its cell has
+ *              the gap above the highest region
+ *   host       the region in whose block a node lies
+ *   class      an alignment that is searched in O(log n): a page, 2 MiB, 1 GiB
  *
- * Structure. A binary search tree by address; the nodes are the regions. Each
- * caches its gap below (gap_before) and the largest gap of its subtree
- * (gap_largest). The hole above the highest region belongs to no node: it is
- * computed when asked for.
+ * Structure. A B+ tree of cells by address, with up to eight children a node. Every region brings a
+ * block, large enough for one node; a tree of n regions never needs n nodes, so nothing is ever
+ * allocated. A node lies in the block of a region below it (its host): so whoever removes a region
+ * meets, on the way to it, the one node that has to move. A node is named by its host, which has
+ * the same address; so all pointers in the tree are pointers to regions, and whoever follows one
+ * at a bad moment still reads memory of a region (read.c).
+ *
+ *      key[i]    where the cell, or cells, of child i end: of a node's children but the last
+ *      child[i]  a region (level 0), or the host of a node one level lower
+ *      gap[i]    code of the largest gap below child i: 16 bits, exact below 2048 pages, then
+ *                rounded down to ten bits of precision
+ *      room[c]   the largest gap of all, counted from its first page of alignment c; in pages,
+ *                2^32 - 1 for all beyond
  *
  * Invariants, for a region r with lower neighbour p, in page numbers:
  *
  *   p.end + max(p.guard_after, r.guard_before) <= r.first
- *   r.gap_before  = max(0, (r.first - r.guard_before) - (p.end + p.guard_after))
- *                   without p: max(0, (r.first - r.guard_before) - total.first)
- *   r.gap_largest = max(r.gap_before, gap_largest of either child)
+ *   cell of r    = [p.end + p.guard_after, r.end + r.guard_after)     without p: [total.first, ...)
+ *   gap below r  = max(0, (r.first - r.guard_before) - cell.first)    tail: total.end - cell.first
+ *   every node but the root has at least 3 children; the root of more than one level, 2
  *
  * Example: total [0, 100), p = [10, 20) with guard_after 4, r = [40, 50) with
  * guard_before 2. The hole is [20, 40). Without guards a region may have
- * [24, 38): r.gap_before = 14. With guard_before 6 and guard_after 1 it may have
+ * [24, 38): r's gap is 14. With guard_before 6 and guard_after 1 it may have
  * [26, 38): it shares p's four guard pages, adds two, and r's guard is the larger.
- * p.gap_before = 10: no guard is kept from the tree's end.
+ * p's gap is 10: no guard is kept from the tree's end.
  *
- * Why the search is complete (place.c): the guards of the region to be placed can
- * only make the room smaller than the gap. So a hole with gap < pages has no slot
- * for it, and a subtree with gap_largest < pages none at all: these are skipped.
- * Every other hole is tried, with all guards, limits and the alignment, in address
- * order from the wanted side; the first that fits has the lowest (highest) slot.
- * A region without guards and with page alignment fits wherever the gap is large
- * enough, but for the two holes that the limits may cut: O(log n). Otherwise each
- * hole that is large enough and yet does not fit costs O(log n) more.
+ * Why the search is complete, and how long it takes: place.c.
  *
- * Why intrusive: the tree is below every allocator, so it can have none; and linking
- * a region that exists already cannot fail. Why red-black: an insertion or removal
- * rotates at most three times, and each rotation recomputes just two gaps; the depth
- * is bounded, so a lookup is too. A B-tree would touch fewer cache lines, but its
- * nodes must come from somewhere. A list beside it (to find neighbours in O(1)) would
- * be two more words a region, for steps that cost O(1) on average anyhow.
+ * Why so, and not otherwise (docs/DESIGN.md has the measurements). Intrusive, because the tree is
+ * below every allocator, so it can have none; and linking a region that exists already cannot
+ * fail. A binary tree (red-black, AVL) touches a cache line a comparison; eight children a
+ * node touch two for two or three comparisons' worth. Keys and gaps lie in the nodes, so that a
+ * placement touches no region but its own. No links from a node to the one above: a split would
+ * have to rewrite those of all children; every operation comes from the root anyway.
  *
  * Locking: none here; the caller's lock covers the tree and its regions. All changes
  * are made while the tree's sequence is odd, and each changed region's version is odd;
@@ -56,43 +65,95 @@
  */
 #include "region/tree.h"
 
-static uint64_t larger_guard(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *below,
-				   const lh_region *above, uint32_t guard_before,
-				   uint32_t guard_after)
-{
-	struct lh_page_span room = lh_span_of(tree->total);
-
-	if (below)
-		room.first = lh_span_of(below->range).end +
-			     larger_guard(below->guard_after, guard_before);
-	if (above) {
-		uint64_t first = lh_span_of(above->range).first;
-		uint64_t guard = larger_guard(above->guard_before, guard_after);
-
-		room.end = first > guard ? first - guard : 0;
-	}
-	return room;
-}
-
 lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range total)
 {
 	if (!lh_virtual_range_is_valid(total))
 		return LH_INVALID;
-	*tree = (lh_region_tree){ .total = total };
+	*tree = (lh_region_tree){ .total = total, .root = &tree->tail, .levels = 1 };
+	tree->tail.tree = tree;
+	for (unsigned i = 0; i + 1 < LH_WAYS; i++)
+		tree->tail.node.key[i] = LH_NO_KEY;
+	tree->tail.node.child[0] = &tree->tail;
+	tree->tail.node.count = 1;
+	tree->tail.node.gap[0] = (uint16_t)lh_gap_code(total.pages);
+	__builtin_memcpy(tree->tail.node.room, lh_hole_rooms(lh_span_of(total)).of,
+			 sizeof tree->tail.node.room);
 	return LH_OK;
 }
 
-void lh_region_commit(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
-		      lh_region *below, lh_region *above)
+/* Counts a region that comes. Its guards say how far gaps may be from holes. */
+static void take_in(lh_region_tree *tree, lh_region *region)
+{
+	LH_PUBLISH(region->tree, tree);
+	tree->count++;
+	if (tree->guard_before_max < region->guard_before)
+		tree->guard_before_max = region->guard_before;
+	if (tree->guard_after_max < region->guard_after)
+		tree->guard_after_max = region->guard_after;
+}
+
+/* Links a region, whose range is set, into the hole of the path's cell. */
+static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
+{
+	lh_region_node *leaf = lh_path_node(path, 0);
+	struct lh_page_span hole = lh_path_hole(tree, path);
+	struct lh_page_span lower = { hole.first, lh_extent_first(tree, region) };
+	struct lh_page_span upper = { lh_extent_end(region), hole.end };
+	struct lh_addition addition = {
+		.key = upper.first,
+		.child = region,
+		.gap = (uint16_t)lh_gap_code(lh_span_pages(lower)),
+		.key_slot = path->slot[0],
+		.child_slot = path->slot[0],
+	};
+
+	take_in(tree, region);
+	leaf->gap[path->slot[0]] = (uint16_t)lh_gap_code(lh_span_pages(upper));
+	if (leaf->count == LH_WAYS) {
+		lh_path_split(tree, path, addition, region);
+		return;
+	}
+	lh_node_insert(leaf, &addition);
+	lh_path_refresh(tree, path, 0, lh_hole_rooms(hole),
+			lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
+}
+
+void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+			  uint64_t end)
+{
+	static const struct lh_rooms none;
+	lh_region_node *leaf = lh_path_node(path, 0);
+	struct lh_page_span hole = { end, lh_extent_first(tree, region) };
+	struct lh_addition addition = {
+		.key = end,
+		.child = region,
+		.gap = (uint16_t)lh_gap_code(lh_span_pages(hole)),
+		.key_slot = path->slot[0],
+		.child_slot = (uint8_t)(path->slot[0] + 1),
+	};
+
+	take_in(tree, region);
+	if (leaf->count == LH_WAYS) {
+		lh_path_split(tree, path, addition, region);
+		return;
+	}
+	lh_node_insert(leaf, &addition);
+	lh_path_refresh(tree, path, 0, none, lh_hole_rooms(hole));
+}
+
+void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
+			 const lh_region *region)
+{
+	lh_path_find(path, tree, lh_span_of(region->range).first);
+}
+
+void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+		      lh_virtual_range range)
 {
 	lh_version_begin(&tree->sequence);
-	region->range = range;
-	lh_region_link(tree, region, below, above);
+	LH_PUBLISH(region->range.base.value, range.base.value);
+	LH_PUBLISH(region->range.pages, range.pages);
+	link_into(tree, path, region);
 	lh_version_end(&region->version);
 	lh_version_end(&tree->sequence);
 }
@@ -100,102 +161,63 @@ void lh_region_commit(lh_region_tree *tree, lh_region *region, lh_virtual_range 
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range)
 {
-	lh_region *below, *above;
+	lh_region_cursor path;
 	struct lh_page_span room;
 
 	if (!lh_region_is_placeable(region) || !lh_virtual_range_is_valid(range) ||
 	    !lh_virtual_range_covers(tree->total, range))
 		return LH_INVALID;
-	above = lh_region_tree_find_from(tree, range.base);
-	below = above ? lh_region_tree_previous(above) : lh_region_tree_last(tree);
-	room = lh_region_room(tree, below, above, region->guard_before, region->guard_after);
+	lh_path_find(&path, tree, lh_span_of(range).first);
+	room = lh_path_room(tree, &path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
-	lh_region_commit(tree, region, range, below, above);
+	lh_region_commit(tree, &path, region, range);
 	return LH_OK;
+}
+
+/* The cell above, in the same leaf, swallows the region's. */
+static void swallow(lh_region_tree *tree, lh_region_cursor *path)
+{
+	static const struct lh_rooms less;
+	lh_region_node *leaf = lh_path_node(path, 0);
+	unsigned slot = path->slot[0];
+	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1, path->low[0]);
+
+	hole.first = lh_path_low(path, 0);
+	leaf->gap[slot + 1] = (uint16_t)lh_gap_code(lh_span_pages(hole));
+	lh_node_delete(leaf, slot, slot);
+	lh_path_refresh(tree, path, 0, less, lh_hole_rooms(hole)); /* it only grew */
+}
+
+/* The same where the cell above is the first of another leaf. */
+static void give_up(lh_region_tree *tree, lh_region_cursor *path)
+{
+	struct lh_page_span hole = lh_path_hole(tree, path);
+
+	lh_path_set_end(tree, path, hole.first);
+	lh_path_set_hole(tree, path, lh_hole_rooms(hole), (struct lh_page_span){ 0, 0 });
+	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
+}
+
+static void take_out(lh_region_tree *tree, lh_region *region)
+{
+	lh_region_cursor path;
+
+	lh_path_find_region(&path, tree, region);
+	if (path.slot[0] + 1u < lh_path_node(&path, 0)->count)
+		swallow(tree, &path);
+	else
+		give_up(tree, &path);
+	lh_path_rehost(tree, &path, region);
+	lh_path_mend(tree, &path);
 }
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
 	lh_version_begin(&tree->sequence);
 	lh_version_begin(&region->version);
-	lh_region_unlink(tree, region);
+	take_out(tree, region);
+	tree->count--;
+	LH_PUBLISH(region->tree, NULL);
 	lh_version_end(&tree->sequence);
-}
-
-lh_region *lh_region_tree_find_from(const lh_region_tree *tree, lh_virtual_address address)
-{
-	lh_region *region = tree->root;
-	lh_region *found = NULL;
-
-	while (region) {
-		if (lh_virtual_range_last(region->range).value >= address.value) {
-			found = region;
-			region = region->child[LH_LOWER];
-		} else {
-			region = region->child[LH_HIGHER];
-		}
-	}
-	return found;
-}
-
-lh_region *lh_region_tree_find(const lh_region_tree *tree, lh_virtual_address address)
-{
-	lh_region *region = lh_region_tree_find_from(tree, address);
-
-	return region && lh_virtual_range_contains(region->range, address) ? region : NULL;
-}
-
-/* The region, if it begins at or below the range's last byte. */
-static lh_region *if_begins_in(lh_region *region, lh_virtual_range range)
-{
-	if (!region || lh_virtual_range_is_empty(range))
-		return NULL;
-	return region->range.base.value <= lh_virtual_range_last(range).value ? region : NULL;
-}
-
-lh_region *lh_region_tree_first_crossing(const lh_region_tree *tree, lh_virtual_range range)
-{
-	return if_begins_in(lh_region_tree_find_from(tree, range.base), range);
-}
-
-lh_region *lh_region_tree_next_crossing(const lh_region *region, lh_virtual_range range)
-{
-	return if_begins_in(lh_region_tree_next(region), range);
-}
-
-lh_region *lh_region_outermost(lh_region *region, unsigned side)
-{
-	while (region->child[side])
-		region = region->child[side];
-	return region;
-}
-
-lh_region *lh_region_neighbour(const lh_region *region, unsigned side)
-{
-	if (region->child[side])
-		return lh_region_outermost(region->child[side], !side);
-	while (region->parent && region->parent->child[side] == region)
-		region = region->parent;
-	return region->parent;
-}
-
-lh_region *lh_region_tree_first(const lh_region_tree *tree)
-{
-	return tree->root ? lh_region_outermost(tree->root, LH_LOWER) : NULL;
-}
-
-lh_region *lh_region_tree_last(const lh_region_tree *tree)
-{
-	return tree->root ? lh_region_outermost(tree->root, LH_HIGHER) : NULL;
-}
-
-lh_region *lh_region_tree_next(const lh_region *region)
-{
-	return lh_region_neighbour(region, LH_HIGHER);
-}
-
-lh_region *lh_region_tree_previous(const lh_region *region)
-{
-	return lh_region_neighbour(region, LH_LOWER);
 }

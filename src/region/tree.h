@@ -12,8 +12,13 @@
 
 #include "base/atomic.h"
 
-enum { LH_LOWER, LH_HIGHER };	/* sides of a node: indexes of child[] */
-enum { LH_BLACK, LH_RED };	/* colours */
+enum {
+	LH_WAYS = LH_REGION_WAYS,
+	LH_FILL_MIN = 3,	/* least children of a node but the root */
+	LH_GAP_EXACT = 2048,	/* gaps below this many pages are their own code */
+};
+#define LH_NO_KEY UINT64_MAX
+#define LH_ROOM_MAX UINT32_MAX
 
 /* Page numbers first <= n < end; nothing where end <= first. */
 struct lh_page_span {
@@ -46,6 +51,147 @@ static inline bool lh_span_covers(struct lh_page_span outer, struct lh_page_span
 	return inner.first >= outer.first && inner.end <= outer.end;
 }
 
+/* True for a region that was built and is in no tree. */
+static inline bool lh_region_is_placeable(const lh_region *region)
+{
+	return !region->tree && (region->version & 1) != 0;
+}
+
+/* --- versions; what readers without the lock may see is written so (read.c) --- */
+
+#define LH_PUBLISH(field, value) lh_atomic_store(&(field), value)
+
+/*
+ * Versions and sequences: begin makes odd, end makes even; neither ever lowers, but that they wrap
+ * at LH_COUNTER_MASK. A value that is odd already (its owner published the change earlier) stays
+ * as it is.
+ */
+static inline void lh_version_begin(uint64_t *version)
+{
+	LH_PUBLISH(*version, *version | 1);
+}
+
+static inline void lh_version_end(uint64_t *version)
+{
+	LH_PUBLISH(*version, ((*version | 1) + 1) & LH_COUNTER_MASK);
+}
+
+/* --- nodes --- */
+
+struct lh_rooms {
+	uint32_t of[LH_REGION_CLASSES];
+};
+
+/* Pages of a class's alignment, less one. */
+static inline uint64_t lh_class_mask(unsigned class)
+{
+	unsigned shift = class == 0 ? LH_PAGE_SHIFT : class == 1 ? 21 : 30;
+
+	return (UINT64_C(1) << (shift - LH_PAGE_SHIFT)) - 1;
+}
+
+/* Monotone; exact below LH_GAP_EXACT, then ten bits of precision. Fits in 15 bits. */
+static inline unsigned lh_gap_code(uint64_t pages)
+{
+	unsigned bits;
+
+	if (pages < LH_GAP_EXACT)
+		return (unsigned)pages;
+	bits = 64 - (unsigned)__builtin_clzll(pages);
+	return LH_GAP_EXACT + (bits - 12) * 512 + ((unsigned)(pages >> (bits - 10)) & 511);
+}
+
+static inline uint32_t lh_room_of(uint64_t pages)
+{
+	return pages < LH_ROOM_MAX ? (uint32_t)pages : LH_ROOM_MAX;
+}
+
+static inline uint32_t lh_hole_room(struct lh_page_span hole, unsigned class)
+{
+	uint64_t mask = lh_class_mask(class);
+	struct lh_page_span aligned = { (hole.first + mask) & ~mask, hole.end };
+
+	return lh_room_of(lh_span_pages(aligned));
+}
+
+/* What fits in a hole, a class of alignment. Without room at one there is none at a larger one. */
+static inline struct lh_rooms lh_hole_rooms(struct lh_page_span hole)
+{
+	struct lh_rooms rooms = { { lh_room_of(lh_span_pages(hole)), 0, 0 } };
+
+	rooms.of[1] = lh_hole_room(hole, 1);
+	if (rooms.of[1] != 0)
+		rooms.of[2] = lh_hole_room(hole, 2);
+	return rooms;
+}
+
+static inline struct lh_rooms lh_rooms_larger(struct lh_rooms a, struct lh_rooms b)
+{
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		if (a.of[class] < b.of[class])
+			a.of[class] = b.of[class];
+	return a;
+}
+
+/* The child in whose cell a page lies; beyond the last key, the last child. */
+static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
+{
+	const uint64_t *key = node->key;
+	unsigned a = (unsigned)(key[0] <= page) + (key[1] <= page) + (key[2] <= page);
+	unsigned b = (unsigned)(key[3] <= page) + (key[4] <= page) + (key[5] <= page);
+
+	_Static_assert(LH_WAYS == 8, "one comparison a key");
+	return a + b + (key[6] <= page);
+}
+
+/* Where a child's cell begins, in a node whose part begins at low. */
+static inline uint64_t lh_node_low(const lh_region_node *node, unsigned slot, uint64_t low)
+{
+	return slot != 0 ? node->key[slot - 1] : low;
+}
+
+/* --- cursors are paths: host[0] is a leaf, slot[0] a region in it --- */
+
+static inline lh_region_node *lh_path_node(const lh_region_cursor *path, unsigned level)
+{
+	return &path->host[level]->node;
+}
+
+static inline lh_region *lh_path_region(const lh_region_cursor *path)
+{
+	return lh_path_node(path, 0)->child[path->slot[0]];
+}
+
+/* Where the cell at the path's slot of that level begins. */
+static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
+{
+	return lh_node_low(lh_path_node(path, level), path->slot[level], path->low[level]);
+}
+
+/* Leads to the cell that a page lies in. */
+void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
+/* Below the path's slot of that level, leads down its first or last children. */
+void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
+/* To the neighbouring cell. => false: there is none; the path is spoilt. */
+bool lh_path_step(lh_region_cursor *path, bool is_up);
+
+/* The hole below the region at a leaf's slot: room for a region that has no guards. */
+struct lh_page_span lh_path_hole(const lh_region_tree *tree, const lh_region_cursor *path);
+/* The same in any leaf, whose part begins at low. */
+struct lh_page_span lh_leaf_hole(const lh_region_tree *tree, const lh_region_node *leaf,
+				 unsigned slot, uint64_t low);
+
+/* The pages that a region with these guards may have at the path's cell. */
+struct lh_page_span lh_path_room(const lh_region_tree *tree, const lh_region_cursor *path,
+				 uint32_t guard_before, uint32_t guard_after);
+
+/* Where a region's extent begins and ends; the tail's begins where the total ends. */
+uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region);
+static inline uint64_t lh_extent_end(const lh_region *region)
+{
+	return lh_span_of(region->range).end + region->guard_after;
+}
+
 /*
  * The pages that a region with these guards may have between two neighbours; NULL
  * stands for an end of the tree. The one place that says what a guard means.
@@ -54,52 +200,53 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 				   const lh_region *above, uint32_t guard_before,
 				   uint32_t guard_after);
 
-/* The value that gap_before has in a region that follows this one: room without guards. */
-static inline uint64_t lh_region_gap(const lh_region_tree *tree, const lh_region *below,
-				     const lh_region *above)
-{
-	return lh_span_pages(lh_region_room(tree, below, above, 0, 0));
-}
+/* --- changes of nodes: all called with the tree's sequence odd --- */
 
-static inline uint64_t lh_gap_largest(const lh_region *region)
-{
-	return region ? region->gap_largest : 0;
-}
-
-/* True for a region that was built and is in no tree. */
-static inline bool lh_region_is_placeable(const lh_region *region)
-{
-	return !region->tree && (region->version & 1) != 0;
-}
-
-/* Versions and sequences: begin makes odd, end makes even; neither ever lowers.
- * A value that is odd already (its owner published the change earlier) stays as it is. */
-static inline void lh_version_begin(uint64_t *version)
-{
-	lh_atomic_store_total(version, *version | 1);
-}
-
-static inline void lh_version_end(uint64_t *version)
-{
-	lh_atomic_store_total(version, (*version | 1) + 1);
-}
-
-/* balance.c: all called with the tree's sequence odd. */
-
-/* Recomputes gap_before of a region, if not NULL, and gap_largest from it to the root. */
-void lh_region_refresh(lh_region_tree *tree, lh_region *region);
-/* Links a region, whose range is set, in between two neighbours of which either may be NULL. */
-void lh_region_link(lh_region_tree *tree, lh_region *region, lh_region *below, lh_region *above);
-void lh_region_unlink(lh_region_tree *tree, lh_region *region);
-
-/* tree.c */
+/* Part of the node at a level had these rooms and now has those: corrects all that follows. */
+void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		     struct lh_rooms before, struct lh_rooms after);
+/* Recomputes a node's rooms from its children. => low: where its part begins. */
+struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low);
+/* The region at the path's slot ends its extent there from now on. */
+void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end);
+/* Links one, whose range is set, directly above the path's, whose extent ends at end now. */
+void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+			  uint64_t end);
+/* The hole below the path's region had at most these rooms before; now it is that. */
+void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,
+		      struct lh_page_span hole);
+/* The path that leads to a region of the tree. */
+void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
+			 const lh_region *region);
 
 /* The last step of every placement: gives the region its range and links it. */
-void lh_region_commit(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
-		      lh_region *below, lh_region *above);
-/* The region's outermost descendant on a side, or the region itself. */
-lh_region *lh_region_outermost(lh_region *region, unsigned side);
-/* The in-order neighbour on a side, or NULL. */
-lh_region *lh_region_neighbour(const lh_region *region, unsigned side);
+void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+		      lh_virtual_range range);
+
+/* balance.c */
+
+/* A child with its gap, and the key before or after it, for a node that is full. */
+struct lh_addition {
+	uint64_t key;
+	lh_region *child;
+	uint16_t gap;
+	uint8_t key_slot, child_slot;
+};
+
+void lh_node_insert(lh_region_node *node, const struct lh_addition *addition);
+void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot);
+/* Adds to the full leaf of a path; fresh, which comes with it, can be host. */
+void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
+		   lh_region *fresh);
+/* Mends a leaf that may have too few children, and all above it. */
+void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path);
+/* If the region, taken from the path's leaf, hosts a node, that moves to another host. */
+void lh_path_rehost(lh_region_tree *tree, lh_region_cursor *path, lh_region *region);
+
+#if LH_DEBUG >= 2
+#define LH_COUNT_STEP(tree) lh_atomic_store_relaxed(&((lh_region_tree *)(tree))->steps, (tree)->steps + 1)
+#else
+#define LH_COUNT_STEP(tree) ((void)0)
+#endif
 
 #endif

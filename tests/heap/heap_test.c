@@ -511,7 +511,7 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(slab->live, false);
 	CHECK_FINDS(large->in_use, 0);
 	CHECK_FINDS(large->size_class, LARGE + 1);
-	CHECK_FINDS(large->region.gap_before, 12345);
+	CHECK_FINDS(large->region.guard_after, 12345);
 	CHECK_FINDS(empty->bits[0], 1);
 	CHECK_FINDS(heap.pool.in_use, 1);
 	check_all_returned();

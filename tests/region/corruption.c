@@ -7,13 +7,13 @@
 #include "harness.h"
 #include "region/tree.h"
 
-#define COUNT 12
+#define COUNT 40
 
 static lh_region_tree tree;
 static lh_region region[COUNT];
 static lh_region stranger;
 
-/* Regions of 2 pages at 10, 20, ... with a guard of 3 after each. */
+/* Regions of 2 pages at 10, 20, ... with a guard of 3 after each; a tree of several levels. */
 static void build(void)
 {
 	lh_virtual_range total = { lh_virtual(0), 1000 };
@@ -28,28 +28,46 @@ static void build(void)
 		CHECK_OK(lh_region_tree_place_specifically(&tree, &region[i], range));
 	}
 	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK(tree.levels > 1);
 }
 
-static bool is_leaf(const lh_region *r)
+static lh_region_node *root(void)
 {
-	return !r->child[0] && !r->child[1];
+	return &tree.root->node;
 }
 
-/* A leaf, and a region with both children, that are not the root. */
-static lh_region *a_leaf(uint32_t colour)
+/* The leaf of a region, and where it is in it. */
+static lh_region_node *leaf_of(unsigned i)
+{
+	lh_region_cursor path;
+
+	lh_path_find_region(&path, &tree, &region[i]);
+	return lh_path_node(&path, 0);
+}
+
+static unsigned slot_of(unsigned i)
+{
+	lh_region_cursor path;
+
+	lh_path_find_region(&path, &tree, &region[i]);
+	return path.slot[0];
+}
+
+static lh_region *without_node(void)
 {
 	for (unsigned i = 0; i < COUNT; i++)
-		if (is_leaf(&region[i]) && region[i].colour == colour)
+		if (region[i].node.count == 0)
 			return &region[i];
 	return NULL;
 }
 
-static lh_region *an_inner(void)
+/* A node's block is copied to a region that hosts nothing: both name the same children. */
+static lh_region *copy_of(const lh_region *host)
 {
-	for (unsigned i = 0; i < COUNT; i++)
-		if (region[i].child[0] && region[i].child[1] && tree.root != &region[i])
-			return &region[i];
-	return NULL;
+	lh_region *copy = without_node();
+
+	copy->node = host->node;
+	return copy;
 }
 
 #define CHECK_REPORTED(damage, words)                                              \
@@ -65,49 +83,63 @@ static lh_region *an_inner(void)
 
 TEST(the_walker_reports_broken_links)
 {
-	CHECK_REPORTED(tree.root->parent = &region[0], "root has a parent");
-	CHECK_REPORTED(an_inner()->parent = &stranger, "another parent");
-	CHECK_REPORTED(a_leaf(LH_RED)->parent = NULL, "another parent");
-	CHECK_REPORTED(an_inner()->child[1] = an_inner()->child[0], "both children");
-	CHECK_REPORTED(a_leaf(LH_RED)->child[0] = tree.root, "another parent");
-	CHECK_REPORTED(a_leaf(LH_RED)->child[1] = a_leaf(LH_RED), "another parent");
+	CHECK_REPORTED(root()->level = 0, "level is wrong");
+	CHECK_REPORTED(root()->child[0]->node.level = 7, "level is wrong");
+	CHECK_REPORTED(root()->child[0] = tree.root, "level is wrong");
+	CHECK_REPORTED(tree.levels = 1, "level is wrong");
+	CHECK_REPORTED(tree.levels = 0, "number of levels");
+	CHECK_REPORTED(tree.levels = LH_REGION_LEVELS + 1, "number of levels");
 	CHECK_REPORTED(region[5].tree = NULL, "names another tree");
-	CHECK_REPORTED(tree.root = NULL, "count");
 	CHECK_REPORTED(tree.count++, "count");
 	CHECK_REPORTED(tree.count--, "count");
+	CHECK_REPORTED(leaf_of(5)->child[slot_of(5)] = &region[6], "region's gap is wrong");
+	CHECK_REPORTED((stranger = region[5], leaf_of(5)->child[slot_of(5)] = &stranger,
+			stranger.tree = NULL), "another tree");
 }
 
-static void drop_leaf(lh_region *leaf)
+TEST(the_walker_reports_wrong_counts_of_children)
 {
-	leaf->parent->child[leaf->parent->child[1] == leaf] = NULL;
+	CHECK_REPORTED(leaf_of(0)->count = 2, "too many or too few");
+	CHECK_REPORTED(leaf_of(0)->count = 0, "too many or too few");
+	CHECK_REPORTED(leaf_of(0)->count = LH_WAYS + 1, "too many or too few");
+	CHECK_REPORTED(root()->count = 1, "too many or too few");
+	CHECK_REPORTED(root()->count--, "key too many");
+	CHECK_REPORTED(leaf_of(5)->count--, "key too many");
+	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY),
+		       "gap too many");
+	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY,
+			root()->gap[root()->count] = 0), "room");
 }
 
-TEST(the_walker_reports_lost_regions)
+TEST(the_walker_reports_wrong_hosts)
 {
-	/* The region last in order: no gap is computed from its absence. */
-	CHECK_REPORTED(drop_leaf(lh_region_tree_last(&tree)), "count");
-	CHECK_REPORTED((drop_leaf(lh_region_tree_last(&tree)), region[10].child[1] = &region[10]),
-		       "another parent");
+	CHECK_REPORTED(without_node()->node.count = 3, "in use that is no node");
+	CHECK_REPORTED(tree.root = copy_of(tree.root), "in use that is no node");
+	/* The first leaf in a block of somebody who might be far above it. */
+	CHECK_REPORTED((stranger.node = leaf_of(0)[0], stranger.range = region[30].range,
+			root()->child[0] = &stranger), "not below it");
 }
 
-TEST(the_walker_reports_wrong_colours)
+TEST(the_walker_reports_wrong_keys)
 {
-	CHECK_REPORTED(a_leaf(LH_RED)->colour = 7, "neither red nor black");
-	CHECK_REPORTED(tree.root->colour = LH_RED, "root is not black");
-	CHECK_REPORTED(a_leaf(LH_RED)->colour = LH_BLACK, "different numbers of black");
-	CHECK_REPORTED((a_leaf(LH_RED)->parent->colour = LH_RED), "red");
+	CHECK_REPORTED(leaf_of(5)->key[0]++, "extent ends");
+	CHECK_REPORTED(leaf_of(5)->key[1] = LH_NO_KEY, "extent ends");
+	CHECK_REPORTED(root()->key[0]++, "extent ends");
+	CHECK_REPORTED(root()->key[0]--, "extent ends");
 }
 
-TEST(the_walker_reports_wrong_gaps)
+TEST(the_walker_reports_wrong_gaps_and_rooms)
 {
-	CHECK_REPORTED(region[4].gap_before++, "largest gap");
-	CHECK_REPORTED(a_leaf(LH_RED)->gap_largest++, "largest gap");
-	CHECK_REPORTED(tree.root->gap_largest--, "largest gap");
-	CHECK_REPORTED(an_inner()->gap_largest = 0, "largest gap");
-	/* A gap too small, and all that is made from it right. */
-	CHECK_REPORTED((a_leaf(LH_RED)->gap_before--, a_leaf(LH_RED)->gap_largest--),
+	CHECK_REPORTED(leaf_of(5)->gap[1]++, "region's gap is wrong");
+	CHECK_REPORTED(leaf_of(5)->gap[1] = 0, "region's gap is wrong");
+	CHECK_REPORTED(leaf_of(5)->room[0]++, "room is wrong");
+	CHECK_REPORTED(leaf_of(5)->room[1] = 1, "room is wrong");
+	CHECK_REPORTED(root()->room[1]--, "room is wrong");
+	CHECK_REPORTED(root()->room[2]++, "room is wrong");
+	CHECK_REPORTED(root()->gap[0]--, "not its child's room");
+	CHECK_REPORTED(region[4].guard_before = 1, "larger guard");
+	CHECK_REPORTED((region[4].guard_before = 1, tree.guard_before_max = 1),
 		       "region's gap is wrong");
-	CHECK_REPORTED(region[4].guard_before = 1, "region's gap is wrong");
 }
 
 TEST(the_walker_reports_wrong_ranges)
@@ -116,29 +148,20 @@ TEST(the_walker_reports_wrong_ranges)
 	CHECK_REPORTED(region[4].range.base.value++, "not valid");
 	CHECK_REPORTED(region[11].range.pages = UINT64_MAX, "not valid");
 	CHECK_REPORTED(region[11].range.pages = 1000, "outside");
-	CHECK_REPORTED(region[4].range.pages = 9, "guard");
-	CHECK_REPORTED(region[4].range.pages = 11, "overlap");
-	CHECK_REPORTED(region[4].range.base = region[5].range.base, "gap");
+	CHECK_REPORTED(region[4].range.pages = 1, "extent ends");
 	CHECK_REPORTED(region[5].range.base = region[4].range.base, "overlap");
-	CHECK_REPORTED(region[4].guard_after = 9, "guard");
-	CHECK_REPORTED(region[5].guard_before = 9, "guard");
+	CHECK_REPORTED(region[5].range.base.value = 54 * LH_PAGE_SIZE, "guard");
+	CHECK_REPORTED(region[5].range.base = region[3].range.base, "out of order");
+	CHECK_REPORTED((region[5].guard_before = 9, tree.guard_before_max = 9), "guard");
+	CHECK_REPORTED(region[4].guard_after = 9, "larger guard");
 	CHECK_REPORTED(tree.total.pages = 0, "total range is not valid");
 	CHECK_REPORTED(tree.total.pages = 100, "outside");
 }
 
-/* Two ranges exchanged, with the gaps that would follow: only the order is wrong. */
-TEST(the_walker_reports_wrong_order)
+TEST(the_walker_reports_a_tail_that_is_not_last)
 {
-	lh_virtual_range range;
-
-	build();
-	range = region[0].range;
-	region[0].range = region[1].range;
-	region[1].range = range;
-	region[0].gap_before = 20;
-	for (lh_region *r = &region[0]; r; r = r->parent)
-		r->gap_largest = 20;
-	CHECK(strstr(lh_region_tree_check(&tree), "out of order"));
+	CHECK_REPORTED((tree.tail.guard_after = 0, tree.root = &region[0],
+			region[0].node = leaf_of(0)[0], tree.levels = 1), "tail is not the last");
 }
 
 TEST(the_walker_reports_versions_left_odd)

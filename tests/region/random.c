@@ -155,8 +155,8 @@ TEST(a_large_tree_stays_sound)
 		if (i % 8 == 0)
 			CHECK_SOUND(lh_region_tree_check(&tree));
 	}
-	while (tree.root) {
-		lh_region_tree_remove(&tree, tree.root);
+	while (tree.count > 0) {
+		lh_region_tree_remove(&tree, lh_region_tree_first(&tree));
 		if (tree.count % 8 == 0)
 			CHECK_SOUND(lh_region_tree_check(&tree));
 	}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking up under the lock: by address, by neighbourhood, in order. */
+#include "region/tree.h"
+
+/* The region whose cell a page lies in; the tail's is beyond all. */
+static lh_region *cell_of(const lh_region_tree *tree, uint64_t page)
+{
+	lh_region *host = tree->root;
+
+	for (unsigned level = tree->levels; level > 0; level--) {
+		__builtin_prefetch(&host->node.child[2]);
+		host = host->node.child[lh_node_rank(&host->node, page)];
+	}
+	return host;
+}
+
+lh_region *lh_region_tree_find(const lh_region_tree *tree, lh_virtual_address address)
+{
+	lh_region *region = cell_of(tree, address.value >> LH_PAGE_SHIFT);
+
+	return lh_virtual_range_contains(region->range, address) ? region : NULL;
+}
+
+/* The region of a path's cell, or NULL for the tail. */
+static lh_region *region_at(const lh_region_cursor *path)
+{
+	lh_region *region = lh_path_region(path);
+
+	return region != &path->tree->tail ? region : NULL;
+}
+
+/* Leads to the lowest region that has a page at or above the one given: an address in the guard
+ * after a region lies in that one's cell. */
+static lh_region *path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
+{
+	lh_region *region;
+
+	lh_path_find(path, tree, page);
+	region = region_at(path);
+	if (!region || page < lh_span_of(region->range).end)
+		return region;
+	(void)lh_path_step(path, true); /* there is one: the tail */
+	return region_at(path);
+}
+
+lh_region *lh_region_tree_find_from(const lh_region_tree *tree, lh_virtual_address address)
+{
+	lh_region_cursor path;
+
+	return path_find_from(&path, tree, address.value >> LH_PAGE_SHIFT);
+}
+
+/* --- near --- */
+
+static bool is_current(const lh_region_cursor *cursor, const lh_region_tree *tree)
+{
+	return cursor->tree == tree && cursor->sequence == tree->sequence;
+}
+
+lh_region *lh_region_tree_find_near(const lh_region_tree *tree, lh_region_cursor *cursor,
+				    lh_virtual_address address)
+{
+	uint64_t page = address.value >> LH_PAGE_SHIFT;
+	lh_region *region;
+
+	if (is_current(cursor, tree)) {
+		region = lh_path_region(cursor);
+		if (lh_virtual_range_contains(region->range, address))
+			return region;
+		if (page >= cursor->low[0]) {
+			cursor->slot[0] = (uint8_t)lh_node_rank(lh_path_node(cursor, 0), page);
+			region = lh_path_region(cursor);
+			if (lh_virtual_range_contains(region->range, address))
+				return region;
+		}
+	}
+	lh_path_find(cursor, tree, page);
+	cursor->sequence = tree->sequence;
+	region = lh_path_region(cursor);
+	return lh_virtual_range_contains(region->range, address) ? region : NULL;
+}
+
+/* --- crossing --- */
+
+/* The region, if it begins at or below the range's last byte. */
+static lh_region *if_begins_in(lh_region *region, lh_virtual_range range)
+{
+	if (!region || lh_virtual_range_is_empty(range))
+		return NULL;
+	return region->range.base.value <= lh_virtual_range_last(range).value ? region : NULL;
+}
+
+lh_region *lh_region_tree_first_crossing(const lh_region_tree *tree, lh_virtual_range range)
+{
+	return if_begins_in(lh_region_tree_find_from(tree, range.base), range);
+}
+
+lh_region *lh_region_tree_next_crossing(const lh_region *region, lh_virtual_range range)
+{
+	return if_begins_in(lh_region_tree_next(region), range);
+}
+
+/* --- in order --- */
+
+static lh_region *neighbour(const lh_region *region, bool is_up)
+{
+	lh_region_cursor path;
+
+	lh_path_find_region(&path, region->tree, region);
+	return lh_path_step(&path, is_up) ? region_at(&path) : NULL;
+}
+
+lh_region *lh_region_tree_first(const lh_region_tree *tree)
+{
+	lh_region_cursor path;
+
+	return lh_region_cursor_first(&path, tree);
+}
+
+lh_region *lh_region_tree_last(const lh_region_tree *tree)
+{
+	lh_region_cursor path;
+
+	lh_path_find(&path, tree, LH_NO_KEY - 1); /* the tail's cell */
+	return lh_path_step(&path, false) ? lh_path_region(&path) : NULL;
+}
+
+lh_region *lh_region_tree_next(const lh_region *region)
+{
+	return neighbour(region, true);
+}
+
+lh_region *lh_region_tree_previous(const lh_region *region)
+{
+	return neighbour(region, false);
+}
+
+lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
+				 lh_virtual_address address)
+{
+	cursor->sequence = tree->sequence;
+	return path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
+}
+
+lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree)
+{
+	return lh_region_cursor_from(cursor, tree, lh_virtual(0));
+}
+
+lh_region *lh_region_cursor_next(lh_region_cursor *cursor)
+{
+	(void)lh_path_step(cursor, true); /* from a region, there is at least the tail above */
+	return region_at(cursor);
+}
