@@ -221,6 +221,63 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region);
 LH_MUST_USE lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range);
 
+/* --- ranges: trees whose regions are pooled --- */
+
+/* Regions that nobody uses: a stack through object_next. */
+typedef struct lh_region_list {
+	lh_region *first;
+	unsigned count;
+} lh_region_list;
+
+void lh_region_list_push(lh_region_list *list, lh_region *region);
+/* => the list is not empty. */
+lh_region *lh_region_list_pop(lh_region_list *list);
+
+/* What a range operation takes and leaves, and whom it tells. All may be zero. */
+typedef struct lh_region_change {
+	lh_region_list spares; /* built regions, in no tree: taken from as needed */
+	lh_region_list dead;   /* gets those that left the tree */
+	/* Before a region's range changes, and after. upper: a piece that was split off, or NULL;
+	 * is_gone: the region has left the tree, and is put on the list of the dead next. A region
+	 * with an object is put on that one's list, or taken off, there. */
+	void (*before)(struct lh_region_change *change, lh_region *region);
+	void (*after)(struct lh_region_change *change, lh_region *region, lh_region *upper,
+		      bool is_gone);
+} lh_region_change;
+
+/*
+ * Takes every page of the range out of whatever regions have it: cuts their ends off, splits one
+ * in two, takes out those that lie in it. What was cut keeps no guard at the cut.
+ * => LH_INVALID: not a range of the tree, or a region that crosses it is not pooled.
+ *    LH_NO_MEMORY: a spare is needed (at most 1) and none is there. On error nothing changed.
+ */
+LH_MUST_USE lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
+					  lh_region_change *change);
+
+/*
+ * Gives all pages of the range these rights, and adds them to the history; then merges whatever
+ * became one. Rights beyond what a region's maximum allows: LH_NO_ACCESS.
+ * => LH_NOT_MAPPED: a page of the range is in no region. LH_INVALID as above. LH_NO_MEMORY: more
+ *    spares are needed (at most 2) than are there. On error nothing changed.
+ */
+LH_MUST_USE lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range,
+					    lh_rights rights, lh_region_change *change);
+
+/*
+ * Places a region at the range, over whatever is there, as unmap and place_specifically in one
+ * step; then merges it with its neighbours if they are one: then the list of the dead gets it.
+ * => LH_EXISTS: a neighbour that stays, or a guard, is nearer than a guard allows. LH_INVALID,
+ *    LH_NO_MEMORY as unmap; LH_INVALID also as place_specifically. On error nothing changed.
+ */
+LH_MUST_USE lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region,
+					    lh_virtual_range range, lh_region_change *change);
+
+/* Merges every two mergeable neighbours of which one touches the range. */
+void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change);
+
+/* True if every page of the range is in a region. */
+bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range);
+
 /*
  * Recomputes everything the tree caches: order, overlap, guards, keys, gaps, rooms,
  * hosts, count; versions and the sequence must be even. Bounded even if links are

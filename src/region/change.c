@@ -84,6 +84,15 @@ static void move_in_place(lh_region_tree *tree, lh_region *region, lh_virtual_ra
 	lh_path_set_end(tree, &path, lh_extent_end(region));
 }
 
+void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+{
+	lh_version_begin(&tree->sequence);
+	lh_version_begin(&region->version);
+	move_in_place(tree, region, range);
+	lh_version_end(&region->version);
+	lh_version_end(&tree->sequence);
+}
+
 lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 {
 	lh_region *follower = lh_region_tree_next(region);
@@ -123,10 +132,6 @@ lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtu
 			      region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
-	lh_version_begin(&tree->sequence);
-	lh_version_begin(&region->version);
-	move_in_place(tree, region, range);
-	lh_version_end(&region->version);
-	lh_version_end(&tree->sequence);
+	lh_region_change_range(tree, region, range);
 	return LH_OK;
 }

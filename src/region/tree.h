@@ -223,6 +223,9 @@ void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 		      lh_virtual_range range);
 
+/* change.c: gives a region of the tree a range that is legal. */
+void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range);
+
 /* balance.c */
 
 /* A child with its gap, and the key before or after it, for a node that is full. */

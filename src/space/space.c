@@ -86,23 +86,6 @@ lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)
 
 /* --- lists of regions --- */
 
-void lh_region_list_push(lh_region_list *list, lh_region *region)
-{
-	region->object_next = list->first;
-	list->first = region;
-	list->count++;
-}
-
-lh_region *lh_region_list_pop(lh_region_list *list)
-{
-	lh_region *region = list->first;
-
-	list->first = region->object_next;
-	region->object_next = NULL;
-	list->count--;
-	return region;
-}
-
 /*
  * A fault knows its region again by place and version. The pool may give a page back and get it
  * anew, full of zeroes: so a region begins above every version that ended, wherever it lies.

@@ -41,18 +41,11 @@ struct lh_space {
 
 #define LH_SPACE_REGIONS_DEFAULT 65530
 
-/* Regions taken from the pool beforehand, and regions to be given back afterwards. */
-typedef struct lh_region_list {
-	lh_region *first; /* through object_next */
-	unsigned count;
-} lh_region_list;
-
-/* Adds count fresh regions. => LH_NO_MEMORY: the list is as before. */
+/* Regions taken from the pool beforehand, and regions to be given back afterwards (region_tree.h).
+ * Adds count fresh regions. => LH_NO_MEMORY: the list is as before. */
 LH_MUST_USE lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count);
 /* Adds as many as there are, at most so many that the list holds count. */
 void lh_region_list_take_up_to(lh_manager *manager, lh_region_list *list, unsigned count);
-lh_region *lh_region_list_pop(lh_region_list *list);
-void lh_region_list_push(lh_region_list *list, lh_region *region);
 /* Gives all back to the pool; where a region has an object, drops its holder. No lock. */
 void lh_region_list_release(lh_manager *manager, lh_region_list *list);
 

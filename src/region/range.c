@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Range operations: unmap, protect, replace, over any range, as transactions.
+ *
+ * Each first looks at every region that the range crosses, and works out what will be done to
+ * them and how many spare regions that takes; only then it changes anything, and from there on it
+ * cannot fail. What can happen to a region r that crosses a range x:
+ *
+ *      r    |-----|      |-----|       |--------|        |--|
+ *      x       |-----|       |-----|      |--|         |------|
+ *           keeps its    keeps its     both ends       is wholly
+ *           lower end    (mirrored)    stay: a spare   in it
+ *
+ * Only the first and the last region can lie across an end of the range, so an unmap needs at most
+ * one spare (both ends in one region) and a protect two (one for each end: there the middle stays).
+ *
+ * Minimality: afterwards no two neighbours that touch the range are mergeable. If that was so of
+ * all before, it is so of all after: nobody else's neighbour or attributes changed. A cut alone
+ * (unmap) never makes two regions neighbours without a hole between them.
+ */
+#include "region/tree.h"
+
+void lh_region_list_push(lh_region_list *list, lh_region *region)
+{
+	region->object_next = list->first;
+	list->first = region;
+	list->count++;
+}
+
+lh_region *lh_region_list_pop(lh_region_list *list)
+{
+	lh_region *region = list->first;
+
+	list->first = region->object_next;
+	region->object_next = NULL;
+	list->count--;
+	return region;
+}
+
+static bool is_range_of(const lh_region_tree *tree, lh_virtual_range range)
+{
+	return lh_virtual_range_is_valid(range) && lh_virtual_range_covers(tree->total, range);
+}
+
+static bool begins_below(const lh_region *region, lh_virtual_range range)
+{
+	return region->range.base.value < range.base.value;
+}
+
+static bool ends_above(const lh_region *region, lh_virtual_range range)
+{
+	return lh_virtual_range_last(region->range).value > lh_virtual_range_last(range).value;
+}
+
+/* --- working out --- */
+
+/* What a range crosses. */
+struct survey {
+	unsigned ends;	 /* of the range that lie inside a region: 0 to 2 */
+	bool is_punched; /* both, in one region */
+	bool is_pooled;	 /* all are */
+	bool is_mapped;	 /* every page is in one */
+	lh_rights rights_max; /* that all allow */
+};
+
+static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range range)
+{
+	struct survey survey = { .is_pooled = true, .rights_max = LH_RIGHTS_ALL };
+	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
+	lh_region_cursor cursor;
+	const lh_region *region = lh_region_cursor_from(&cursor, tree, range.base);
+
+	survey.is_mapped = true;
+	for (; region && lh_span_of(region->range).first < end;
+	     region = lh_region_cursor_next(&cursor)) {
+		survey.ends += begins_below(region, range);
+		survey.ends += ends_above(region, range);
+		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
+		survey.is_pooled &= (region->flags & LH_REGION_POOLED) != 0;
+		survey.rights_max &= region->rights_max;
+		survey.is_mapped &= lh_span_of(region->range).first <= next;
+		next = lh_span_of(region->range).end;
+	}
+	survey.is_mapped &= next >= end;
+	return survey;
+}
+
+bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range)
+{
+	return survey_of(tree, range).is_mapped;
+}
+
+/* --- doing: nothing here fails --- */
+
+static void tell_before(lh_region_change *change, lh_region *region)
+{
+	if (change->before)
+		change->before(change, region);
+}
+
+static void tell_after(lh_region_change *change, lh_region *region, lh_region *upper, bool is_gone)
+{
+	if (change->after)
+		change->after(change, region, upper, is_gone);
+	if (is_gone)
+		lh_region_list_push(&change->dead, region);
+}
+
+/* The part of a region beside the range stays; of a region that crosses one end of it. */
+static void cut_end(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+{
+	struct lh_page_span kept = lh_span_of(region->range), gone = lh_span_of(range);
+
+	if (begins_below(region, range)) {
+		kept.end = gone.first;
+		region->guard_after = 0;
+	} else {
+		kept.first = gone.end;
+		region->guard_before = 0;
+	}
+	lh_region_change_range(tree, region, lh_span_range(kept.first, lh_span_pages(kept)));
+}
+
+static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
+		    lh_region_change *change)
+{
+	lh_region *upper = NULL;
+	bool is_gone = false;
+
+	tell_before(change, region);
+	if (begins_below(region, range) && ends_above(region, range)) {
+		upper = lh_region_list_pop(&change->spares);
+		lh_region_tree_punch(tree, region, range, upper);
+	} else if (begins_below(region, range) || ends_above(region, range)) {
+		cut_end(tree, region, range);
+	} else {
+		lh_region_tree_remove(tree, region);
+		is_gone = true;
+	}
+	tell_after(change, region, upper, is_gone);
+}
+
+static void cut_all(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change)
+{
+	lh_region *region;
+
+	while ((region = lh_region_tree_first_crossing(tree, range)) != NULL)
+		cut_out(tree, region, range, change);
+}
+
+/* Splits the region that has a page and the one before it, if one region has both. */
+static void split_at(lh_region_tree *tree, lh_virtual_address at, lh_region_change *change)
+{
+	lh_region *region = lh_region_tree_find(tree, at), *upper;
+
+	if (!region || region->range.base.value == at.value)
+		return;
+	tell_before(change, region);
+	upper = lh_region_list_pop(&change->spares);
+	lh_region_tree_split(tree, region, at, upper);
+	tell_after(change, region, upper, false);
+}
+
+static void set_rights(lh_region *region, lh_rights rights)
+{
+	lh_version_begin(&region->version);
+	LH_PUBLISH(region->rights, rights);
+	LH_PUBLISH(region->rights_history, region->rights_history | rights);
+	lh_version_end(&region->version);
+}
+
+/* Merges a region with its follower. => true if they were one. */
+static bool merge_next(lh_region_tree *tree, lh_region *region, lh_region_change *change)
+{
+	lh_region *next = lh_region_tree_next(region);
+
+	if (!next || !lh_region_is_mergeable(region, next))
+		return false;
+	tell_before(change, region);
+	(void)lh_region_tree_merge_next(tree, region);
+	tell_after(change, region, NULL, false);
+	tell_after(change, next, NULL, true);
+	return true;
+}
+
+void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change)
+{
+	uint64_t last = lh_virtual_range_last(range).value;
+	lh_region *region = lh_region_tree_find_from(tree, range.base);
+	lh_region *below = region ? lh_region_tree_previous(region) : NULL;
+
+	if (below)
+		region = below;
+	while (region && region->range.base.value <= last)
+		if (!merge_next(tree, region, change))
+			region = lh_region_tree_next(region);
+}
+
+/* --- the operations --- */
+
+lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
+			      lh_region_change *change)
+{
+	struct survey survey;
+
+	if (!is_range_of(tree, range))
+		return LH_INVALID;
+	survey = survey_of(tree, range);
+	if (!survey.is_pooled)
+		return LH_INVALID;
+	if (survey.is_punched && change->spares.count == 0)
+		return LH_NO_MEMORY;
+	cut_all(tree, range, change);
+	return LH_OK;
+}
+
+lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh_rights rights,
+				lh_region_change *change)
+{
+	struct survey survey;
+	lh_region *region;
+
+	if (!is_range_of(tree, range))
+		return LH_INVALID;
+	survey = survey_of(tree, range);
+	if (!survey.is_mapped)
+		return LH_NOT_MAPPED;
+	if (!survey.is_pooled)
+		return LH_INVALID;
+	if ((rights & ~survey.rights_max) != 0)
+		return LH_NO_ACCESS;
+	if (survey.ends > change->spares.count)
+		return LH_NO_MEMORY;
+	split_at(tree, range.base, change);
+	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
+	region = lh_region_tree_first_crossing(tree, range);
+	for (; region; region = lh_region_tree_next_crossing(region, range))
+		set_rights(region, rights);
+	lh_region_tree_merge(tree, range, change);
+	return LH_OK;
+}
+
+/* True if a region may stand at the range once nothing else does. A piece that is left beside it
+ * lies directly at it: then it must have no guard on that side. */
+static bool neighbours_allow(const lh_region_tree *tree, const lh_region *region,
+			     lh_virtual_range range)
+{
+	const lh_region *first = lh_region_tree_find_from(tree, range.base), *above = first;
+	const lh_region *below = first ? lh_region_tree_previous(first) : lh_region_tree_last(tree);
+	struct lh_page_span room;
+
+	while (above && !ends_above(above, range))
+		above = lh_region_tree_next(above);
+	if (first && begins_below(first, range)) {
+		if (region->guard_before != 0)
+			return false;
+		below = NULL;
+	}
+	if (above && lh_virtual_range_overlaps(above->range, range)) {
+		if (region->guard_after != 0)
+			return false;
+		above = NULL;
+	}
+	room = lh_region_room(tree, below, above, region->guard_before, region->guard_after);
+	return lh_span_covers(room, lh_span_of(range));
+}
+
+lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
+				lh_region_change *change)
+{
+	struct survey survey;
+	lh_region_cursor path;
+
+	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
+		return LH_INVALID;
+	survey = survey_of(tree, range);
+	if (!survey.is_pooled)
+		return LH_INVALID;
+	if (!neighbours_allow(tree, region, range))
+		return LH_EXISTS;
+	if (survey.is_punched && change->spares.count == 0)
+		return LH_NO_MEMORY;
+	cut_all(tree, range, change);
+	lh_path_find(&path, tree, lh_span_of(range).first);
+	lh_region_commit(tree, &path, region, range);
+	lh_region_tree_merge(tree, range, change);
+	return LH_OK;
+}
