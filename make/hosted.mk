@@ -4,14 +4,16 @@
 #   SANITIZE=1 (default)  address and undefined-behaviour sanitizers
 #   SANITIZE=thread       the race detector, for CPUs as threads (make test-tsan)
 #   SANITIZE=fuzzer       with libFuzzer's instrumentation, for clang (make fuzz-libfuzzer)
+#   COUNTER_BITS=12       versions and sequences that wrap soon
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer,$(SANITIZE)),-$(SANITIZE))
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))
 
 comma := ,
 CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
-CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(CFLAGS_SANITIZE) -MMD -MP
+CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
+	$(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
 CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch
 # The simulated machine sees the public headers (it is a port), and not src/ or arch/.
@@ -82,7 +84,15 @@ test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make
 .PHONY: test-tsan
 test-tsan: ## CPUs as threads, under the race detector (gcc)
 	@TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=" \
-		$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads
+		$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads test-readers
+
+# Lookups without the lock alone: for the race detector, and with counters that wrap.
+.PHONY: test-readers test-counters
+test-readers: $(HOSTED)/test-region
+	$(HOSTED)/test-region readers overtaken
+test-counters: ## lookups without the lock, with counters of 12 bits
+	@$(MAKE) --no-print-directory COUNTER_BITS=12 $(BUILD)/hosted-$(notdir $(CC))-sanitized-counters12/test-region
+	$(BUILD)/hosted-$(notdir $(CC))-sanitized-counters12/test-region overtaken b10
 
 # Every public header alone, as C and C++; a test like the others.
 .PHONY: test-headers

@@ -53,6 +53,7 @@ void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot
 		node->gap[i] = node->gap[i + 1];
 	}
 	LH_PUBLISH(node->key[last - 1], LH_NO_KEY);
+	LH_PUBLISH(node->child[last], NULL); /* a reader must not be led to who left long ago */
 	node->gap[last] = 0;
 	LH_PUBLISH(node->count, (uint8_t)last);
 }

@@ -40,7 +40,7 @@ static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t
 	lh_region_cursor path;
 
 	lh_path_find_region(&path, tree, region);
-	lh_version_begin(&tree->sequence);
+	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	copy_attributes(upper, region);
 	LH_PUBLISH(upper->range.base.value, region->range.base.value);
@@ -52,7 +52,7 @@ static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t
 	lh_region_link_above(tree, &path, upper, from);
 	lh_version_end(&upper->version);
 	lh_version_end(&region->version);
-	lh_version_end(&tree->sequence);
+	lh_change_end(tree);
 }
 
 void lh_region_tree_split(lh_region_tree *tree, lh_region *region, lh_virtual_address at,
@@ -86,11 +86,11 @@ static void move_in_place(lh_region_tree *tree, lh_region *region, lh_virtual_ra
 
 void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
-	lh_version_begin(&tree->sequence);
+	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
-	lh_version_end(&tree->sequence);
+	lh_change_end(tree);
 }
 
 lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
@@ -101,13 +101,13 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 	if (!follower || !lh_region_is_mergeable(region, follower))
 		return NULL;
 	range.pages += follower->range.pages;
+	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	lh_region_tree_remove(tree, follower);
-	lh_version_begin(&tree->sequence);
 	region->guard_after = follower->guard_after;
 	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
-	lh_version_end(&tree->sequence);
+	lh_change_end(tree);
 	return follower;
 }
 

@@ -90,9 +90,12 @@ static const char *check_shape(const struct walk *walk, const lh_region_node *no
 	for (unsigned i = node->count - 1u; i < LH_WAYS - 1; i++)
 		if (node->key[i] != LH_NO_KEY)
 			return "a node has a key too many";
-	for (unsigned i = node->count; i < sizeof node->gap / sizeof *node->gap; i++)
+	for (unsigned i = node->count; i < LH_WAYS; i++) {
+		if (node->child[i])
+			return "a node has a child too many";
 		if (node->gap[i] != 0)
 			return "a node has a gap too many";
+	}
 	return NULL;
 }
 

@@ -14,6 +14,9 @@
  * Only the first and the last region can lie across an end of the range, so an unmap needs at most
  * one spare (both ends in one region) and a protect two (one for each end: there the middle stays).
  *
+ * The tree's sequence is odd from the first change to the last: a reader without the lock may find
+ * a region as it was or as it will be, but never a hole where there was and will be a region.
+ *
  * Minimality: afterwards no two neighbours that touch the range are mergeable. If that was so of
  * all before, it is so of all after: nobody else's neighbour or attributes changed. A cut alone
  * (unmap) never makes two regions neighbours without a hole between them.
@@ -210,7 +213,9 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 		return LH_INVALID;
 	if (survey.is_punched && change->spares.count == 0)
 		return LH_NO_MEMORY;
+	lh_change_begin(tree);
 	cut_all(tree, range, change);
+	lh_change_end(tree);
 	return LH_OK;
 }
 
@@ -231,12 +236,14 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 		return LH_NO_ACCESS;
 	if (survey.ends > change->spares.count)
 		return LH_NO_MEMORY;
+	lh_change_begin(tree);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
 	region = lh_region_tree_first_crossing(tree, range);
 	for (; region; region = lh_region_tree_next_crossing(region, range))
 		set_rights(region, rights);
 	lh_region_tree_merge(tree, range, change);
+	lh_change_end(tree);
 	return LH_OK;
 }
 
@@ -280,9 +287,11 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 		return LH_EXISTS;
 	if (survey.is_punched && change->spares.count == 0)
 		return LH_NO_MEMORY;
+	lh_change_begin(tree);
 	cut_all(tree, range, change);
 	lh_path_find(&path, tree, lh_span_of(range).first);
 	lh_region_commit(tree, &path, region, range);
 	lh_region_tree_merge(tree, range, change);
+	lh_change_end(tree);
 	return LH_OK;
 }

@@ -150,12 +150,12 @@ void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 		      lh_virtual_range range)
 {
-	lh_version_begin(&tree->sequence);
+	lh_change_begin(tree);
 	LH_PUBLISH(region->range.base.value, range.base.value);
 	LH_PUBLISH(region->range.pages, range.pages);
 	link_into(tree, path, region);
 	lh_version_end(&region->version);
-	lh_version_end(&tree->sequence);
+	lh_change_end(tree);
 }
 
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
@@ -214,10 +214,10 @@ static void take_out(lh_region_tree *tree, lh_region *region)
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
-	lh_version_begin(&tree->sequence);
+	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	take_out(tree, region);
 	tree->count--;
 	LH_PUBLISH(region->tree, NULL);
-	lh_version_end(&tree->sequence);
+	lh_change_end(tree);
 }

@@ -76,6 +76,20 @@ static inline void lh_version_end(uint64_t *version)
 	LH_PUBLISH(*version, ((*version | 1) + 1) & LH_COUNTER_MASK);
 }
 
+/* Around every change of nodes. A change of several steps, which readers without the lock shall
+ * see as one, has those of its steps inside its own. */
+static inline void lh_change_begin(lh_region_tree *tree)
+{
+	if (tree->nesting++ == 0)
+		lh_version_begin(&tree->sequence);
+}
+
+static inline void lh_change_end(lh_region_tree *tree)
+{
+	if (--tree->nesting == 0)
+		lh_version_end(&tree->sequence);
+}
+
 /* --- nodes --- */
 
 struct lh_rooms {

@@ -106,9 +106,11 @@ TEST(the_walker_reports_wrong_counts_of_children)
 	CHECK_REPORTED(root()->count--, "key too many");
 	CHECK_REPORTED(leaf_of(5)->count--, "key too many");
 	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY),
-		       "gap too many");
+		       "child too many");
 	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY,
-			root()->gap[root()->count] = 0), "room");
+			root()->child[root()->count] = NULL), "gap too many");
+	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY,
+			root()->child[root()->count] = NULL, root()->gap[root()->count] = 0), "room");
 }
 
 TEST(the_walker_reports_wrong_hosts)

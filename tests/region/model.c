@@ -136,10 +136,16 @@ static lh_error expect_slot(const struct model *model, const struct wish *wish, 
 	if (wish->units == 0 || (alignment & (alignment - 1)) != 0 || lowest >= end ||
 	    wish->units > end - lowest)
 		return LH_INVALID;
-	for (uint64_t i = 0; i < model->units; i++) {
-		uint64_t first = wish->direction == LH_LOWEST_FIRST ? i : model->units - 1 - i;
+	/* The slots by falling preference. */
+	for (uint64_t i = 0; i < 2 * model->units; i++) {
+		uint64_t first = i;
 
-		if (is_in_limits(wish, first) && is_aligned(model, first, alignment) &&
+		if (wish->direction == LH_HIGHEST_FIRST)
+			first = model->units - 1 - i;
+		else if (wish->direction == LH_NEAREST_FIRST)
+			first = i % 2 != 0 ? wish->hint - (i + 1) / 2 : wish->hint + i / 2;
+		if (first < model->units && is_in_limits(wish, first) &&
+		    is_aligned(model, first, alignment) &&
 		    is_legal(model, -1, first, wish->units, wish->before, wish->after)) {
 			*slot = first;
 			return LH_OK;
@@ -181,6 +187,7 @@ lh_error model_place_anywhere(struct model *model, int slot, struct wish wish)
 		.pages = wish.units * model->unit,
 		.alignment = wish.alignment,
 		.direction = wish.direction,
+		.hint = model_range(model, wish.hint, 1).base,
 	};
 	uint64_t first = 0;
 	lh_error expected = expect_slot(model, &wish, &first);

@@ -41,6 +41,7 @@ struct wish {
 	uint64_t alignment;
 	uint64_t limit_first, limit_units;
 	lh_direction direction;
+	uint64_t hint; /* for LH_NEAREST_FIRST: in units, in the space */
 	uint32_t before, after;
 };
 

@@ -22,7 +22,8 @@ static struct wish random_wish(const struct model *model)
 		.units = test_random_below(16) == 0 ? test_random_below(model->units + 2)
 						    : test_random_below(6),
 		.alignment = random_alignment(model),
-		.direction = test_random_below(2) != 0 ? LH_HIGHEST_FIRST : LH_LOWEST_FIRST,
+		.direction = (lh_direction)test_random_below(3),
+		.hint = test_random_below(model->units),
 		.before = small ? (uint32_t)test_random_below(4) : 0,
 		.after = small ? (uint32_t)test_random_below(4) : 0,
 	};
