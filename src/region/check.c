@@ -130,10 +130,13 @@ static const char *check_children(struct walk *walk, const lh_region_node *node,
 static const char *check_node(struct walk *walk, const lh_region *host, unsigned level,
 			      uint64_t end)
 {
-	const lh_region_node *node = &host->node;
+	const lh_region_node *node;
 	uint64_t low = walk->low;
 	struct lh_rooms rooms;
 
+	if (!host)
+		return "a node is missing";
+	node = &host->node;
 	LH_TRY_CHECK(check_shape(walk, node, level));
 	if (++walk->nodes > walk->tree->count + 1)
 		return "there are more nodes than regions";
