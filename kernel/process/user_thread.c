@@ -84,6 +84,8 @@ void user_thread_publish_locked(struct user_thread *user, uint32_t tid)
 	list_append(&process->threads, &user->sibling);
 	__atomic_store_n(&process->thread_count, process->thread_count + 1, __ATOMIC_RELEASE);
 	process->threads_kept++;
+	if (process->is_stopped) /* the others have been called to wait; so is this one, when it starts */
+		thread_interrupt(user->thread);
 }
 
 lh_error user_thread_publish(struct user_thread *user)

@@ -493,6 +493,53 @@ static lh_error try_stopping(void)
 	return LH_OK;
 }
 
+static void *stay_asleep(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static void *make_sleepers(void *unused)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 20; i++)
+		start(&thread, stay_asleep, unused);
+	return stay_asleep(unused);
+}
+
+static void make_sleepers_by_threads(void *unused)
+{
+	pthread_t thread;
+
+	start(&thread, make_sleepers, unused);
+	start(&thread, make_sleepers, unused);
+	make_sleepers(unused);
+}
+
+/* A thread that is made while the process stops, by one that has not stopped yet, stops too: else
+ * the parent is never told. */
+static lh_error try_stopping_makers(void)
+{
+	pid_t child = -1;
+	int status;
+
+	for (useconds_t round = 0; round < 30; round++) {
+		LH_TRY(fork_process(&child));
+		if (child == 0)
+			make_sleepers_by_threads(NULL);
+		usleep(1000 + round * 500);
+		kill(child, SIGSTOP);
+		LH_TRY(check_call(waitpid(child, &status, WUNTRACED)));
+		if (!WIFSTOPPED(status))
+			return LH_IO;
+		kill(child, SIGKILL);
+		LH_TRY(wait_for(child, &status));
+	}
+	printf("stopped while it made threads, killed: %s\n", status_text(status));
+	return LH_OK;
+}
+
 static long status_number(const char *name)
 {
 	FILE *file = fopen("/proc/self/status", "r");
@@ -556,6 +603,7 @@ static lh_error run(void)
 	try_undirected_signals();
 	LH_TRY(try_ends());
 	LH_TRY(try_stopping());
+	LH_TRY(try_stopping_makers());
 	return try_forking();
 }
 
