@@ -84,7 +84,7 @@ uint64_t call_deadline(const struct call *call, uint64_t nanoseconds);
 	X(utimensat, 280) X(fallocate, 285) X(dup3, 292) X(pipe2, 293) X(preadv, 295)           \
 	X(pwritev, 296) X(prlimit64, 302) X(syncfs, 306) X(renameat2, 316) X(getrandom, 318)    \
 	X(copy_file_range, 326) X(statx, 332) X(rseq, 334) X(clone3, 435) X(faccessat2, 439)    \
-	X(rt_sigtimedwait, 128) X(tkill, 200) X(get_robust_list, 274)
+	X(rt_sigtimedwait, 128) X(tkill, 200) X(get_robust_list, 274) X(getcpu, 309)
 
 #define SYSTEM_CALL_DECLARE(name, number) call_function call_##name;
 SYSTEM_CALLS(SYSTEM_CALL_DECLARE)

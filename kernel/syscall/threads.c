@@ -41,6 +41,12 @@ lh_error call_set_tid_address(struct call *call)
 	return LH_OK;
 }
 
+/* The thread of that number, or the caller's own if it is 0. Under the process lock. */
+static struct user_thread *thread_by_argument_locked(uint32_t tid)
+{
+	return tid == 0 ? user_thread_current() : user_thread_find_locked(tid);
+}
+
 #define ROBUST_HEAD_BYTES 24u
 
 lh_error call_set_robust_list(struct call *call)
@@ -54,12 +60,11 @@ lh_error call_set_robust_list(struct call *call)
 lh_error call_get_robust_list(struct call *call)
 {
 	uint32_t tid = call_unsigned(call, 0);
-	const struct user_thread *user = user_thread_current();
+	const struct user_thread *user;
 	uint64_t values[2] = { 0, ROBUST_HEAD_BYTES };
 	uintptr_t interrupts = process_lock();
 
-	if (tid != 0)
-		user = user_thread_find_locked(tid);
+	user = thread_by_argument_locked(tid);
 	if (user != NULL)
 		values[0] = __atomic_load_n(&user->robust_list, __ATOMIC_RELAXED);
 	process_unlock(interrupts);
@@ -91,23 +96,53 @@ static uint64_t cpu_mask(void)
 
 lh_error call_sched_getaffinity(struct call *call)
 {
-	uint64_t mask = cpu_mask();
+	const struct user_thread *user;
+	uint64_t mask = 0;
+	uintptr_t interrupts;
 
 	if (call_unsigned(call, 1) < sizeof mask || call_unsigned(call, 1) % sizeof mask != 0)
 		return LH_INVALID;
+	interrupts = process_lock();
+	user = thread_by_argument_locked(call_unsigned(call, 0));
+	if (user != NULL)
+		mask = user->thread->allowed_cpus & cpu_mask();
+	process_unlock(interrupts);
+	if (user == NULL)
+		return LH_NO_PROCESS;
 	LH_TRY(user_copy_out(call->a[2], &mask, sizeof mask));
 	call->value = sizeof mask;
 	return LH_OK;
 }
 
-/* Only a set that leaves all CPUs allowed can be had. */
 lh_error call_sched_setaffinity(struct call *call)
 {
 	uint64_t mask = 0;
-	size_t bytes = call->a[1] < sizeof mask ? (size_t)call->a[1] : sizeof mask;
+	size_t bytes = call_unsigned(call, 1) < sizeof mask ? call_unsigned(call, 1) : sizeof mask;
+	struct user_thread *user;
+	uintptr_t interrupts;
 
 	LH_TRY(user_copy_in(&mask, call->a[2], bytes));
-	return (mask & cpu_mask()) == cpu_mask() ? LH_OK : LH_INVALID;
+	mask &= cpu_mask();
+	if (mask == 0)
+		return LH_INVALID;
+	interrupts = process_lock();
+	user = thread_by_argument_locked(call_unsigned(call, 0));
+	if (user != NULL)
+		thread_set_allowed_cpus(user->thread, mask);
+	process_unlock(interrupts);
+	if (user == user_thread_current())
+		thread_yield(); /* goes where it may */
+	return user != NULL ? LH_OK : LH_NO_PROCESS;
+}
+
+/* CPU and node; nodes there are none. */
+lh_error call_getcpu(struct call *call)
+{
+	uint32_t number = cpu_this()->number, node = 0;
+
+	if (call->a[0] != 0)
+		LH_TRY(user_copy_out(call->a[0], &number, sizeof number));
+	return call->a[1] == 0 ? LH_OK : user_copy_out(call->a[1], &node, sizeof node);
 }
 
 #define PRCTL_SET_NAME 15

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Round robin over one queue of all CPUs: whoever has nothing to do takes the next, so that the
- * load spreads by itself. A thread leaves its CPU when it sleeps, yields, ends, or when a tick
+ * Round robin over one queue of all CPUs: whoever has nothing to do takes the next that may run
+ * there, so that the load spreads by itself. A thread leaves its CPU when it sleeps, yields, ends, or when a tick
  * found it in user mode and others wait.
  *
- * An idle CPU halts. It says so in idle_cpus under the lock, after it has seen the queue empty,
- * and lets interrupts in only with the halt itself; who adds a thread takes one such CPU out and
- * sends it VECTOR_RESCHEDULE. So no thread waits while a CPU sleeps.
+ * An idle CPU halts. It says so in idle_cpus under the lock, after it has seen nothing for it in the
+ * queue, and lets interrupts in only with the halt itself; who adds a thread takes one such CPU
+ * out, on which the thread may run, and sends it VECTOR_RESCHEDULE. So no thread waits while a CPU
+ * sleeps that it may have.
  *
  * A thread that leaves a CPU is taken up by another only when the lock is free again, and that is
  * let go by who runs next, on another stack and with another FPU image loaded: nobody runs on,
@@ -73,30 +74,52 @@ static void poke(const struct cpu *cpu)
 		apic_send(cpu->apic_identifier, VECTOR_RESCHEDULE);
 }
 
+static bool may_run_on(const struct thread *thread, const struct cpu *cpu)
+{
+	return (thread->allowed_cpus & bit_of(cpu)) != 0;
+}
+
 /* One CPU that halts is woken for the thread: where it ran last, if that is one of them. */
 static void wake_idle_locked(const struct thread *thread)
 {
+	uint64_t candidates = idle_cpus & thread->allowed_cpus;
 	struct cpu *cpu = thread->cpu;
 
-	if (idle_cpus == 0)
+	if (candidates == 0)
 		return;
-	if (cpu == NULL || (idle_cpus & bit_of(cpu)) == 0)
-		cpu = cpu_by_number((uint32_t)__builtin_ctzll(idle_cpus));
+	if (cpu == NULL || (candidates & bit_of(cpu)) == 0)
+		cpu = cpu_by_number((uint32_t)__builtin_ctzll(candidates));
 	idle_cpus &= ~bit_of(cpu);
 	poke(cpu);
 }
 
+/* The first in the queue that may run there; NULL: none. */
+static struct thread *first_for_locked(const struct cpu *cpu)
+{
+	LIST_FOR_EACH(node, &run_queue) {
+		struct thread *thread = container_of(node, struct thread, queue);
+
+		if (may_run_on(thread, cpu))
+			return thread;
+	}
+	return NULL;
+}
+
 static struct thread *next_locked(struct cpu *cpu)
 {
-	struct thread *current = cpu->current;
-	struct list *first;
+	struct thread *current = cpu->current, *next;
 
 	if (current->state == THREAD_RUNNING && current != cpu->idle) {
 		current->state = THREAD_RUNNABLE;
 		list_append(&run_queue, &current->queue);
+		if (!may_run_on(current, cpu))
+			wake_idle_locked(current);
 	}
-	first = list_take_first(&run_queue);
-	return first != NULL ? container_of(first, struct thread, queue) : cpu->idle;
+	next = first_for_locked(cpu);
+	if (next == NULL)
+		return cpu->idle;
+	list_remove(&next->queue);
+	return next;
 }
 
 void scheduler_switch_locked(void)
@@ -184,7 +207,7 @@ void scheduler_tick(bool was_in_user_mode)
 	/* One CPU's tick is enough for what is not its own. */
 	if (cpu->number == 0)
 		wake_timed_locked();
-	if (!list_is_empty(&run_queue))
+	if (first_for_locked(cpu) != NULL || !may_run_on(current, cpu))
 		cpu->is_reschedule_wanted = true;
 	spinlock_release(&scheduler_lock, interrupts);
 	if (cpu->number == 0 && tick_hook != NULL)
@@ -212,6 +235,7 @@ void scheduler_adopt_idle(struct cpu *cpu, struct thread *idle, uint64_t stack_t
 	idle->name = "idle";
 	idle->state = THREAD_RUNNING;
 	idle->stack_top = stack_top;
+	idle->allowed_cpus = bit_of(cpu);
 	idle->cpu = cpu;
 	list_init(&idle->queue);
 	list_init(&idle->timed);
@@ -225,7 +249,7 @@ void scheduler_idle(void)
 	for (;;) {
 		uintptr_t interrupts = spinlock_take(&scheduler_lock);
 
-		if (!list_is_empty(&run_queue)) {
+		if (first_for_locked(cpu_this()) != NULL) {
 			scheduler_switch_locked();
 			spinlock_release(&scheduler_lock, interrupts);
 			continue;
@@ -242,6 +266,16 @@ void thread_yield(void)
 	uintptr_t interrupts = spinlock_take(&scheduler_lock);
 
 	scheduler_switch_locked();
+	spinlock_release(&scheduler_lock, interrupts);
+}
+
+void thread_set_allowed_cpus(struct thread *thread, uint64_t cpus)
+{
+	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+
+	thread->allowed_cpus = cpus;
+	if (thread->state == THREAD_RUNNABLE)
+		wake_idle_locked(thread);
 	spinlock_release(&scheduler_lock, interrupts);
 }
 

@@ -90,6 +90,7 @@ lh_error thread_create(void (*entry)(void *), void *argument, struct thread **cr
 	thread->entry = entry;
 	thread->argument = argument;
 	thread->name = "thread";
+	thread->allowed_cpus = UINT64_MAX;
 	list_init(&thread->queue);
 	list_init(&thread->timed);
 	reset_image(thread->fpu);
@@ -257,4 +258,5 @@ void thread_copy_user_state(struct thread *child)
 	thread_save_fpu(child->fpu);
 	child->fs_base = parent->fs_base;
 	child->gs_base = parent->gs_base;
+	child->allowed_cpus = parent->allowed_cpus;
 }

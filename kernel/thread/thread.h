@@ -40,6 +40,7 @@ struct thread {
 	lh_space *space;	      /* [m] NULL: runs on whatever is loaded. thread_set_space */
 	enum thread_state state;      /* [s] */
 	struct cpu *cpu;	      /* [s] where it runs, or ran last; NULL: it never did */
+	uint64_t allowed_cpus;	      /* [s] a bit each */
 	struct list queue;	      /* [s] in a run queue, or among the dead */
 	struct list timed;	      /* [s] among the sleepers with a deadline */
 	uint64_t deadline;	      /* [s] clock_nanoseconds */
@@ -86,7 +87,12 @@ void thread_set_space(lh_space *space);
 LH_MUST_USE lh_error thread_set_fs_base(uint64_t base);
 LH_MUST_USE lh_error thread_set_gs_base(uint64_t base);
 
-/* The child's FPU image, FS and GS base become the current thread's. child: not started. */
+/* The thread runs only on these CPUs, a bit each, from its next turn on: a tick, or what it does
+ * itself, gives it that. => cpus: at least one that runs. Any context. */
+void thread_set_allowed_cpus(struct thread *thread, uint64_t cpus);
+
+/* The child's FPU image, FS and GS base, and where it may run, become the current thread's. child:
+ * not started. */
 void thread_copy_user_state(struct thread *child);
 /* The current thread's FPU as a new program finds it. */
 void thread_reset_fpu(void);

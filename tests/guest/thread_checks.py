@@ -22,6 +22,7 @@ def on_cpus(cpus, name, *arguments):
 SUBJECTS = {
     "threads": "threads_share_wait_cancel_and_die",
     "thread_ends": "threads_are_signalled_and_end_with_their_process",
+    "thread_cpus": "threads_stay_on_the_cpus_that_they_may_have",
     "futexes": "futexes_and_clone_answer_as_on_linux",
 }
 
