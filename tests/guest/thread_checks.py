@@ -60,6 +60,22 @@ for number, kills in ((1, 100), (2, 60), (4, 40), (8, 20)):
               lambda number=number, kills=kills: killed_at_any_moment(number, kills))
 
 
+def run_out_of_memory(what, cpus):
+    name = program("thread_limits")
+    return check_counters(f"{name} {what}; ", options=["--memory", "128M", "--cpus", str(cpus), "--add", name])
+
+
+@check
+def as_many_threads_as_memory_has_room_for_leave_nothing():
+    equal(run_out_of_memory("bomb", 1), b"bomb: exit 3\n")
+
+
+@check
+def threads_that_take_all_memory_end_with_their_process_and_leave_nothing():
+    for cpus in (1, 4):
+        equal(run_out_of_memory("hog", cpus), b"hog: signal 9\n")
+
+
 @check
 def programs_of_threads_leave_nothing_on_4_cpus():
     names = [program(name) for name in ("threads", "thread_ends", "futexes")]
