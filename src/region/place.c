@@ -195,8 +195,7 @@ static bool is_past(const lh_region_tree *tree, const struct lh_request *request
 
 	if (is_up)
 		return low >= request->limits.end;
-	return lh_path_region(path) != &tree->tail &&
-	       lh_extent_first(tree, lh_path_region(path)) <= request->limits.first;
+	return lh_extent_first(tree, lh_path_region(path)) <= request->limits.first;
 }
 
 /* The last cell in a direction, whose hole may suit without the room. */

@@ -120,6 +120,11 @@ TEST(the_walker_reports_wrong_hosts)
 	/* The first leaf in a block of somebody who might be far above it. */
 	CHECK_REPORTED((stranger.node = leaf_of(0)[0], stranger.range = region[30].range,
 			root()->child[0] = &stranger), "not below it");
+	CHECK_REPORTED((stranger.node = root()->child[1]->node, stranger.range = region[0].range,
+			root()->child[1] = &stranger), "not below it");
+	CHECK_REPORTED((tree.tail.node = leaf_of(0)[0], root()->child[0] = &tree.tail), "");
+	CHECK_REPORTED((tree.tail.node = leaf_of(0)[0], root()->child[0] = &tree.tail,
+			root()->count = 1), "");
 }
 
 TEST(the_walker_reports_wrong_keys)

@@ -358,11 +358,25 @@ static const lh_region *holder(const struct model *model, uint64_t place, bool o
 	return best ? &model->region[best - model->record] : NULL;
 }
 
+/* One goes up, one anywhere; both were on something else before. (Not on an earlier state of the
+ * tree: tests that copy one back have its sequence run backwards.) */
+static lh_region_cursor near, at_random;
+
 static void compare_find(const struct model *model, uint64_t place)
 {
 	lh_virtual_range page = model_range(model, place, 1);
 	const lh_region *held = holder(model, place, false);
 	const lh_region *from = holder(model, place, true);
+	uint64_t other = test_random_below(model->units);
+	lh_region_snapshot snapshot = { .region = NULL };
+	lh_error error = lh_region_tree_read(&model->tree, page.base, &snapshot);
+
+	CHECK(lh_region_tree_find_near(&model->tree, &near, page.base) == held);
+	CHECK(lh_region_tree_find_near(&model->tree, &at_random,
+				       model_range(model, other, 1).base) ==
+	      holder(model, other, false));
+	CHECK_ERROR(error, held ? LH_OK : LH_NOT_MAPPED);
+	CHECK(snapshot.region == held || !held);
 
 	CHECK(lh_region_tree_find(&model->tree, page.base) == held);
 	CHECK(lh_region_tree_find(&model->tree, lh_virtual_range_last(page)) == held);
@@ -389,21 +403,26 @@ static void compare_ends(const struct model *model)
 static void compare_walks(const struct model *model)
 {
 	const lh_region *up = lh_region_tree_first(&model->tree);
+	lh_region_cursor cursor;
+	const lh_region *on = lh_region_cursor_first(&cursor, &model->tree);
 	const lh_region *last = NULL;
 	int slot = lowest_from(model, 0);
 
 	for (; slot >= 0; slot = lowest_from(model, model->record[slot].first + 1)) {
 		CHECK(up == &model->region[slot]);
+		CHECK(on == up);
+		on = lh_region_cursor_next(&cursor);
 		CHECK(lh_region_tree_previous(up) == last);
 		last = up;
 		up = lh_region_tree_next(up);
 	}
-	CHECK(up == NULL);
+	CHECK(up == NULL && on == NULL);
 	CHECK(lh_region_tree_last(&model->tree) == last);
 }
 
 void model_compare(struct model *model)
 {
+	near.tree = at_random.tree = NULL;
 	CHECK_SOUND(lh_region_tree_check(&model->tree));
 	CHECK_EQUAL(model->tree.count, model_placed(model));
 	for (unsigned i = 0; i < model->slots; i++)

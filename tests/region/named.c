@@ -338,3 +338,24 @@ TEST(a28_history_is_inherited_by_both_pieces_and_keeps_them_from_others)
 	region[1].rights_history |= LH_RIGHT_EXECUTE;
 	CHECK(lh_region_tree_merge_next(&tree, &region[0]) == NULL);
 }
+
+/* A cursor notices that the tree changed, and that it is another's. */
+TEST(a_cursor_that_is_stale_is_not_believed)
+{
+	lh_region_cursor cursor = { .tree = NULL };
+	static lh_region_tree second;
+
+	start(0, 64);
+	CHECK_OK(lh_region_tree_init(&second, pages(0, 64)));
+	put(0, 10, 4);
+	put(1, 20, 4);
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[0]);
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(21)) == &region[1]);
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[0]);
+	CHECK(lh_region_tree_find_near(&second, &cursor, PAGE(11)) == NULL);
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[0]);
+	lh_region_tree_remove(&tree, &region[0]);
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == NULL);
+	CHECK_OK(lh_region_tree_resize(&tree, &region[1], pages(10, 2)));
+	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[1]);
+}

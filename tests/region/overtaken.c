@@ -168,7 +168,7 @@ TEST(overtaken_at_any_load_a_reader_still_tells_the_truth)
 
 	stop_every = 0;
 	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-		for (uint64_t page = 76; page < 90; page++)
+		for (uint64_t page = 64; page < 112; page++)
 			for (unsigned long stop = 1; stop <= points_of(page); stop++)
 				try_at(page, stop, all[i]);
 }

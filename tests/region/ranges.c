@@ -360,3 +360,15 @@ TEST(whether_a_range_is_mapped)
 	CHECK(!lh_region_tree_is_mapped(&tree, pages(6, 2)));
 	CHECK(!lh_region_tree_is_mapped(&tree, pages(20, 2)));
 }
+
+TEST(where_nothing_is_nothing_merges)
+{
+	lh_region_change change = { .before = NULL };
+
+	run(0, 0);
+	lh_region_tree_merge(&tree, pages(0, PAGES), &change);
+	replace(3, 4, 0);
+	lh_region_tree_merge(&tree, pages(20, 3), &change);
+	CHECK_EQUAL(tree.count, 1);
+	CHECK_EQUAL(change.dead.count, 0);
+}

@@ -214,3 +214,22 @@ TEST(a_source_without_chance_still_finds_the_slot)
 		lh_region_tree_remove(&tree, &drawn);
 	}
 }
+
+/* Numbers that would favour some slots are not used: 2^64 is no multiple of 599. */
+static uint64_t low_then_high(void *context)
+{
+	unsigned *calls = context;
+
+	return (*calls)++ < 3 ? *calls - 1 : UINT64_MAX;
+}
+
+TEST(numbers_that_would_favour_some_slots_are_drawn_again)
+{
+	unsigned calls = 0;
+
+	build(PAGES);
+	CHECK_OK(lh_region_tree_place_randomly(&tree, &drawn, &(lh_placement){ .pages = 2 },
+					       low_then_high, &calls));
+	CHECK_EQUAL(calls, 4);
+	CHECK_EQUAL(drawn.range.base.value >> LH_PAGE_SHIFT, UINT64_MAX % (PAGES - 1));
+}
