@@ -58,7 +58,6 @@ int __real_munmap(void *address, size_t size);
 int __real_mprotect(void *address, size_t size, int protection);
 void *__real_memmove(void *to, const void *from, size_t size);
 void *__real_memset(void *to, int byte, size_t size);
-int __real_memcmp(const void *a, const void *b, size_t size);
 
 _Noreturn static void give_up(const char *why)
 {

@@ -119,6 +119,7 @@ static void serve(lh_port *machine, unsigned own)
 	uint64_t callers = cpus.pending[own];
 
 	cpus.pending[own] = 0;
+	interleave_drain(own); /* Intel SDM, volume 3A, "Store Buffer": on an interrupt */
 	for (unsigned i = 0; i < INTERLEAVE_FIBRES; i++) {
 		struct call *call = &cpus.calls[i];
 
@@ -169,6 +170,7 @@ void cpus_idle(lh_port *machine)
 
 static void run_for(lh_port *machine, unsigned target, const struct call *call)
 {
+	interleave_drain(target);
 	machine_become(machine, target);
 	machine_run_call(machine, target, call->function, call->argument);
 	machine_become(machine, own_cpu());

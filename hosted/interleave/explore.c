@@ -132,7 +132,8 @@ static void note_finding(interleave_result *result, struct schedule schedule)
 		snprintf(result->message, sizeof result->message,
 			 "interleave: a trace does not repeat: %.300s", run.message);
 	schedule_print(&schedule, changes, sizeof changes);
-	snprintf(result->seed, sizeof result->seed, "%s/%s", run.of->name, changes);
+	snprintf(result->seed, sizeof result->seed, "%s/%s%s", run.of->name,
+		 run.store_buffers && !run.of->store_buffers ? "~" : "", changes);
 }
 
 /* --- within the bound --- */
@@ -317,6 +318,7 @@ void interleave_explore(const interleave_case *of, const interleave_limits *limi
 
 	memset(result, 0, sizeof *result);
 	explore_open(of);
+	run.store_buffers = of->store_buffers || limits->store_buffers;
 	exploration.shown = exploration.begun;
 	exploration.bound = of->bound + limits->extra;
 	if (limits->bound != 0 && limits->bound < exploration.bound)
@@ -334,15 +336,16 @@ void interleave_explore(const interleave_case *of, const interleave_limits *limi
 	free(exploration.candidates.changes);
 }
 
-bool interleave_replay(const interleave_case *of, const char *changes, FILE *out,
+bool interleave_replay(const interleave_case *of, const char *changes, FILE *out, bool all,
 		       interleave_result *result)
 {
 	struct schedule schedule;
 
 	memset(result, 0, sizeof *result);
-	if (!schedule_parse(&schedule, changes))
+	if (!schedule_parse(&schedule, changes + (changes[0] == '~')))
 		return false;
 	explore_open(of);
+	run.store_buffers = of->store_buffers || changes[0] == '~';
 	/* Twice: the first run learns what is shared. */
 	fails(&schedule, false);
 	result->failed = fails(&schedule, true);
@@ -350,6 +353,6 @@ bool interleave_replay(const interleave_case *of, const char *changes, FILE *out
 	result->points = run.points;
 	if (result->failed)
 		memcpy(result->message, run.message, sizeof result->message);
-	trace_print(out);
+	trace_print(out, all);
 	return true;
 }

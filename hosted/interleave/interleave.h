@@ -19,7 +19,7 @@
  *              before these can a switch make a difference
  *   change     a place where a schedule leaves the default, "go on as long as you can; then the
  *              next one": fibre f, before its n-th step, gives way to fibre t
- *   seed       a case's name and its changes, as text: it is the whole schedule
+ *   seed       a case's name and its changes, as text: it is the whole schedule (trace.c)
  *
  * How it explores. A run begins with the arena as it was saved when the state was built. The
  * first run makes no change; at each point it notes which changes could be made there. Each of
@@ -100,6 +100,7 @@ typedef struct interleave_limits {
 	uint64_t random_seed;
 	unsigned bound;		/* in place of the case's, where it is lower; 0: the case's */
 	unsigned extra;		/* added to a bound */
+	bool store_buffers;	/* also where the case does not ask for them */
 	bool prunes_nothing;	/* runs also what is known to be equal: to test that it is */
 	bool progress;		/* a line now and then on stderr */
 } interleave_limits;
@@ -126,10 +127,10 @@ void interleave_explore(const interleave_case *of, const interleave_limits *limi
 			interleave_result *result);
 
 /*
- * Runs one schedule and prints it, a line a point.
+ * Runs one schedule and prints it, a line a point; all: a line a step.
  * => changes: a seed without the case's name. false: it is no seed.
  */
-bool interleave_replay(const interleave_case *of, const char *changes, FILE *out,
+bool interleave_replay(const interleave_case *of, const char *changes, FILE *out, bool all,
 		       interleave_result *result);
 
 /* --- from the operations, the checks, and the surroundings --- */
@@ -142,6 +143,9 @@ int interleave_current(void);
 
 /* A step that the compiler does not see: an access of this kind to a place of the arena. */
 void interleave_step(const void *place, bool writes, const char *what);
+
+/* What a fibre has stored reaches memory now, as where a CPU takes an interrupt. */
+void interleave_drain(unsigned fibre);
 
 /* One turn of a spinning loop: others run, if any can. */
 void interleave_yield(void);

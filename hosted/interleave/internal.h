@@ -24,6 +24,7 @@
 
 /* The C library's own, for memory of the arena: calls of memcpy are steps of who makes them. */
 void *__real_memcpy(void *to, const void *from, size_t size);
+int __real_memcmp(const void *a, const void *b, size_t size);
 
 void arena_create(void);
 /* While it is open, what the wrapped allocators give comes from it. */
@@ -100,6 +101,8 @@ enum fibre_state { FIBRE_READY, FIBRE_WAITING, FIBRE_ENDED };
 struct store {
 	uintptr_t address;
 	uint32_t size;
+	bool is_known; /* new is what was stored */
+	bool is_point; /* another fibre touches the place too */
 	uint8_t old[16], new[16];
 };
 #define STORES 32
@@ -117,7 +120,6 @@ struct fibre {
 	/* store_buffers: */
 	unsigned store_count;
 	struct store stores[STORES];
-	bool pending;	   /* the last of them has not been executed yet */
 	uint64_t read_modify_writes, accesses; /* counting */
 };
 
@@ -140,6 +142,7 @@ struct run_options {
 struct run {
 	const interleave_case *of;
 	void *state;
+	bool store_buffers;
 	struct run_options options;
 	const struct schedule *schedule;
 	unsigned next_change;
@@ -180,9 +183,8 @@ void explore_open(const interleave_case *of);
 
 /* --- store buffers: buffer.c. All do nothing where the case has none. --- */
 
-/* The compiler's code is about to write; before that, what it was about to write is written. */
-void buffer_announce(struct fibre *fibre, uintptr_t address, uint32_t size);
-void buffer_settle(struct fibre *fibre);
+/* The compiler's code is about to write. */
+void buffer_announce(struct fibre *fibre, const struct place *place, bool is_point);
 void buffer_drain(struct fibre *fibre);
 /* The fibre stops, keeping its newest stores to itself; it goes on and sees them again. */
 void buffer_leave(struct fibre *fibre, unsigned keep);
@@ -211,6 +213,7 @@ void trace_add(const struct event *event);
 /* What the last event's access left in memory. */
 void trace_settle(void);
 uint64_t trace_hash(void);
-void trace_print(FILE *out);
+/* => all: steps that are no points too */
+void trace_print(FILE *out, bool all);
 
 #endif

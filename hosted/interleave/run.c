@@ -199,6 +199,17 @@ static void make_change(struct fibre *fibre, const struct place *place, const st
 	switch_to(fibre, to);
 }
 
+/* The change with each number of stores kept that another fibre could tell from the others. */
+static void note_keeping(const struct fibre *fibre, struct change change, unsigned least)
+{
+	for (unsigned kept = least; kept <= fibre->store_count; kept++) {
+		if (kept != 0 && !fibre->stores[fibre->store_count - kept].is_point)
+			continue;
+		change.keep = (uint8_t)kept;
+		note_candidate(change);
+	}
+}
+
 /* Each other fibre that could go on here, and, with buffers, what of ours it would not see. */
 static void note_preemptions(struct fibre *fibre, const struct place *place)
 {
@@ -216,10 +227,7 @@ static void note_preemptions(struct fibre *fibre, const struct place *place)
 		}
 		if (to == fibre || to->asleep || !is_hopeful(to))
 			continue;
-		for (unsigned kept = 0; kept <= fibre->store_count; kept++) {
-			change.keep = (uint8_t)kept;
-			note_candidate(change);
-		}
+		note_keeping(fibre, change, 0);
 	}
 }
 
@@ -333,10 +341,14 @@ void run_note_access(const struct fibre *by, const struct place *place)
 static void buffer_access(struct fibre *fibre, const struct place *place, enum kind kind,
 			  bool is_point)
 {
-	if (kind == KIND_CHANGE || (place->writes && place->size > 16))
+	bool is_shared = place->address - ARENA_BASE < SHARED_SIZE;
+
+	/* What lies on a stack is used by code that is not instrumented too. */
+	if (kind == KIND_CHANGE ||
+	    (place->writes && (place->size > 16 || (is_point && !is_shared))))
 		buffer_drain(fibre);
-	else if (place->writes && is_point)
-		buffer_announce(fibre, place->address, place->size);
+	else if (place->writes && is_shared)
+		buffer_announce(fibre, place, is_point);
 }
 
 static void trace(const struct fibre *fibre, const struct place *place, enum kind kind,
@@ -369,7 +381,7 @@ static void step(struct fibre *fibre, const struct place *place, enum kind kind,
 	if (is_point && !gave_way && notes_candidates())
 		note_preemptions(fibre, place);
 	run_note_access(fibre, place);
-	if (run.of->store_buffers)
+	if (run.store_buffers)
 		buffer_access(fibre, place, kind, is_point);
 	if (run.options.traced)
 		trace(fibre, place, kind, is_point, code, what);
@@ -395,8 +407,6 @@ void run_access(uintptr_t address, uint32_t size, enum kind kind, const void *co
 		return;
 	if (run.options.traced)
 		trace_settle();
-	if (run.of->store_buffers)
-		buffer_settle(fibre);
 	if (run.options.counting)
 		count_access(fibre, address, kind);
 	step(fibre, &place, kind, code, NULL);
@@ -411,8 +421,6 @@ void interleave_step(const void *where, bool writes, const char *what)
 		return;
 	if (run.options.traced)
 		trace_settle();
-	if (run.of->store_buffers)
-		buffer_settle(fibre);
 	step(fibre, &place, KIND_EVENT, __builtin_return_address(0), what);
 	if (writes)
 		buffer_drain(fibre);
@@ -471,10 +479,7 @@ static void note_alternatives(struct fibre *fibre, const struct fibre *chosen, u
 
 		if (to == fibre || !is_hopeful(to) || to->asleep)
 			continue;
-		for (unsigned kept = to == chosen; kept <= fibre->store_count; kept++) {
-			change.keep = (uint8_t)kept;
-			note_candidate(change);
-		}
+		note_keeping(fibre, change, to == chosen);
 	}
 }
 
@@ -516,7 +521,6 @@ static void stop(struct fibre *fibre, unsigned cost, const char *what)
 	/* What has ended may still have stores on their way. */
 	if (fibre->state != FIBRE_ENDED)
 		buffer_drain(fibre);
-	buffer_settle(fibre);
 	count_step(fibre);
 	if (run.options.traced)
 		trace(fibre, NULL, KIND_EVENT, true, NULL, what);
@@ -524,6 +528,16 @@ static void stop(struct fibre *fibre, unsigned cost, const char *what)
 	if (!next)
 		end_run();
 	switch_to(fibre, next);
+}
+
+void interleave_drain(unsigned number)
+{
+	if (number >= run.of->fibres)
+		return;
+	if (run.current == &run.fibres[number])
+		buffer_drain(run.current);
+	else
+		buffer_drain_outside(&run.fibres[number], 0);
 }
 
 int interleave_current(void)
@@ -626,7 +640,7 @@ static void prepare_fibre(unsigned number)
 	fibre->state = run.options.counting ? FIBRE_ENDED : FIBRE_READY;
 	fibre->steps = 0;
 	fibre->waits_for = NULL;
-	fibre->asleep = fibre->spins = fibre->hopeful = fibre->pending = false;
+	fibre->asleep = fibre->spins = fibre->hopeful = false;
 	fibre->store_count = 0;
 	fibre->kept = number;
 	fibre->accesses = fibre->read_modify_writes = 0;

@@ -7,7 +7,7 @@
  *     0@153>1   fibre 0, before its 153rd step, gives way to fibre 1
  *     0@153>1~2 the same; its two newest stores stay in its buffer
  *     1@20!0~1  before fibre 1's 20th step all but the newest store in fibre 0's buffer reach memory
- * "-" where there are none.
+ * "-" where there are none. A "~" before all of it: with store buffers, though the case has none.
  */
 #include "internal.h"
 
@@ -198,7 +198,7 @@ static void describe(const struct event *event, char *text, size_t size)
 		snprintf(text, size, "shared+%#" PRIx64, event->address - ARENA_BASE);
 }
 
-void trace_print(FILE *out)
+void trace_print(FILE *out, bool all)
 {
 	static const char *const names[] = { "read", "write", "copy", "atomic read", "atomic write",
 					     "read-modify-write", "" };
@@ -209,7 +209,7 @@ void trace_print(FILE *out)
 		const struct event *event = &events[i];
 		char place[120];
 
-		if (!event->is_point)
+		if (!event->is_point && !all)
 			continue;
 		if (event->fibre != fibre)
 			fprintf(out, "--- %u ---\n", event->fibre);

@@ -3,8 +3,9 @@
  * The program around the cases: explores those asked for, each in a process of its own, as many
  * at a time as there are CPUs, and prints a table.
  *
- *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--csv FILE] [NAME-PART...]
- *     interleave --replay NAME/CHANGES
+ *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--store-buffers]
+ *                [--csv FILE] [NAME-PART...]
+ *     interleave [-v] --replay NAME/CHANGES
  *     interleave --compare [-s SECONDS] [NAME-PART...]
  *     interleave --lines [--csv FILE] [NAME-PART...]
  */
@@ -61,7 +62,7 @@ static void on_panic(const char *message)
 struct options {
 	interleave_limits limits;
 	const char *csv, *replay;
-	bool lines, lists, compares;
+	bool lines, lists, compares, all;
 	unsigned jobs;
 	char **names;
 	int name_count;
@@ -89,6 +90,10 @@ static struct options read_options(int count, char **words)
 			options.lists = true;
 		else if (strcmp(word, "--lines") == 0)
 			options.lines = true;
+		else if (strcmp(word, "--store-buffers") == 0)
+			options.limits.store_buffers = true;
+		else if (strcmp(word, "-v") == 0)
+			options.all = true;
 		else if (strcmp(word, "--compare") == 0)
 			options.compares = true;
 		else if (i + 1 == count)
@@ -127,13 +132,13 @@ static const interleave_case *find_case(const char *seed, size_t length)
 	return NULL;
 }
 
-static int replay(const char *seed)
+static int replay(const char *seed, bool all)
 {
 	const char *slash = strchr(seed, '/');
 	const interleave_case *one = slash ? find_case(seed, (size_t)(slash - seed)) : NULL;
 	interleave_result result;
 
-	if (!one || !interleave_replay(one, slash + 1, stdout, &result)) {
+	if (!one || !interleave_replay(one, slash + 1, stdout, all, &result)) {
 		fprintf(stderr, "%s is no seed: CASE/CHANGES\n", seed);
 		return 2;
 	}
@@ -389,7 +394,7 @@ int main(int count, char **words)
 
 	machine_set_panic_handler(on_panic);
 	if (options.replay)
-		return replay(options.replay);
+		return replay(options.replay, options.all);
 	if (options.compares)
 		return compare(&options);
 	if (options.lines)
