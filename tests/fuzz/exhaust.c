@@ -36,6 +36,7 @@ static const uint8_t alphabet[][TAPE_RECORD] = {
 	{ TAPE_MAP, 0, 2, 0, 3, 24 + 2, 0, 0 },	 /* a shared one */
 	{ TAPE_MAP, 0, 0, 3, 1, 24, 0, 0 },
 	{ TAPE_MAP, 0, 3, 0, 3, 16 + 7, 0, 0 },	 /* a stack at the upper end */
+	{ TAPE_MAP, 0, 0, 0, 3, 16 + 7, 0, 0 },	 /* and at the lower, where it cannot grow */
 	{ TAPE_MAP, 0, 1, 1, 3, 24, 0, 65 },	 /* a step of it fails */
 	{ TAPE_UNMAP, 0, 1, 0, 0, 0, 0, 0 },
 	{ TAPE_UNMAP, 0, 2, 0, 0, 0, 0, 0 },

@@ -53,7 +53,7 @@ static uint8_t some_trouble(struct generator *generator)
 	if (below(generator, 256) >= generator->trouble)
 		return 0;
 	switch (below(generator, 8)) {
-	case 0: case 1: return (uint8_t)(64 + below(generator, 12));
+	case 0: case 1: return (uint8_t)(64 + below(generator, below(generator, 2) ? 3 : 12));
 	case 2: return (uint8_t)(128 + below(generator, 3));
 	case 3: return 160;
 	default: return (uint8_t)(192 + below(generator, 24));

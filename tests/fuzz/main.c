@@ -23,7 +23,8 @@ static struct {
 	size_t records;
 	unsigned shrink_runs, depth;
 	const tape_scale *scale;
-} options = { .seed = 1, .tapes = UINT64_MAX, .seconds = 10, .records = 64, .shrink_runs = 3000, .depth = 3, .scale = &tape_scale_default };
+} options = { .seed = 1, .tapes = UINT64_MAX, .seconds = 10, .records = 64, .shrink_runs = 3000,
+	      .depth = 3, .scale = &tape_scale_default };
 
 static bool read_option(const char *name, const char *value)
 {

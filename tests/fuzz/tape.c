@@ -153,9 +153,10 @@ static void access(struct player *player, const struct record *record, mmu_acces
 static void resize(space_oracle *oracle, const struct record *record)
 {
 	/* Often at a page's end, sometimes in the middle of a word. */
-	uint64_t size = record->value % OBJECT_PAGES * PAGE + (record->how & 1 ? record->how * UINT64_C(16) + 4 : 0);
+	uint64_t beyond = record->how & 1 ? record->how * UINT64_C(16) + 4 : 0;
 
-	oracle_resize(oracle, record->cpu + (record->how >> 7), size);
+	oracle_resize(oracle, record->cpu + (record->how >> 7),
+		      record->value % OBJECT_PAGES * PAGE + beyond);
 }
 
 static void set_limits(struct player *player, const struct record *record)

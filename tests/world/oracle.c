@@ -270,8 +270,9 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 
 	if (expected == LH_OK)
 		expected = place(oracle, space, request, &page);
-	machine_operation(oracle->world.machine, "map %llu pages at %#llx in space %u", (unsigned long long)request->pages,
-		    (unsigned long long)request->address.value, n);
+	machine_operation(oracle->world.machine, "map %llu pages at %#llx in space %u",
+			  (unsigned long long)request->pages,
+			  (unsigned long long)request->address.value, n);
 	ORACLE_CALL(oracle, error, lh_space_map(oracle->world.space[n], request, &placed),
 		    error == LH_NO_MEMORY);
 	CHECK_ERROR(error, expected);
@@ -288,8 +289,9 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 static void name_range(space_oracle *oracle, const char *name, unsigned n, uint64_t page,
 		       uint64_t pages)
 {
-	machine_operation(oracle->world.machine, "%s %llu pages at %#llx in space %u", name, (unsigned long long)pages,
-		    (unsigned long long)world_page(&oracle->world, page), n);
+	machine_operation(oracle->world.machine, "%s %llu pages at %#llx in space %u", name,
+			  (unsigned long long)pages,
+			  (unsigned long long)world_page(&oracle->world, page), n);
 }
 
 lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages)
