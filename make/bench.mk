@@ -16,7 +16,7 @@ bench-guest: setup kernel $(BENCH)/operations ## instructions an operation, here
 # Debian's source package; where that cannot be had, it is left out.
 BENCH_REGIONS ?= 100 1000 10000 100000
 BENCH_REGION := $(BENCH)/region
-CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP -Iinclude
+CFLAGS_BENCH_REGION := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP -Iinclude
 BENCH_REGION_SOURCES := $(sort $(wildcard bench/region/*.c bench/region/peers/*.c))
 BENCH_REGION_OBJECTS := $(patsubst %.c,$(BENCH_REGION)/%.o,$(BENCH_REGION_SOURCES) $(SOURCES_region))
 MAPLE := $(BENCH_REGION)/maple
@@ -24,10 +24,10 @@ CFLAGS_MAPLE := -std=gnu17 -O2 -w -Ibench/region/maple/include -I$(MAPLE)/own
 
 $(BENCH_REGION)/bench/%.o: bench/%.c
 	@mkdir -p $(@D)
-	$(MAKING) $(CC) $(CFLAGS_BENCH) -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_BENCH_REGION) -c $< -o $@
 $(BENCH_REGION)/src/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Isrc -c $< -o $@
+	$(MAKING) $(CC) $(CFLAGS_BENCH_REGION) -ffreestanding -Isrc -c $< -o $@
 $(MAPLE)/maple.o: bench/region/maple/subject.c bench/region/subject.h $(wildcard bench/region/maple/include/*/*.h)
 	@mkdir -p $(MAPLE)/own/linux
 	@bench/region/maple/fetch $(MAPLE)/linux
@@ -49,3 +49,26 @@ bench-region: ## region structures side by side; BENCH_REGIONS="100 1000 ..." ch
 	@bench/region/report $(BENCH)/region.csv $(BENCH)/region.svg
 
 -include $(shell find $(BENCH_REGION) -name '*.d' 2>/dev/null)
+
+# Parts of the library side by side with others' ways, in an ordinary process, as a release
+# would be compiled. bench/common has the clock, the table, the CSV and the drawing.
+CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -MMD -MP
+$(BENCH)/obj/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
+$(BENCH)/obj/bench/%.o: bench/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -D_GNU_SOURCE -Iinclude -c $< -o $@
+
+# $(call bench_objects,folders of bench/,floors)
+bench_objects = $(patsubst %.c,$(BENCH)/obj/%.o,$(foreach d,common $(1),$(sort $(wildcard bench/$(d)/*.c))) $(foreach f,$(2),$(SOURCES_$(f))))
+
+$(BENCH)/frames: $(call bench_objects,frames frames/peers,base physical)
+	$(MAKING) $(CC) $^ -lpthread -o $@
+
+.PHONY: bench-frames
+bench-frames: $(BENCH)/frames ## frames: nanoseconds an operation, beside two buddies
+	$(BENCH)/frames $(or $(ROUNDS),9) $(BENCH)/frames.csv
+	@bench/common/plot $(BENCH)/frames.csv $(BENCH)/frames.svg 'Frames: ns an operation, 1 GiB'
+
+-include $(shell find $(BENCH)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The library's allocator, and as much of a port as it needs: nothing has contents here. */
+#include "subject.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <landhold/frames.h>
+
+static _Thread_local unsigned current_cpu;
+static lh_frames *frames;
+static void *memory;
+static uint64_t size;
+
+static void create(uint64_t count)
+{
+	lh_memory_entry entry;
+	lh_memory_map map;
+
+	lh_memory_map_init(&map, &entry, 1);
+	if (lh_memory_map_add(&map, 0, count << LH_PAGE_SHIFT, LH_MEMORY_USABLE) != LH_OK ||
+	    lh_memory_map_normalise(&map) != LH_OK)
+		abort();
+	size = lh_frames_size(&map);
+	memory = aligned_alloc(LH_PAGE_SIZE, size);
+	if (lh_frames_create(memory, size, &map, LH_CHARGE_STRICT, NULL, &frames) != LH_OK)
+		abort();
+}
+
+static void destroy(void)
+{
+	free(memory);
+}
+
+static uint64_t get(unsigned order, unsigned cpu)
+{
+	lh_frame_number frame;
+	lh_error error;
+
+	current_cpu = cpu;
+	if (order == 0)
+		error = lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame);
+	else
+		error = lh_frame_allocate_contiguous(frames, UINT64_C(1) << order,
+						     UINT64_C(1) << order, 0, LH_FRAME_ANONYMOUS,
+						     &frame);
+	return error == LH_OK ? frame.value : NO_FRAME;
+}
+
+static void put(uint64_t frame, unsigned order, unsigned cpu)
+{
+	current_cpu = cpu;
+	if (order == 0)
+		(void)lh_frame_drop(frames, lh_frame(frame));
+	else
+		lh_frame_drop_contiguous(frames, lh_frame(frame), UINT64_C(1) << order);
+}
+
+static void drain(void)
+{
+}
+
+static uint64_t bytes(void)
+{
+	return size;
+}
+
+const struct subject landhold_subject = { "landhold", create, destroy, get, put, drain, bytes };
+
+/* --- The port --- */
+
+void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
+{
+	(void)port;
+	(void)frame;
+	return NULL;
+}
+
+LH_NO_RETURN void lh_port_panic(lh_port *port, const char *message)
+{
+	(void)port;
+	fprintf(stderr, "panic: %s\n", message);
+	abort();
+}
+
+unsigned lh_port_cpu(lh_port *port)
+{
+	(void)port;
+	return current_cpu;
+}
+
+uintptr_t lh_port_interrupts_off(lh_port *port)
+{
+	(void)port;
+	return 0;
+}
+
+void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
+{
+	(void)port;
+	(void)state;
+}
+
+void lh_port_pause(lh_port *port)
+{
+	(void)port;
+	__builtin_ia32_pause();
+}
+
+void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
+{
+	(void)port;
+	(void)word;
+	(void)expected;
+}
+
+void lh_port_unpark(lh_port *port, const uint32_t *word)
+{
+	(void)port;
+	(void)word;
+}
