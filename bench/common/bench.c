@@ -126,6 +126,14 @@ static double median_ns(const struct result *result)
 	return values[result->rounds / 2];
 }
 
+static double least_ns(const struct result *result)
+{
+	double values[ROUNDS_MOST];
+
+	sorted(result->ns, result->rounds, values);
+	return values[0];
+}
+
 static bool is_first(size_t index, bool of_subject)
 {
 	for (size_t i = 0; i < index; i++)
@@ -148,21 +156,22 @@ static void print_row(const struct result *row)
 			continue;
 		cell = find(results[s].subject, row->n, row->operation);
 		if (!cell)
-			printf(" %16s", "");
+			printf(" %20s", "");
 		else if (cell == ours || !ours)
-			printf(" %16.1f", median_ns(cell));
+			printf(" %13.1f %6.1f", median_ns(cell), least_ns(cell));
 		else
-			printf(" %9.1f (%4.2f)", median_ns(cell), median_ns(ours) / median_ns(cell));
+			printf(" %6.1f %6.1f (%4.2f)", median_ns(cell), least_ns(cell),
+			       least_ns(ours) / least_ns(cell));
 	}
 	printf("\n");
 }
 
 void bench_print(void)
 {
-	printf("%-38s %9s", "ns an operation (ours / theirs)", "n");
+	printf("%-38s %9s", "ns: median, least (ours / theirs)", "n");
 	for (size_t i = 0; i < count; i++)
 		if (is_first(i, true))
-			printf(" %16s", results[i].subject);
+			printf(" %20s", results[i].subject);
 	printf("\n");
 	for (size_t i = 0; i < count; i++)
 		if (is_first(i, false))

@@ -33,8 +33,8 @@ void bench_stop(const bench_clock *clock, uint64_t operations, bench_sample *sam
 /* subject and operation: literals, kept by pointer and compared as strings. */
 void bench_note(const char *subject, uint64_t n, const char *operation, bench_sample sample);
 
-/* The table to stdout: operations down, subjects across, median ns and the ratio to the
- * first subject noted. */
+/* The table to stdout: operations down, subjects across; median and least ns, and the first
+ * subject's least by this one's: the least suffers least from what else the machine does. */
 void bench_print(void);
 /* subject,n,operation,ns_median,ns_min,instructions. => false: cannot be written. */
 bool bench_write(const char *path);

@@ -41,23 +41,21 @@ static uint64_t get(unsigned order, unsigned cpu)
 	if (order == 0)
 		error = lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame);
 	else
-		error = lh_frame_allocate_contiguous(frames, UINT64_C(1) << order,
-						     UINT64_C(1) << order, 0, LH_FRAME_ANONYMOUS,
-						     &frame);
+		error = lh_frame_allocate_order(frames, order, LH_ANY_NODE, LH_FRAME_ANONYMOUS,
+						LH_FRAME_UNCHARGED, &frame);
 	return error == LH_OK ? frame.value : NO_FRAME;
 }
 
 static void put(uint64_t frame, unsigned order, unsigned cpu)
 {
+	(void)order;
 	current_cpu = cpu;
-	if (order == 0)
-		(void)lh_frame_drop(frames, lh_frame(frame));
-	else
-		lh_frame_drop_contiguous(frames, lh_frame(frame), UINT64_C(1) << order);
+	(void)lh_frame_drop(frames, lh_frame(frame));
 }
 
 static void drain(void)
 {
+	lh_frames_drain(frames);
 }
 
 static uint64_t bytes(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench-frames [ROUNDS [CSV]]: allocators of frames side by side, rounds interleaved.
+ * frames [ROUNDS [CSV [PART]]]: allocators of frames side by side, rounds interleaved; with PART
+ * only the workloads whose names have it.
  *
  * Each workload begins with fresh memory of 1 GiB; what it does before its clock starts
  * is not measured. Two threads: nanoseconds an operation of each thread.
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #define FRAMES (UINT64_C(1) << 18)
-#define PAIRS 200000u
+#define PAIRS 50000u
 
 struct work {
 	const struct subject *subject;
@@ -245,6 +246,7 @@ static const struct subject *const subjects[] = { &landhold_subject, &pcp_subjec
 int main(int argc, char **argv)
 {
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 9;
+	const char *part = argc > 3 ? argv[3] : "";
 	uint64_t *list = malloc(FRAMES * sizeof *list);
 
 	memset(list, 0, FRAMES * sizeof *list);
@@ -252,7 +254,8 @@ int main(int argc, char **argv)
 		oracle_check(subjects[s], FRAMES);
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned w = 0; w < COUNT(workloads); w++)
-			for (unsigned s = 0; s < COUNT(subjects); s++)
+			for (unsigned s = 0; strstr(workloads[w].name, part) && s < COUNT(subjects);
+			     s++)
 				bench_note(subjects[s]->name, FRAMES, workloads[w].name,
 					   run(subjects[s], &workloads[w], list));
 		fprintf(stderr, "\rround %u of %u", round + 1, rounds);

@@ -7,7 +7,8 @@
  *   holders  references: a non-empty leaf entry in a distinct table, an object's
  *            index, the swap cache; for a table page, the upper entries that name
  *            it. 0 in a free frame.
- *   pins     holders that must not find the frame moved or copied away (DMA)
+ *   pins     those among the holders that must not find the frame moved or copied away
+ *            (DMA, zero-copy): LH_PINS_SHORT counts the short-term ones, LH_PINS_LONG the others
  *   state    lh_frame_state
  *   flags    the allocator's own
  *   word     by state: for a page table, LH_TABLE_...; for an object's page, which
@@ -24,10 +25,18 @@
  * region of 60 pages charged, 20 of them touched: 80 are free, 40 still promised,
  * so page tables and pools may take at most 40 more.
  *
- * Locks: one spinning lock over the allocator and the charges (order: last of
- * all; interrupts off while held). holders and pins change by atomic
- * read-modify-write. state, flags and word belong to whoever allocated the frame.
- * No callback is ever made under the lock.
+ * Many CPUs. Each keeps some free frames and a share of what may still be promised; single
+ * frames are given out and taken back there, and CPUs do not write a common cache line for it. What
+ * one keeps is found by the others before anything is refused: a refusal is exact.
+ *
+ * Kinds. Anonymous and object pages pass; the kernel's, tables and pools last. Single frames
+ * of one kind are taken from the same blocks of 512 as far as there are any, so that blocks that
+ * only held what passes become whole again.
+ *
+ * Locks: spinning, last of all in the order, interrupts off while held; every call
+ * here may be made with interrupts off, unless it says otherwise. holders and pins change by
+ * atomic read-modify-write. state, flags and word belong to whoever allocated the frame.
+ * No callback is ever made under a lock.
  */
 #ifndef LANDHOLD_FRAMES_H
 #define LANDHOLD_FRAMES_H
@@ -60,6 +69,21 @@ typedef struct lh_frame_entry {
 	uint64_t word;
 } lh_frame_entry;
 
+/*
+ * Pins. A device or another party works on a frame's bytes by its physical address. Short-term: for
+ * the length of one transfer; who wants the frame otherwise may wait for it. Long-term: until
+ * somebody lets go, which may be never; who wants the frame otherwise does without.
+ * So a fork copies pinned pages at once, that the parent keeps the frame the device knows;
+ * reclaim passes pinned frames over; a compactor would wait for short-term pins only.
+ */
+typedef enum lh_pin_term { LH_PIN_SHORT, LH_PIN_LONG } lh_pin_term;
+
+/* The parts of lh_frame_entry.pins, and the most that each can count. */
+#define LH_PINS_SHORT 0x3ffu
+#define LH_PINS_LONG 0xfc00u
+#define LH_PINS_SHORT_MOST 1023u
+#define LH_PINS_LONG_MOST 63u
+
 typedef enum lh_charge_policy {
 	LH_CHARGE_STRICT,    /* never promise more than there is */
 	LH_CHARGE_HEURISTIC, /* refuse only what could never be: one request beyond all memory */
@@ -71,11 +95,27 @@ typedef enum lh_frame_source { LH_FRAME_UNCHARGED, LH_FRAME_CHARGED } lh_frame_s
 
 typedef struct lh_frame_counters {
 	uint64_t total;			       /* usable frames that the allocator was given */
-	uint64_t free;
+	uint64_t free;			       /* kept by CPUs and zeroed ones among them */
+	uint64_t zeroed;
 	uint64_t used[LH_FRAME_STATE_COUNT];   /* allocated, by state; [FREE], [RESERVED] are 0 */
 	uint64_t committed;		       /* pages charged */
 	uint64_t charged_in_use;	       /* frames allocated as LH_FRAME_CHARGED and not freed */
 } lh_frame_counters;
+
+/* Nodes (NUMA): memory near some CPUs. Most that one machine may have. */
+#define LH_NODES_MOST 16u
+/* As a wish: the node of the CPU that asks. */
+#define LH_ANY_NODE (~0u)
+
+/* Frames of a node. What no range covers is of node 0; where ranges overlap the first counts. */
+typedef struct lh_node_range {
+	uint64_t base; /* frame number */
+	uint64_t pages;
+	unsigned node; /* below LH_NODES_MOST */
+} lh_node_range;
+
+/* Frames given out as one are 2^order; the most is 1 GiB of 4 KiB frames. */
+#define LH_ORDER_MOST 18u
 
 /*
  * Bytes that the allocator needs for this normalised map: frame array and index;
@@ -93,6 +133,18 @@ uint64_t lh_frames_size(const lh_memory_map *map);
  */
 LH_MUST_USE lh_error lh_frames_create(void *memory, uint64_t size, const lh_memory_map *map,
 				      lh_charge_policy policy, lh_port *port, lh_frames **frames);
+
+/* The same two for a machine of several nodes. ranges: count of them, not needed afterwards.
+ * lh_frames_size_nodes gives 0, lh_frames_create_nodes LH_INVALID if a node's number is too high. */
+uint64_t lh_frames_size_nodes(const lh_memory_map *map, const lh_node_range *ranges, size_t count);
+LH_MUST_USE lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map *map,
+					    const lh_node_range *ranges, size_t count,
+					    lh_charge_policy policy, lh_port *port,
+					    lh_frames **frames);
+
+/* Frames for this CPU come from this node first, then from the next ones around. At the beginning
+ * it is node 0 for all. A number that is too high changes nothing. */
+void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node);
 
 /*
  * Gives one frame: holders 1, pins 0, the state given, word 0; contents undefined.
@@ -118,6 +170,29 @@ LH_MUST_USE lh_error lh_frame_allocate_contiguous(lh_frames *frames, uint64_t co
 						  lh_frame_state state, lh_frame_number *first);
 
 /*
+ * Gives 2^order frames as one: aligned to their size, physically in a row. They are held, pinned,
+ * dropped and asked about through the first; the others have no entries of their own.
+ * => node: preferred; LH_ANY_NODE: this CPU's. source: as lh_frame_allocate; all are charged or none.
+ * => LH_INVALID: order above LH_ORDER_MOST, no such node, a bad state. LH_NO_MEMORY: none in any
+ *    node, or promised. Nothing changed. Context: any.
+ */
+LH_MUST_USE lh_error lh_frame_allocate_order(lh_frames *frames, unsigned order, unsigned node,
+					     lh_frame_state state, lh_frame_source source,
+					     lh_frame_number *first);
+
+/*
+ * Makes of frames given out as one so many single ones, each with the holders that all had.
+ * => who calls is the only one to hold or drop them meanwhile; they have no pins.
+ */
+void lh_frame_split(lh_frames *frames, lh_frame_number first);
+
+/* The order that a frame was given out with; 0 for a single one. => it is the first. */
+unsigned lh_frame_order(lh_frames *frames, lh_frame_number frame);
+
+/* The node of a frame; LH_ANY_NODE if it is none of ours. */
+unsigned lh_frame_node(lh_frames *frames, lh_frame_number frame);
+
+/*
  * One holder more. Panics rather than wrap. => the frame has a holder already.
  * Context: any.
  */
@@ -130,8 +205,23 @@ void lh_frame_hold(lh_frames *frames, lh_frame_number frame);
  */
 bool lh_frame_drop(lh_frames *frames, lh_frame_number frame);
 
-/* Drops count frames in a row, each as lh_frame_drop. */
+/* Drops count frames in a row, each as lh_frame_drop. => none was given out as one with others. */
 void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t count);
+
+/*
+ * Pins count frames in a row; each gets a holder and a pin more.
+ * => each has a holder already, and is single or the first of those given out as one.
+ * => LH_LIMIT: one of them has as many pins as can be counted; nothing changed. Context: any.
+ */
+LH_MUST_USE lh_error lh_frame_pin(lh_frames *frames, lh_frame_number first, uint64_t count,
+				  lh_pin_term term);
+
+/* Takes such pins and their holders away; the last holder frees. A frame that has no pin of this
+ * term: panic. Context: any. */
+void lh_frame_unpin(lh_frames *frames, lh_frame_number first, uint64_t count, lh_pin_term term);
+
+/* Pins of a term that a frame has now. => it is one of ours. */
+unsigned lh_frame_pins(lh_frames *frames, lh_frame_number frame, lh_pin_term term);
 
 /* The entry of a frame; NULL if the frame is not one of the map's. O(1). */
 lh_frame_entry *lh_frame_entry_of(lh_frames *frames, lh_frame_number frame);
@@ -150,8 +240,22 @@ LH_MUST_USE lh_error lh_charge_take(lh_frames *frames, uint64_t pages);
 /* Takes a promise back. => pages: at most what is committed, else panic. */
 void lh_charge_give_back(lh_frames *frames, uint64_t pages);
 
-/* A consistent snapshot. */
+/* A consistent snapshot. Stops all CPUs' allocations for a moment: not for fast paths. */
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);
+
+/* Whether so many frames are free, now. Most often reads one word. */
+bool lh_frames_have(lh_frames *frames, uint64_t count);
+
+/*
+ * For an idle CPU: zeroes one free frame ahead of time, which this CPU's next
+ * lh_frame_allocate_zeroed then gives. => false: there are enough. Takes about a microsecond, with
+ * interrupts off. Context: any, no lock.
+ */
+bool lh_frames_idle(lh_frames *frames);
+
+/* Puts what CPUs keep back in common, so that rows can be found there; allocations that would
+ * fail do it by themselves. */
+void lh_frames_drain(lh_frames *frames);
 
 #if LH_DEBUG >= 2
 /*

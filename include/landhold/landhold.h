@@ -3,6 +3,7 @@
 #ifndef LANDHOLD_LANDHOLD_H
 #define LANDHOLD_LANDHOLD_H
 
+#include <landhold/account.h>
 #include <landhold/config.h>
 #include <landhold/directory.h>
 #include <landhold/error.h>
@@ -14,6 +15,7 @@
 #include <landhold/paging_format.h>
 #include <landhold/pool.h>
 #include <landhold/port.h>
+#include <landhold/reclaim.h>
 #include <landhold/region.h>
 #include <landhold/region_tree.h>
 #include <landhold/space.h>

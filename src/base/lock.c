@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/lock.h"
 
-#include "base/assert.h"
-#include "base/atomic.h"
-
-uintptr_t lh_spin_take(uint32_t *lock, lh_port *port)
+uintptr_t lh_spin_wait(uint32_t *lock, lh_port *port, uintptr_t interrupts)
 {
-	uintptr_t interrupts = lh_port_interrupts_off(port);
-
-	while (lh_atomic_exchange(lock, 1u) != 0) {
+	do {
 		/* Let an interrupt through while we wait: a CPU that spins deaf could be the
 		 * one that the holder's flush is waiting for. */
 		lh_port_interrupts_restore(port, interrupts);
 		while (lh_atomic_load_relaxed(lock) != 0)
 			lh_port_pause(port);
 		interrupts = lh_port_interrupts_off(port);
-	}
+	} while (lh_atomic_exchange(lock, 1u) != 0);
 	return interrupts;
-}
-
-void lh_spin_let_go(uint32_t *lock, lh_port *port, uintptr_t interrupts)
-{
-	LH_ASSERT(port, lh_atomic_load_relaxed(lock) == 1u);
-	lh_atomic_store(lock, 0u);
-	lh_port_interrupts_restore(port, interrupts);
 }
 
 enum { FREE, HELD, WAITED_FOR };

@@ -6,8 +6,8 @@
 #include "base/assert.h"
 
 static const char *const names[LH_LOCK_KIND_COUNT] = {
-	"a heap's lock", "a map lock", "an object's lock", "a table's lock", "a pool's lock",
-	"the frames' lock",
+	"a heap's lock", "a map lock", "an object's lock", "a table's lock",
+	"the accounts' lock", "a pool's lock", "the frames' lock",
 };
 
 #define LINE_MAX 160

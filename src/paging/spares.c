@@ -48,12 +48,10 @@ lh_error lh_table_allocate_below(lh_frames *frames, unsigned level, uint64_t lim
 lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_spare_tables *spares)
 {
 	lh_spare_tables fresh = { 0, 0 };
-	lh_frame_counters counters;
 	lh_frame_number table;
 
 	/* A request beyond all memory should not empty it first. */
-	lh_frames_read_counters(frames, &counters);
-	if (count > counters.free)
+	if (!lh_frames_have(frames, count))
 		return LH_NO_MEMORY;
 	while (fresh.count < count) {
 		if (lh_table_allocate(frames, 0, &table) != LH_OK) {

@@ -1,74 +1,278 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The walker over the frames: everything that is cached is computed again from the
- * entries, which are the authority.
+ * entries, which are the authority. In the end
+ *
+ *     bits set + frames that CPUs keep + frames given out = total
+ *
+ * each frame being in exactly one of these; and the parts of the promises add up (charge.c).
  */
 #include "physical/frames_internal.h"
 
-static const char *check_entry(const lh_frames *frames, uint64_t ordinal)
-{
-	const lh_frame_entry *entry = &frames->entries[ordinal];
-	bool is_free = entry->state == LH_FRAME_FREE;
+#include "base/bits.h"
 
-	if (!is_free && !lh_frame_state_is_used((lh_frame_state)entry->state))
+struct recount {
+	uint64_t counted[LH_FRAME_STATE_COUNT];
+	uint64_t charged;
+	uint64_t bits;
+};
+
+static const char *check_used(const lh_frame_entry *entry)
+{
+	if (!lh_frame_state_is_used((lh_frame_state)entry->state))
 		return "a frame has no possible state";
-	if (lh_index_is_set(frames, ordinal) != is_free)
-		return "a frame's state and its index bit disagree";
-	if ((entry->flags & ~(FRAME_CHARGED | FRAME_POISONED)) != 0)
-		return "a frame has an unknown flag";
-	if (is_free && (entry->flags & FRAME_CHARGED) != 0)
-		return "a free frame is charged";
-	if (is_free && (entry->holders != 0 || entry->pins != 0))
-		return "a free frame is held or pinned";
-	if (is_free && entry->word != 0)
-		return "a free frame has a word";
-	if (!is_free && entry->holders == 0)
+	if (entry->holders == 0)
 		return "a used frame has no holder";
-	if (!is_free && entry->holders > HOLDERS_MOST)
+	if (entry->holders > HOLDERS_MOST)
 		return "a frame has more holders than can be counted";
-	return NULL;
+	return entry->flags >> 7 != 0 ? "a frame has an unknown flag" : NULL;
 }
 
-static const char *check_counters(const lh_frames *frames)
+static const char *check_unused(const lh_frame_entry *entry)
 {
-	uint64_t counted[LH_FRAME_STATE_COUNT] = { 0 };
-	uint64_t charged = 0;
+	if (entry->state != LH_FRAME_FREE)
+		return "a frame's state and its index bit disagree";
+	if ((entry->flags & ~FRAME_POISONED) != 0)
+		return "a free frame is charged or has an order";
+	if (entry->holders != 0 || entry->pins != 0)
+		return "a free frame is held or pinned";
+	return entry->word != 0 ? "a free frame has a word" : NULL;
+}
 
-	for (uint64_t i = 0; i < frames->total; i++) {
-		const char *finding = check_entry(frames, i);
+/* The frames of a span, one or, where they were given out as one, several at a time. */
+static const char *check_span_frames(const lh_frames *frames, const struct frame_span *span,
+				     struct recount *recount)
+{
+	uint64_t first = lh_span_place(span, lh_frame(span->base)), count = 1;
+
+	for (uint64_t i = 0; i < span->pages; i += count) {
+		const lh_frame_entry *entry = &frames->entries[span->first + i];
+		bool is_free = entry->state == LH_FRAME_FREE;
+		const char *finding = is_free ? check_unused(entry) : check_used(entry);
 
 		if (finding)
 			return finding;
-		counted[frames->entries[i].state]++;
-		charged += (frames->entries[i].flags & FRAME_CHARGED) != 0;
+		count = is_free ? 1
+				: UINT64_C(1) << ((entry->flags & FRAME_ORDER) >> FRAME_ORDER_SHIFT);
+		if (count > span->pages - i || ((span->base + i) & (count - 1)) != 0)
+			return "frames given out as one are not aligned";
+		for (uint64_t n = 0; n < count; n++) {
+			if (!is_free && lh_blocks_is_free(frames, first + i + n))
+				return "a frame's state and its index bit disagree";
+			finding = n != 0 ? check_unused(entry + n) : NULL;
+			if (finding)
+				return finding;
+		}
+		recount->counted[entry->state] += count;
+		recount->charged += (entry->flags & FRAME_CHARGED) != 0 ? count : 0;
 	}
-	if (counted[LH_FRAME_FREE] != frames->free)
-		return "the count of free frames is wrong";
-	counted[LH_FRAME_FREE] = 0;
-	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
-		if (counted[state] != frames->used[state])
-			return "a count of used frames is wrong";
-	return charged == frames->charged_in_use ? NULL : "the count of charged frames is wrong";
+	return NULL;
 }
 
-/* Each level against the one below, and no bit beyond the last frame. */
-static const char *check_index(const lh_frames *frames)
+/* --- Blocks and maps --- */
+
+static bool has_eight(const lh_frames *frames, uint64_t block)
 {
-	uint64_t bits = frames->total;
+	for (uint64_t n = 0; n < BLOCK_FRAMES / 8; n++)
+		if ((frames->bits[block][n / 8] >> (n % 8 * 8) & 0xff) == 0xff)
+			return true;
+	return false;
+}
 
-	for (uint32_t level = 0; level < frames->levels; level++) {
-		uint64_t words = bits != 0 ? (bits + 63) / 64 : 1;
+static const char *check_block(const lh_frames *frames, const struct frame_node *node,
+			       uint64_t number, struct recount *recount)
+{
+	uint64_t block = node->first_block + number, bits = 0;
+	const struct block_count *counts = &frames->counts[block];
 
-		for (uint64_t bit = bits; bit < words * 64; bit++)
-			if (frames->level[level][bit / 64] >> (bit % 64) & 1)
-				return "the index has a bit beyond its end";
-		for (uint64_t bit = 0; level > 0 && bit < bits; bit++)
-			if ((frames->level[level][bit / 64] >> (bit % 64) & 1) !=
-			    (frames->level[level - 1][bit] != 0))
-				return "a summary bit of the index is wrong";
-		bits = words;
+	for (unsigned word = 0; word < BLOCK_WORDS; word++)
+		bits += lh_bits_count(frames->bits[block][word]);
+	recount->bits += bits;
+	if (bits != counts->free)
+		return "a block's count of free frames is wrong";
+	if (counts->kind >= KIND_COUNT || node != &frames->nodes[counts->node])
+		return "a block is of no kind or in a wrong node";
+	if (lh_map_has(&node->whole, number) != (bits == BLOCK_FRAMES))
+		return "the map of whole blocks is wrong";
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		bool is_partial = bits != 0 && bits != BLOCK_FRAMES && kind == counts->kind;
+		bool is_noted = lh_map_has(&node->eights[kind], number);
+
+		if (lh_map_has(&node->partial[kind], number) != is_partial)
+			return "a map of partly free blocks is wrong";
+		if (is_noted ? !is_partial : is_partial && has_eight(frames, block))
+			return "a map of blocks with eight free frames is wrong";
 	}
-	return bits == 1 ? NULL : "the index has the wrong number of levels";
+	return NULL;
+}
+
+/* Each level against the one below, and no bit beyond the last block. */
+static const char *check_map(const struct block_map *map, uint64_t blocks)
+{
+	for (unsigned level = 0; level < MAP_LEVELS; level++) {
+		uint64_t words = (blocks + 63) / 64;
+
+		for (uint64_t bit = 0; bit < words * 64; bit++) {
+			bool is_set = (map->level[level][bit / 64] >> (bit % 64) & 1) != 0;
+
+			if (bit >= blocks ? is_set
+					  : level > 0 && is_set != (map->level[level - 1][bit] != 0))
+				return "a level of a map is wrong";
+		}
+		blocks = words;
+	}
+	return NULL;
+}
+
+static const char *check_node(const lh_frames *frames, const struct frame_node *node,
+			      struct recount *recount)
+{
+	const char *finding = check_map(&node->whole, node->blocks);
+
+	for (unsigned kind = 0; kind < KIND_COUNT && !finding; kind++) {
+		finding = check_map(&node->partial[kind], node->blocks);
+		if (!finding)
+			finding = check_map(&node->eights[kind], node->blocks);
+	}
+	for (uint64_t number = 0; number < node->blocks && !finding; number++)
+		finding = check_block(frames, node, number, recount);
+	return finding;
+}
+
+/* --- What CPUs keep --- */
+
+/* Where an entry is; NULL: the place is none of a frame. */
+static lh_frame_entry *entry_at(const lh_frames *frames, uint64_t place)
+{
+	if (place >> BLOCK_SHIFT >= frames->block_total ||
+	    lh_place_ordinal(frames, place) >= frames->total)
+		return NULL;
+	return lh_place_entry(frames, place);
+}
+
+/* A kept frame's word is a mark while all are looked at: who is kept twice has one already. */
+static const char *check_kept(const lh_frames *frames, uint64_t place)
+{
+	lh_frame_entry *entry = entry_at(frames, place);
+	const char *finding;
+
+	if (!entry)
+		return "a CPU keeps what is no frame";
+	finding = check_unused(entry);
+	if (finding)
+		return finding;
+	if (lh_blocks_is_free(frames, place))
+		return "a frame is in the index and kept by a CPU";
+	entry->word = 1;
+	return NULL;
+}
+
+/* => size: frames that each place stands for. */
+static const char *check_keep(const lh_frames *frames, const struct frame_keep *keep,
+			      uint32_t capacity, uint64_t size)
+{
+	const char *finding = NULL;
+
+	if (keep->count > capacity)
+		return "a CPU keeps more frames than it may";
+	for (uint64_t i = 0; i < keep->count * size && !finding; i++)
+		finding = (keep->places[i / size] & (size - 1)) != 0
+				  ? "a CPU keeps a block that is none"
+				  : check_kept(frames, keep->places[i / size] + i % size);
+	return finding;
+}
+
+static void take_marks_off(const lh_frames *frames, const struct frame_keep *keep,
+			   uint32_t capacity, uint64_t size)
+{
+	for (uint64_t i = 0; i < keep->count * size && i < capacity * size; i++) {
+		lh_frame_entry *entry = entry_at(frames, keep->places[i / size] + i % size);
+
+		if (entry && entry->state == LH_FRAME_FREE)
+			entry->word = 0;
+	}
+}
+
+static const char *check_cache(const lh_frames *frames, const struct frame_cache *cache)
+{
+	const char *finding = check_keep(frames, &cache->zeroed, frames->zeroed_capacity, 1);
+
+	if (!finding)
+		finding = check_keep(frames, &cache->large, frames->large_capacity, BLOCK_FRAMES);
+	for (unsigned kind = 0; kind < KIND_COUNT && !finding; kind++)
+		finding = check_keep(frames, &cache->kept[kind], frames->capacity, 1);
+	if (!finding && cache->node >= frames->node_count)
+		finding = "a CPU is near a node that is not there";
+	return finding;
+}
+
+static const char *check_caches(const lh_frames *frames)
+{
+	const char *finding = NULL;
+
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS && !finding; cpu++)
+		finding = check_cache(frames, &frames->caches[cpu]);
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
+		const struct frame_cache *cache = &frames->caches[cpu];
+
+		take_marks_off(frames, &cache->zeroed, frames->zeroed_capacity, 1);
+		take_marks_off(frames, &cache->large, frames->large_capacity, BLOCK_FRAMES);
+		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+			take_marks_off(frames, &cache->kept[kind], frames->capacity, 1);
+	}
+	return finding;
+}
+
+/* --- Sums --- */
+
+static const char *check_sums(const lh_frames *frames, const struct recount *recount)
+{
+	uint64_t kept = 0, charged = 0, parts = frames->spare, committed = frames->committed;
+	uint64_t used[LH_FRAME_STATE_COUNT] = { 0 };
+
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
+		const struct frame_cache *cache = &frames->caches[cpu];
+
+		kept += cache->zeroed.count + cache->large.count * BLOCK_FRAMES;
+		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+			kept += cache->kept[kind].count;
+		charged += cache->charged_in_use;
+		parts += cache->allowance;
+		committed += cache->committed;
+		for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
+			used[state] += cache->used[state];
+	}
+	if (recount->bits != frames->free || recount->bits + kept != recount->counted[LH_FRAME_FREE])
+		return "the count of free frames is wrong";
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
+		if (used[state] != (state == LH_FRAME_FREE ? 0 : recount->counted[state]))
+			return "a count of used frames is wrong";
+	if (charged != recount->charged)
+		return "the count of charged frames is wrong";
+	if (frames->policy != LH_CHARGE_STRICT)
+		return parts == UINT64_MAX - committed ? NULL : "the parts of promises do not add up";
+	if (recount->bits + kept + charged < committed)
+		return "more is promised than there is";
+	return parts == recount->bits + kept + charged - committed
+		       ? NULL
+		       : "the parts of promises do not add up";
+}
+
+/* Whether a span's blocks lead to its frames and no others. */
+static bool has_its_blocks(const lh_frames *frames, const struct frame_span *span)
+{
+	uint64_t base = span->base & ~(uint64_t)(BLOCK_FRAMES - 1);
+
+	for (uint64_t n = 0; base + n * BLOCK_FRAMES < span->base + span->pages; n++) {
+		const struct frame_block *block = &frames->blocks[span->block + n];
+
+		if (span->block + n >= frames->block_total ||
+		    block->base != base + n * BLOCK_FRAMES ||
+		    block->first != span->first + (block->base - span->base) ||
+		    frames->counts[span->block + n].node != span->node)
+			return false;
+	}
+	return true;
 }
 
 static const char *check_spans(const lh_frames *frames)
@@ -77,36 +281,34 @@ static const char *check_spans(const lh_frames *frames)
 
 	for (uint32_t i = 0; i < frames->span_count; i++) {
 		const struct frame_span *span = &frames->spans[i];
+		uint64_t last = span->base + (span->pages - 1);
 
 		if (span->first != ordinal || span->pages == 0)
 			return "a span begins at the wrong ordinal";
-		if (i > 0 && span->base <= span[-1].base + span[-1].pages)
+		if (i > 0 && (span->base < span[-1].base + span[-1].pages ||
+			      (span->base == span[-1].base + span[-1].pages &&
+			       span->node == span[-1].node)))
 			return "spans overlap, touch or are out of order";
 		ordinal += span->pages;
-		if (lh_frames_ordinal(frames, lh_frame(span->base)) != span->first ||
-		    lh_frames_ordinal(frames, lh_frame(span->base + span->pages - 1)) !=
-			    ordinal - 1)
+		if (lh_frames_span(frames, lh_frame(span->base)) != span ||
+		    lh_frames_span(frames, lh_frame(last)) != span)
 			return "the section table does not lead to a span";
+		if (span->node >= frames->node_count || !has_its_blocks(frames, span))
+			return "a span's blocks are not its own";
 	}
-	if (ordinal != frames->total)
-		return "the spans do not add up to the total";
-	return NULL;
+	return ordinal == frames->total ? NULL : "the spans do not add up to the total";
 }
 
 const char *lh_frames_check(lh_frames *frames)
 {
+	struct recount recount = { { 0 }, 0, 0 };
 	const char *finding = check_spans(frames);
 
+	for (uint32_t n = 0; n < frames->node_count && !finding; n++)
+		finding = check_node(frames, &frames->nodes[n], &recount);
+	for (uint32_t i = 0; i < frames->span_count && !finding; i++)
+		finding = check_span_frames(frames, &frames->spans[i], &recount);
 	if (!finding)
-		finding = check_index(frames);
-	if (!finding)
-		finding = check_counters(frames);
-	if (!finding && frames->policy == LH_CHARGE_STRICT &&
-	    frames->free + frames->charged_in_use < frames->committed)
-		finding = "more is promised than there is";
-	if (!finding && frames->total != 0 &&
-	    (frames->word_hint >= (frames->total + 63) / 64 ||
-	     frames->span_hint >= frames->span_count))
-		finding = "a hint is out of range";
-	return finding;
+		finding = check_caches(frames);
+	return finding ? finding : check_sums(frames, &recount);
 }

@@ -2,92 +2,88 @@
 /*
  * Frames in a row: first fit from the low end, exactly as many as asked for.
  *
- * A row never crosses a span, for the map joined all that touches. In a span the
- * search steps from one free frame to the next, aligned; a candidate row is scanned
- * from its end backwards, so a used frame found there skips all that lies before it.
- * Every word of the index is read about once: O(frames / 64) in the worst case, with
- * the lock held. That is for boot and device set-up, not for page faults.
+ * A row may cross spans only where nodes meet, for the map joined all that touches; it is
+ * looked for in one span, so in one node. The search steps from one free frame to the next, aligned; a
+ * candidate row is scanned from its end backwards, so a used frame found there skips all that lies
+ * before it. Every block is read about once: O(blocks) in the worst case, with the lock held. That
+ * is for boot and device set-up, and for more than a block at once; not for page faults.
  */
 #include "physical/frames_internal.h"
 
-struct request {
-	uint64_t count;
-	uint64_t alignment; /* a power of two */
-	uint64_t limit;	    /* frame number that all lie below */
-};
-
-/* The lowest row in a span, by ordinal; NO_ORDINAL if there is none. => lock held. */
-static uint64_t find_in_span(const lh_frames *frames, const struct frame_span *span,
-			     const struct request *request)
+/* The lowest free place in [place, end) of a span's; end: none. */
+static uint64_t next_free(const lh_frames *frames, uint64_t place, uint64_t end)
 {
+	while (place < end) {
+		uint64_t block = place >> BLOCK_SHIFT;
+		uint64_t word = frames->bits[block][place / 64 % BLOCK_WORDS] >> (place % 64);
+
+		if (frames->counts[block].free == 0)
+			place = (block + 1) << BLOCK_SHIFT;
+		else if (word == 0)
+			place = (place / 64 + 1) * 64;
+		else
+			return place + (unsigned)__builtin_ctzll(word);
+	}
+	return end;
+}
+
+/* The highest place in use in [first, first + count); NO_PLACE: all are free. */
+static uint64_t last_used(const lh_frames *frames, uint64_t first, uint64_t count)
+{
+	uint64_t place = first + (count - 1);
+
+	for (;;) {
+		uint64_t block = place >> BLOCK_SHIFT;
+		uint64_t used = ~frames->bits[block][place / 64 % BLOCK_WORDS] &
+				UINT64_MAX >> (63 - place % 64);
+		uint64_t before = place / 64 * 64;
+
+		if (used != 0) {
+			place = before + 63 - (unsigned)__builtin_clzll(used);
+			return place >= first ? place : NO_PLACE;
+		}
+		if (frames->counts[block].free == BLOCK_FRAMES)
+			before = block << BLOCK_SHIFT;
+		if (before <= first)
+			return NO_PLACE;
+		place = before - 1;
+	}
+}
+
+static uint64_t find_in_span(const lh_frames *frames, const struct frame_span *span,
+			     const struct row_request *request)
+{
+	uint64_t start = lh_span_place(span, lh_frame(span->base)), place = start;
 	uint64_t pages = span->pages;
-	uint64_t place = 0; /* from the span's base */
 
 	if (request->limit <= span->base)
-		return NO_ORDINAL;
+		return NO_PLACE;
 	if (request->limit - span->base < pages)
 		pages = request->limit - span->base;
-	while (pages >= request->count && place <= pages - request->count) {
-		uint64_t next = lh_index_next(frames, span->first + place);
+	while (pages >= request->count && place - start <= pages - request->count) {
 		uint64_t skip, used;
 
-		if (next == NO_ORDINAL || next - span->first > pages - request->count)
-			break;
-		place = next - span->first;
-		skip = (0 - (span->base + place)) & (request->alignment - 1);
-		if (skip > pages - request->count - place)
-			break;
+		place = next_free(frames, place, start + pages);
+		skip = (0 - (span->base + (place - start))) & (request->alignment - 1);
+		if (place - start > pages - request->count ||
+		    skip > pages - request->count - (place - start))
+			return NO_PLACE;
 		place += skip;
-		used = lh_index_last_clear(frames, span->first + place, request->count);
-		if (used == NO_ORDINAL)
-			return span->first + place;
-		place = used + 1 - span->first;
+		used = last_used(frames, place, request->count);
+		if (used == NO_PLACE)
+			return place;
+		place = used + 1;
 	}
-	return NO_ORDINAL;
+	return NO_PLACE;
 }
 
-static uint64_t find_row(const lh_frames *frames, const struct request *request)
+uint64_t lh_row_find(const lh_frames *frames, const struct row_request *request)
 {
 	for (uint32_t i = 0; i < frames->span_count; i++) {
-		uint64_t ordinal = find_in_span(frames, &frames->spans[i], request);
+		uint64_t place = find_in_span(frames, &frames->spans[i], request);
 
-		if (ordinal != NO_ORDINAL)
-			return ordinal;
+		if (place != NO_PLACE)
+			return place;
 	}
-	return NO_ORDINAL;
-}
-
-static lh_error take_row(lh_frames *frames, const struct request *request, lh_frame_state state,
-			 lh_frame_number *first)
-{
-	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
-	uint64_t ordinal = NO_ORDINAL;
-
-	if (lh_frames_may_take_locked(frames, request->count, LH_FRAME_UNCHARGED))
-		ordinal = find_row(frames, request);
-	if (ordinal != NO_ORDINAL) {
-		for (uint64_t i = 0; i < request->count; i++)
-			lh_frames_take_locked(frames, ordinal + i, state, LH_FRAME_UNCHARGED);
-		*first = lh_frames_number_locked(frames, ordinal);
-	}
-	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
-	return ordinal != NO_ORDINAL ? LH_OK : LH_NO_MEMORY;
-}
-
-lh_error lh_frame_allocate_contiguous(lh_frames *frames, uint64_t count, uint64_t alignment,
-				      uint64_t limit, lh_frame_state state, lh_frame_number *first)
-{
-	struct request request = { .count = count,
-				   .alignment = alignment != 0 ? alignment : 1,
-				   .limit = limit != 0 ? limit : UINT64_MAX };
-
-	if (count == 0 || (request.alignment & (request.alignment - 1)) != 0 ||
-	    !lh_frame_state_is_used(state))
-		return LH_INVALID;
-	if (LH_STEP_FAILS(frames, frames[state]))
-		return LH_NO_MEMORY;
-	LH_TRY(take_row(frames, &request, state, first));
-	for (uint64_t i = 0; LH_DEBUG >= 2 && i < count; i++)
-		lh_frame_check_poison(frames, lh_frame(first->value + i));
-	return LH_OK;
+	return NO_PLACE;
 }

@@ -2,31 +2,46 @@
 /*
  * The frame allocator's inside: words, structure, and who may touch what.
  *
- *   span      frames in a row that are all usable: one entry of the boot map
- *   ordinal   the how-manieth usable frame: 0 to total - 1, in order of address.
- *             Entries and bits are kept by ordinal, so holes cost nothing.
- *   section   2^SECTION_SHIFT frame numbers; a hash table of those that have memory
- *             leads from a frame number to its span in O(1): a plain table by
- *             section number would follow the highest address.
- *   index     one bit an ordinal, set if free; above it levels in which a bit says
- *             that a word below has one set. The highest level is one word.
+ *   span      frames in a row that are all usable and of one node: an entry of the boot
+ *             map, cut where nodes meet
+ *   ordinal   the how-manieth usable frame, in the order of the spans' addresses: the
+ *             frame array's index, so that holes cost nothing
+ *   block     512 frame numbers, aligned: a cache line of bits (set: free), a count of them.
+ *             A span has blocks of its own, so the first and last may lack frames; one that
+ *             lacks none is *whole* when all its frames are free.
+ *   place     block * 512 + bit: the allocator's own name of a frame
+ *   kind      lasting or passing: whether frames of this state are expected to stay. A block
+ *             from which single frames are taken is of one kind, so that what stays does not
+ *             litter the blocks that what passes would leave whole.
+ *   map       a set of blocks of a node, as levels of bits: 64 below for one above
+ *   cache     what one CPU keeps: free frames of each kind, zeroed ones, its share of the
+ *             promises (charge.c). Free frames are in the index, or kept in a cache.
+ *   section   2^SECTION_SHIFT frame numbers; a hash table of those that have memory leads
+ *             from a frame number to its span in O(1): a plain table by section number would
+ *             follow the highest address.
  *
- * One memory block, the caller's, in this order: struct lh_frames, spans, sections,
- * the index's levels, the entries.
+ * Locks. Each cache has one, on its own cache line: its CPU takes it for every allocation
+ * and meets nobody there. `lock` is over the index and what all share; it is taken once a batch
+ * of frames. Before an allocation may fail, *all* are held at once: caches in order, then `lock`
+ * (caches.c). So refusals are exact: at one moment there was none.
  *
- * Single frames are taken from the high end, rows from the low end: what lies below
- * an address limit is kept for those who need it, and rows meet less litter.
+ * Memory: one block, the caller's, in this order: struct lh_frames, caches, spans, sections,
+ * block descriptions, maps, bits, entries. 16 bytes a frame, 85 bytes a block of 512, and what
+ * the caches take, whose capacity follows the memory (frames_create.c).
  *
- * Files: frames_create.c (layout), frames_index.c (spans and bits), frames_allocate.c
- * (single frames, holders), contiguous.c (rows), charge.c (promises, counters),
- * steps.c (failure on demand), check.c (the walker), pool.c (pools on top).
+ * Files: frames_create.c (layout), frames_index.c (numbers to places and back), blocks.c
+ * (bits, maps; single frames and aligned powers of two), contiguous.c (rows), caches.c,
+ * frames_allocate.c (giving out, holders, giving back), charge.c (promises, counters),
+ * account.c (limits), pin.c, reclaim.c, steps.c (failure on demand), check.c (the walker), pool.c (pools on top).
  *
- * Field tags: c = constant after creation, l = under lock, a = atomic.
+ * Field tags: c = constant after creation, l = under `lock`, m = under its cache's lock,
+ * a = atomic.
  */
 #ifndef LANDHOLD_PHYSICAL_FRAMES_INTERNAL_H
 #define LANDHOLD_PHYSICAL_FRAMES_INTERNAL_H
 
 #include <landhold/frames.h>
+#include <landhold/reclaim.h>
 
 #include "base/assert.h"
 #include "base/atomic.h"
@@ -35,12 +50,19 @@
 /* 2^15 frames of 4 KiB are 128 MiB. */
 #define SECTION_SHIFT 15
 
-/* Levels of 64 for the 2^52 frames that 64 bits of address can name. */
-#define INDEX_LEVELS 9
+#define BLOCK_SHIFT 9
+#define BLOCK_FRAMES (UINT64_C(1) << BLOCK_SHIFT)
+#define BLOCK_WORDS 8u
+
+#define MAP_LEVELS 3u
 
 /* Bits of lh_frame_entry.flags. */
 #define FRAME_CHARGED 1u  /* counted in charged_in_use */
 #define FRAME_POISONED 2u /* filled with FRAME_POISON when it was freed */
+/* Of the first frame of 2^order that were given out as one; the others' entries stay as
+ * those of free frames, which nobody can hold or drop. */
+#define FRAME_ORDER_SHIFT 2
+#define FRAME_ORDER (31u << FRAME_ORDER_SHIFT)
 
 #define FRAME_POISON 0xd5
 
@@ -51,11 +73,17 @@
 #define HOLDERS_MOST (UINT32_MAX - LH_MAX_CPUS)
 
 #define NO_ORDINAL UINT64_MAX
+#define NO_PLACE UINT64_MAX
+#define NO_BLOCK UINT64_MAX
+
+enum frame_kind { KIND_LASTING, KIND_PASSING, KIND_COUNT };
 
 struct frame_span {
 	uint64_t base;	/* frame number */
 	uint64_t pages;
 	uint64_t first; /* ordinal of base */
+	uint64_t block; /* first of its blocks */
+	uint64_t node;
 };
 
 /* A slot of the hash table; spans == 0: empty. */
@@ -65,32 +93,93 @@ struct frame_section {
 	uint32_t spans;	     /* how many have one */
 };
 
+/* What every allocation reads of a block; what is written is in block_count, apart. */
+struct frame_block {
+	uint64_t base;	/* c: frame number of bit 0, which need not be usable */
+	uint64_t first; /* c: ordinal of bit 0; may be below 0 and wrap */
+};
+
+struct block_count {
+	uint16_t free;	/* l: bits set */
+	uint8_t kind;	/* l: of a block that is partly free */
+	uint8_t node;	/* c */
+};
+
+struct block_map {
+	uint64_t *level[MAP_LEVELS]; /* c the pointers; words: l */
+};
+
+struct frame_node {
+	uint64_t first_block, blocks; /* c */
+	/* Blocks that are whole; that are not, but have a free frame, by kind; those among them
+	 * that may have 8 aligned free ones (those not in it have none). */
+	struct block_map whole, partial[KIND_COUNT], eights[KIND_COUNT];
+};
+
+struct frame_keep {
+	uint32_t count;	 /* m */
+	uint64_t *places; /* c the pointer; m; the hottest last */
+};
+
+struct frame_cache {
+	uint32_t lock __attribute__((aligned(64)));
+	uint32_t node;			     /* m: of its CPU */
+	struct frame_keep kept[KIND_COUNT];
+	struct frame_keep zeroed;	     /* filled with zeroes */
+	struct frame_keep large;	     /* first frames of whole blocks */
+	uint64_t allowance;		     /* m: charge.c */
+	uint64_t committed;		     /* m: charge.c */
+	/* Changes made here; only the sum over all caches means anything. */
+	uint64_t charged_in_use;	     /* m */
+	uint64_t used[LH_FRAME_STATE_COUNT]; /* m */
+};
+
 struct lh_frames {
 	lh_port *port;			/* c */
+	struct frame_cache *caches;	/* c: LH_MAX_CPUS of them */
 	struct frame_span *spans;	/* c, by address */
 	struct frame_section *sections; /* c */
 	lh_frame_entry *entries;	/* c the pointer; entries: see frames.h */
-	uint64_t *level[INDEX_LEVELS];	/* c the pointers; words: l */
+	struct frame_block *blocks;	/* c */
+	struct block_count *counts;
+	uint64_t (*bits)[BLOCK_WORDS];	/* l */
 	uint64_t total;			/* c */
+	uint64_t block_total;		/* c */
 	uint32_t span_count;		/* c */
 	uint32_t section_bits;		/* c: 2^section_bits slots */
-	uint32_t levels;		/* c */
+	uint32_t capacity;		/* c: frames of a kind that a cache keeps */
+	uint32_t zeroed_capacity;	/* c */
+	uint32_t large_capacity;	/* c */
+	uint32_t node_count;		/* c */
 	lh_charge_policy policy;	/* c */
+	struct frame_node nodes[LH_NODES_MOST];
 
-	/* What every allocation writes, on lines of its own. */
+	/* What all CPUs write now and then, on lines of its own. */
 	uint32_t lock __attribute__((aligned(64)));
-	uint32_t span_hint;		     /* l: span of the last frame given */
-	uint64_t word_hint;		     /* l: word of level 0 to try first */
-	uint64_t free;			     /* l */
-	uint64_t used[LH_FRAME_STATE_COUNT]; /* l */
-	uint64_t committed;		     /* l */
-	uint64_t charged_in_use;	     /* l */
+	uint64_t free;	    /* l, read by anyone: bits set in the index */
+	uint64_t spare;	    /* l: charge.c */
+	uint64_t committed; /* l: charge.c */
+
+	uint32_t account_lock __attribute__((aligned(64))); /* account.c; before any cache's */
+	uint32_t shrinker_lock;				    /* reclaim.c; before none */
+	lh_shrinker *shrinkers;				    /* under shrinker_lock */
 
 #if LH_DEBUG >= 2
-	uint64_t fail_at;     /* a: 0 never */
-	lh_frame_steps steps; /* a */
+	uint64_t fail_at __attribute__((aligned(64))); /* a: 0 never */
+	lh_frame_steps steps;			       /* a */
 #endif
 };
+
+static inline enum frame_kind lh_frame_kind(lh_frame_state state)
+{
+	return state >= LH_FRAME_ANONYMOUS ? KIND_PASSING : KIND_LASTING;
+}
+
+/* True for the states in which a frame is held by somebody. */
+static inline bool lh_frame_state_is_used(lh_frame_state state)
+{
+	return state >= LH_FRAME_KERNEL && state < LH_FRAME_STATE_COUNT;
+}
 
 /* --- frames_index.c --- */
 
@@ -101,34 +190,132 @@ static inline uint64_t lh_section_slot(uint64_t number, uint32_t section_bits)
 	return number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - section_bits);
 }
 
-/* The ordinal of a frame; NO_ORDINAL if it is none of ours. Reads constants only. */
-uint64_t lh_frames_ordinal(const lh_frames *frames, lh_frame_number frame);
-/* The frame of an ordinal. */
-lh_frame_number lh_frames_number(const lh_frames *frames, uint64_t ordinal);
-/* The same, most often at once. => lock held (the hint). */
-lh_frame_number lh_frames_number_locked(lh_frames *frames, uint64_t ordinal);
+/* The span of a frame; NULL if it is none of ours. Reads constants only. The slow one is for
+ * sections that are not at once where they should be, or have several spans. */
+const struct frame_span *lh_frames_span_slow(const lh_frames *frames, lh_frame_number frame);
 
-bool lh_index_is_set(const lh_frames *frames, uint64_t ordinal);
-void lh_index_set(lh_frames *frames, uint64_t ordinal);
-void lh_index_clear(lh_frames *frames, uint64_t ordinal);
-/* A set bit, high ones preferred; NO_ORDINAL if there is none. => lock held. */
-uint64_t lh_index_high_locked(lh_frames *frames);
-/* The lowest set bit at or above an ordinal; NO_ORDINAL if there is none. */
-uint64_t lh_index_next(const lh_frames *frames, uint64_t from);
-/* The highest clear bit in [first, first + count); NO_ORDINAL if all are set. */
-uint64_t lh_index_last_clear(const lh_frames *frames, uint64_t first, uint64_t count);
+static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
+						      lh_frame_number frame)
+{
+	uint64_t number = frame.value >> SECTION_SHIFT;
+	const struct frame_section *section =
+		&frames->sections[lh_section_slot(number, frames->section_bits)];
+
+	if (section->number == number && section->spans == 1) {
+		const struct frame_span *span = &frames->spans[section->first_span];
+
+		return frame.value - span->base < span->pages ? span : NULL;
+	}
+	return lh_frames_span_slow(frames, frame);
+}
+
+/* The span of an ordinal below total. */
+const struct frame_span *lh_frames_span_of_ordinal(const lh_frames *frames, uint64_t ordinal);
+
+static inline lh_frame_entry *lh_span_entry(const lh_frames *frames, const struct frame_span *span,
+					    lh_frame_number frame)
+{
+	return &frames->entries[span->first + (frame.value - span->base)];
+}
+
+static inline uint64_t lh_span_place(const struct frame_span *span, lh_frame_number frame)
+{
+	return (span->block << BLOCK_SHIFT) + frame.value -
+	       (span->base & ~(uint64_t)(BLOCK_FRAMES - 1));
+}
+
+static inline lh_frame_number lh_place_frame(const lh_frames *frames, uint64_t place)
+{
+	return lh_frame(frames->blocks[place >> BLOCK_SHIFT].base + (place & (BLOCK_FRAMES - 1)));
+}
+
+static inline uint64_t lh_place_ordinal(const lh_frames *frames, uint64_t place)
+{
+	return frames->blocks[place >> BLOCK_SHIFT].first + (place & (BLOCK_FRAMES - 1));
+}
+
+static inline lh_frame_entry *lh_place_entry(const lh_frames *frames, uint64_t place)
+{
+	return &frames->entries[lh_place_ordinal(frames, place)];
+}
+
+/* --- blocks.c. => frames->lock is held. They move bits; entries and promises are others'. --- */
+
+/* Up to count single frames, from a node if it has any, else from others. => how many. */
+uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint64_t *places,
+			uint32_t count);
+/* 2^order frames of one block, aligned; order 0 to 9. => NO_PLACE: none in any node. */
+uint64_t lh_blocks_take_order(lh_frames *frames, uint32_t node, enum frame_kind kind,
+			      unsigned order);
+/* Frames in a row, from place on, all free; they may cross blocks of one span. */
+void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place, uint64_t count);
+/* Makes them free. One that is free already: panic. */
+void lh_blocks_give(lh_frames *frames, uint64_t place);
+void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count);
+bool lh_blocks_is_free(const lh_frames *frames, uint64_t place);
+/* The lowest block of a map at or above one, the highest at or below; NO_BLOCK. By number in the
+ * node. */
+uint64_t lh_map_up(const struct frame_node *node, const struct block_map *map, uint64_t from);
+uint64_t lh_map_down(const struct frame_node *node, const struct block_map *map, uint64_t from);
+bool lh_map_has(const struct block_map *map, uint64_t block);
+
+/* --- contiguous.c. => frames->lock is held --- */
+
+struct row_request {
+	uint64_t count;
+	uint64_t alignment; /* a power of two */
+	uint64_t limit;	    /* frame number that all lie below */
+};
+
+/* The lowest row in the index; its place, or NO_PLACE. Nothing is taken. */
+uint64_t lh_row_find(const lh_frames *frames, const struct row_request *request);
+
+/* --- caches.c --- */
+
+/* This CPU's cache, or that of the one it ran on just now: any will do. */
+static inline struct frame_cache *lh_frames_cache(const lh_frames *frames)
+{
+	return &frames->caches[lh_port_cpu(frames->port)];
+}
+
+/*
+ * Something that takes: frames, promises. Run with the cache's lock held, and may take `lock`.
+ * => false: not with what is in this cache and in common; nothing is lost.
+ */
+typedef bool cache_attempt(lh_frames *frames, struct frame_cache *cache, void *argument);
+
+/* Attempts it; if that fails, once more with everything that other caches keep put in common
+ * and nobody else at it: that answer is exact. */
+bool lh_cache_attempt(lh_frames *frames, cache_attempt *attempt, void *argument);
+/* The second half of that. */
+bool lh_cache_attempt_alone(lh_frames *frames, cache_attempt *attempt, void *argument);
+
+/* All locks, in their order, and back. What is between is a moment at which nothing moves. */
+uintptr_t lh_caches_lock_all(lh_frames *frames);
+void lh_caches_unlock_all(lh_frames *frames, uintptr_t interrupts);
+
+/* Makes room for one more frame of a kind. => the cache's lock is held. */
+void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep);
+/* Fetches frames of a kind for a cache that has none. => false: none is in the index. */
+bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind);
+
+/* --- charge.c. => the cache's lock is held --- */
+
+/* Sees to it that the cache's allowance is at least pages. => false: too little in common. */
+bool lh_allowance_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages);
+/* Puts what a cache has too much of back in common. => frames->lock is held too. */
+void lh_allowance_spill_locked(lh_frames *frames, struct frame_cache *cache);
+
+/* What an allocation takes out of the allowance. */
+static inline uint64_t lh_frames_cost(const lh_frames *frames, lh_frame_source source,
+				      uint64_t count)
+{
+	return source == LH_FRAME_CHARGED || frames->policy != LH_CHARGE_STRICT ? 0 : count;
+}
 
 /* --- frames_allocate.c --- */
 
-/* Whether count more frames may be taken without breaking a promise. => lock held. */
-bool lh_frames_may_take_locked(const lh_frames *frames, uint64_t count, lh_frame_source source);
-/* Turns a free frame into one of its state, holders 1. => lock held, frame free. */
-void lh_frames_take_locked(lh_frames *frames, uint64_t ordinal, lh_frame_state state,
-			   lh_frame_source source);
-/* True for the states in which a frame is held by somebody. */
-bool lh_frame_state_is_used(lh_frame_state state);
-
-/* Poison, at LH_DEBUG 2: both are called without the lock by who has the frame. */
+/* Poison, at LH_DEBUG 2: both are called without a lock by who has the frame. */
 void lh_frame_poison(lh_frames *frames, lh_frame_number frame);
 void lh_frame_check_poison(lh_frames *frames, lh_frame_number frame);
 

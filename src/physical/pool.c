@@ -223,6 +223,13 @@ static const char *check_page(lh_pool *pool, const struct pool_page *page, uint6
 	return used != 0 ? NULL : "an empty page stayed in the pool";
 }
 
+static uint64_t number_of(const lh_frames *frames, uint64_t ordinal)
+{
+	const struct frame_span *span = lh_frames_span_of_ordinal(frames, ordinal);
+
+	return span->base + (ordinal - span->first);
+}
+
 /* All pages of the pool, by the frame array. */
 static const char *check_pages(lh_pool *pool, uint64_t *partial)
 {
@@ -237,7 +244,7 @@ static const char *check_pages(lh_pool *pool, uint64_t *partial)
 
 		if (entry->state != LH_FRAME_POOL || entry->word != (uintptr_t)pool)
 			continue;
-		frame = lh_frames_number(frames, ordinal).value;
+		frame = number_of(frames, ordinal);
 		page = page_of_frame(pool, frame);
 		finding = check_page(pool, page, frame);
 		if (finding)

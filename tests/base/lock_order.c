@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const char *const names[LH_LOCK_KIND_COUNT] = {
-	"a heap's lock", "a map lock", "an object's lock", "a table's lock", "a pool's lock",
-	"the frames' lock",
+	"a heap's lock", "a map lock", "an object's lock", "a table's lock",
+	"the accounts' lock", "a pool's lock", "the frames' lock",
 };
 
 static uint32_t words[LH_LOCK_KIND_COUNT][2];

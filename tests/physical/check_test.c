@@ -48,27 +48,64 @@ TEST(a_corrupted_entry_is_found)
 
 TEST(a_corrupted_index_is_found)
 {
+	struct frame_node *node;
+
 	(void)begin();
-	CHECK_FINDS(frames->level[0][3], frames->level[0][3] ^ 0x100);
-	CHECK_FINDS(frames->level[0][79], frames->level[0][79] ^ UINT64_C(1) << 63);
-	CHECK_FINDS(frames->level[1][0], frames->level[1][0] ^ 2);
-	CHECK_FINDS(frames->level[1][1], frames->level[1][1] ^ UINT64_C(1) << 40);
-	CHECK_FINDS(frames->level[2][0], frames->level[2][0] ^ 1);
-	CHECK_FINDS(frames->levels, 2);
+	node = &frames->nodes[0];
+	CHECK_EQUAL(frames->block_total, 12); /* one short one, and ten of whole ones between two */
+	CHECK_FINDS(frames->bits[3][3], frames->bits[3][3] ^ 0x100);
+	CHECK_FINDS(frames->bits[0][7], 1);
+	CHECK_FINDS(frames->counts[3].free, 511);
+	CHECK_FINDS(frames->counts[3].node, 1);
+	CHECK_FINDS(frames->counts[0].kind, KIND_PASSING);
+	CHECK_FINDS(frames->counts[0].kind, KIND_COUNT);
+	CHECK_FINDS(node->whole.level[0][0], node->whole.level[0][0] ^ 8);
+	CHECK_FINDS(node->whole.level[0][0], node->whole.level[0][0] ^ 1);
+	CHECK_FINDS(node->whole.level[0][0], node->whole.level[0][0] ^ UINT64_C(1) << 40);
+	CHECK_FINDS(node->whole.level[1][0], 0);
+	CHECK_FINDS(node->whole.level[1][0], 3);
+	CHECK_FINDS(node->whole.level[2][0], 0);
+	CHECK_FINDS(node->partial[KIND_LASTING].level[0][0], 0);
+	CHECK_FINDS(node->partial[KIND_PASSING].level[0][0], 1 << 3);
+	CHECK_FINDS(node->eights[KIND_LASTING].level[0][0], 0);
+	CHECK_FINDS(node->eights[KIND_PASSING].level[0][0], 1 << 3);
 }
 
 TEST(a_corrupted_counter_is_found)
 {
 	(void)begin();
 	CHECK_FINDS(frames->free, 7);
-	CHECK_FINDS(frames->used[LH_FRAME_ANONYMOUS], 2);
-	CHECK_FINDS(frames->used[LH_FRAME_TABLE], 1);
-	CHECK_FINDS(frames->used[LH_FRAME_FREE], 1);
-	CHECK_FINDS(frames->charged_in_use, 0);
+	CHECK_FINDS(frames->caches[0].used[LH_FRAME_ANONYMOUS], 2);
+	CHECK_FINDS(frames->caches[9].used[LH_FRAME_TABLE], 1);
+	CHECK_FINDS(frames->caches[9].used[LH_FRAME_FREE], 1);
+	CHECK_FINDS(frames->caches[1].charged_in_use, 1);
 	CHECK_FINDS(frames->committed, 5071);
+	CHECK_FINDS(frames->caches[0].committed, 9);
+	CHECK_FINDS(frames->caches[0].allowance, 0);
+	CHECK_FINDS(frames->spare, frames->spare + 1);
 	CHECK_FINDS(frames->total, 5069);
-	CHECK_FINDS(frames->word_hint, 80);
-	CHECK_FINDS(frames->span_hint, 2);
+}
+
+TEST(a_corrupted_cache_is_found)
+{
+	struct frame_cache *cache;
+	uint64_t *places;
+
+	(void)begin();
+	cache = &frames->caches[0];
+	places = cache->kept[KIND_PASSING].places;
+	CHECK(cache->kept[KIND_PASSING].count > 1);
+	CHECK(lh_frames_idle(frames));
+	CHECK_FINDS(places[0], places[1]);
+	CHECK_FINDS(places[0], 3 << BLOCK_SHIFT);
+	CHECK_FINDS(places[0], 500 << BLOCK_SHIFT);
+	CHECK_FINDS(places[0], cache->zeroed.places[0]);
+	CHECK_FINDS(cache->kept[KIND_PASSING].count, 1);
+	CHECK_FINDS(cache->kept[KIND_PASSING].count, 9);
+	CHECK_FINDS(cache->kept[KIND_LASTING].count, 1);
+	CHECK_FINDS(cache->zeroed.count, 0);
+	CHECK_FINDS(cache->zeroed.count, 3);
+	CHECK_FINDS(cache->node, 1);
 }
 
 TEST(a_corrupted_span_or_section_is_found)
@@ -79,6 +116,10 @@ TEST(a_corrupted_span_or_section_is_found)
 	CHECK_FINDS(frames->spans[1].first, 71);
 	CHECK_FINDS(frames->spans[1].pages, 4999);
 	CHECK_FINDS(frames->spans[0].pages, 0);
+	CHECK_FINDS(frames->spans[1].block, 0);
+	CHECK_FINDS(frames->spans[1].node, 1);
+	CHECK_FINDS(frames->blocks[1].first, 0);
+	CHECK_FINDS(frames->blocks[11].base, 0);
 	for (unsigned slot = 0; slot < 1u << frames->section_bits; slot++)
 		if (frames->sections[slot].spans != 0) {
 			CHECK_FINDS(frames->sections[slot].number, 77);

@@ -57,6 +57,8 @@ static void check_all(void)
 	CHECK_SOUND(lh_frames_check(frames));
 	lh_frames_read_counters(frames, &computed);
 	count_model(&expected);
+	CHECK(computed.zeroed <= computed.free);
+	expected.zeroed = computed.zeroed;
 	CHECK(memcmp(&computed, &expected, sizeof computed) == 0);
 	for (uint64_t i = 0; i < total; i++) {
 		lh_frame_entry *entry = lh_frame_entry_of(frames, lh_frame(model[i].number));
@@ -157,7 +159,11 @@ static void random_row(void)
 	CHECK_ERROR(lh_frame_allocate_contiguous(frames, count, alignment, limit, LH_FRAME_KERNEL,
 						 &first),
 		    expected == LH_NO_FRAME ? LH_NO_MEMORY : LH_OK);
-	CHECK_EQUAL(first.value, expected);
+	/* A lower one may be in the way of what a CPU keeps: any will do that fits as well. */
+	if (expected != LH_NO_FRAME) {
+		CHECK_EQUAL(first.value % alignment, 0);
+		CHECK(limit == 0 || first.value + count <= limit);
+	}
 	for (uint64_t i = 0; expected != LH_NO_FRAME && i < count; i++)
 		take_in_model(first.value + i, LH_FRAME_KERNEL, false);
 }
@@ -209,6 +215,11 @@ static void random_charge(void)
 
 static void random_step(void)
 {
+	small_machine_cpu = (unsigned)test_random_below(4); /* what one keeps others must find */
+	if (test_random_below(8) == 0)
+		(void)lh_frames_idle(frames);
+	if (test_random_below(64) == 0)
+		lh_frames_drain(frames);
 	switch (test_random_below(10)) {
 	case 0:
 		random_row();
@@ -354,7 +365,7 @@ TEST(the_size_asked_for_suffices_after_the_carvings_it_promises)
 	CHECK_OK(lh_memory_map_add(&map, 0, UINT64_C(64) << 20, LH_MEMORY_USABLE));
 	CHECK_OK(lh_memory_map_normalise(&map));
 	size = lh_frames_size(&map);
-	CHECK(size < lh_memory_map_frames(&map) * 16 + 8 * LH_PAGE_SIZE);
+	CHECK(size * 100 < UINT64_C(64) << 20); /* at most 1 % of memory */
 	for (uint64_t i = 1; i <= 8; i++) /* each of a place that cuts an entry in two */
 		CHECK_OK(lh_memory_map_carve(&map, LH_PAGE_SIZE, UINT64_C(1) << (13 + i), 0, &base));
 	CHECK(map.count >= 8);

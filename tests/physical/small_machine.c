@@ -9,6 +9,7 @@
 #define SPANS_MOST 256
 
 unsigned small_machine_interrupts_off;
+unsigned small_machine_cpu;
 static lh_lock_record locks;
 jmp_buf small_machine_panicked;
 bool small_machine_expects_panic;
@@ -31,6 +32,12 @@ static void *reserve(uint64_t bytes)
 
 lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size_t count)
 {
+	return small_machine_nodes(policy, NULL, 0, spans, count);
+}
+
+lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ranges,
+			       size_t range_count, const struct span *spans, size_t count)
+{
 	lh_frames *frames = NULL;
 	uint64_t size;
 
@@ -38,6 +45,7 @@ lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size
 		munmap(memory, memory_size);
 	free(block);
 	small_machine_interrupts_off = 0;
+	small_machine_cpu = 0;
 	locks.count = 0;
 	lh_memory_map_init(&map, entries, SPANS_MOST);
 	for (size_t i = 0; i < count; i++)
@@ -46,10 +54,11 @@ lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size
 	CHECK_OK(lh_memory_map_normalise(&map));
 	memory_size = (lh_memory_map_frames(&map) + 1) << LH_PAGE_SHIFT;
 	memory = reserve(memory_size);
-	size = lh_frames_size(&map);
+	size = lh_frames_size_nodes(&map, ranges, range_count);
 	block = aligned_alloc(LH_PAGE_SIZE, size);
 	memset(block, 0xa5, size);
-	CHECK_OK(lh_frames_create(block, size, &map, policy, NULL, &frames));
+	CHECK_OK(lh_frames_create_nodes(block, size, &map, ranges, range_count, policy, NULL,
+					&frames));
 	return frames;
 }
 
@@ -115,7 +124,7 @@ uint64_t lh_port_random(lh_port *port)
 unsigned lh_port_cpu(lh_port *port)
 {
 	(void)port;
-	return 0;
+	return small_machine_cpu;
 }
 
 uintptr_t lh_port_interrupts_off(lh_port *port)

@@ -21,6 +21,9 @@ struct span {
 /* Makes frames over these spans; what the last call made is gone. */
 lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size_t count);
 
+lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ranges,
+			       size_t range_count, const struct span *spans, size_t count);
+
 /* The map that it was made from, for tests that look at sizes. */
 const lh_memory_map *small_machine_map(void);
 
@@ -30,6 +33,8 @@ const lh_memory_map *small_machine_map(void);
 /* Some random spans: short, long, touching words' borders, with a hole of terabytes. */
 size_t random_spans(struct span *spans, size_t most);
 
+/* The CPU that calls come from; the test changes it at will. */
+extern unsigned small_machine_cpu;
 /* How deep interrupts are off: 0 between calls of the library. */
 extern unsigned small_machine_interrupts_off;
 /* Where the next panic goes, and what it said. */

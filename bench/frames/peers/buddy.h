@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A binary buddy (Knowlton 1965; Knuth, volume 1, 2.5), as kernels have it: one entry a
- * frame with links, order and a count of users; a doubly linked list an order. Callers hold
- * its lock.
+ * frame with links, order and a count of users, a cache line large as Linux' struct page is; a
+ * doubly linked list an order. Callers hold its lock.
  */
 #ifndef BENCH_FRAMES_PEERS_BUDDY_H
 #define BENCH_FRAMES_PEERS_BUDDY_H
@@ -18,7 +18,8 @@ struct buddy_page {
 	uint8_t order;
 	uint8_t is_free; /* first of a free block that is in its order's list */
 	uint16_t spare;
-	uint64_t owner;	 /* what a kernel has besides: state, mapping */
+	uint64_t owner;	 /* what a kernel has besides: flags, mapping, index */
+	uint64_t others[5];
 };
 
 struct buddy {
