@@ -126,7 +126,7 @@ static lh_error insert_locked(lh_object *object, uint64_t page, lh_frame_number 
 /*
  * Makes an absent page: fresh, or on its way from the pager. Holding nothing but, for a
  * moment, the object's lock. Somebody else may have been faster: that is success too.
- * => *seen: one more, if this was one that had a frame (surplus.h).
+ * => *seen: more by this one's own end (surplus.h).
  */
 static lh_error make_page(lh_object *object, uint64_t page, uint32_t *seen)
 {
@@ -134,11 +134,11 @@ static lh_error make_page(lh_object *object, uint64_t page, uint32_t *seen)
 	lh_frame_number frame;
 	lh_error error = LH_OK;
 	bool inserted = false;
+	lh_surplus_share share = lh_surplus_begin(object->manager, 1);
 
-	lh_surplus_begin(object->manager);
 	error = take_frame(object, &frame);
 	if (error != LH_OK) {
-		lh_surplus_end(object->manager, false);
+		(void)lh_surplus_end(object->manager, share, false);
 		return error;
 	}
 	lh_object_lock(object);
@@ -150,8 +150,7 @@ static lh_error make_page(lh_object *object, uint64_t page, uint32_t *seen)
 	if (!inserted)
 		give_back_frame(object, frame);
 	/* Before the pager, which may take its time. */
-	lh_surplus_end(object->manager, true);
-	++*seen;
+	*seen += lh_surplus_end(object->manager, share, true);
 	if (inserted && is_file) {
 		lh_order_may_wait(object->manager->port, "a pager's read");
 		object->pager->read(object->file, object, page, frame);

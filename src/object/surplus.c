@@ -4,13 +4,16 @@
 #include "base/atomic.h"
 #include "base/lock_order.h"
 
-void lh_surplus_begin(lh_manager *manager)
+lh_surplus_share lh_surplus_begin(lh_manager *manager, uint64_t frames)
 {
+	if (frames == 1 && lh_charge_lend(manager->frames))
+		return LH_SURPLUS_LENT;
 	lh_atomic_add(&manager->surplus.holding, 1u);
+	return LH_SURPLUS_COUNTED;
 }
 
 /* In this order: who sees that nobody holds any more sees also what was returned. */
-void lh_surplus_end(lh_manager *manager, bool held)
+static void end_counted(lh_manager *manager, bool held)
 {
 	lh_surplus *surplus = &manager->surplus;
 
@@ -21,6 +24,15 @@ void lh_surplus_end(lh_manager *manager, bool held)
 	/* Both sides store and then load: either we see who waits, or it sees the end. */
 	if (lh_atomic_load_total(&surplus->waiting) != 0)
 		lh_port_unpark(manager->port, &surplus->ends);
+}
+
+uint32_t lh_surplus_end(lh_manager *manager, lh_surplus_share share, bool held)
+{
+	if (share == LH_SURPLUS_LENT)
+		lh_charge_give_back_loan(manager->frames);
+	else
+		end_counted(manager, held);
+	return share == LH_SURPLUS_COUNTED && held;
 }
 
 uint32_t lh_surplus_seen(lh_manager *manager)

@@ -7,9 +7,12 @@
  * page's frame is dropped only after the flush, when the page may have been touched again. If
  * exactly the promised frames are left, a third who asks for its own then finds none.
  *
- * So who may hold such a frame says so for as long as it may, and who is refused one waits for
- * those to end and tries again. Who holds waits meanwhile for nothing but a map lock, an
- * object's lock and flushes; who waits holds no lock and no such frame.
+ * So who may hold one such frame has one page more promised to it for as long as it may, which
+ * touches only what this CPU keeps (lh_charge_lend). Then nobody lacks a frame for its sake.
+ *
+ * Near the end of memory nothing is lent. Then who may hold such a frame is counted, and who is
+ * refused one waits for those to end and tries again. Who holds waits meanwhile for nothing but a
+ * map lock, an object's lock and flushes; who waits holds no lock and no such frame.
  */
 #ifndef LANDHOLD_OBJECT_SURPLUS_H
 #define LANDHOLD_OBJECT_SURPLUS_H
@@ -19,12 +22,18 @@
 /* Times that one operation tries again for this reason: each time somebody else got on. */
 #define LH_SURPLUS_RETRIES 1000
 
-void lh_surplus_begin(lh_manager *manager);
-/* => held: frames were had and passed on or given back since; false: there were none. */
-void lh_surplus_end(lh_manager *manager, bool held);
+/* How it may: what begin says and end is told. */
+typedef enum lh_surplus_share { LH_SURPLUS_NONE, LH_SURPLUS_LENT, LH_SURPLUS_COUNTED } lh_surplus_share;
 
-/* Before an allocation that may be refused. => what lh_surplus_wait then wants; one more for
- * each time that the caller himself has ended since, having held some. */
+/* => frames: the most that it may be; more than one are never lent.
+ * => never LH_SURPLUS_NONE, which is for who has not begun. */
+lh_surplus_share lh_surplus_begin(lh_manager *manager, uint64_t frames);
+/* => held: frames were had and passed on or given back since; false: there were none.
+ * => by how many lh_surplus_seen has grown by it: 0 or 1. */
+uint32_t lh_surplus_end(lh_manager *manager, lh_surplus_share share, bool held);
+
+/* Before an allocation that may be refused. => what lh_surplus_wait then wants; more by what the
+ * caller's own ends since then have said. */
 uint32_t lh_surplus_seen(lh_manager *manager);
 
 /*

@@ -88,7 +88,7 @@ static void collect(lh_frames *frames)
 		while (cache->large.count != 0)
 			lh_blocks_give_row(frames, cache->large.places[--cache->large.count],
 					   BLOCK_FRAMES);
-		frames->spare += cache->allowance;
+		lh_atomic_store_relaxed(&frames->spare, frames->spare + cache->allowance);
 		frames->committed += cache->committed;
 		cache->allowance = cache->committed = 0;
 	}

@@ -41,7 +41,7 @@ bool lh_allowance_gather(lh_frames *frames, struct frame_cache *cache, uint64_t 
 		uint64_t rest = (frames->spare - more) / 8;
 
 		more += rest < BATCH ? rest : BATCH;
-		frames->spare -= more;
+		lh_atomic_store_relaxed(&frames->spare, frames->spare - more);
 		cache->allowance += more;
 	} else {
 		enough = false;
@@ -53,7 +53,7 @@ bool lh_allowance_gather(lh_frames *frames, struct frame_cache *cache, uint64_t 
 void lh_allowance_spill_locked(lh_frames *frames, struct frame_cache *cache)
 {
 	if (cache->allowance > KEPT_MOST) {
-		frames->spare += cache->allowance - BATCH;
+		lh_atomic_store_relaxed(&frames->spare, frames->spare + cache->allowance - BATCH);
 		cache->allowance = BATCH;
 	}
 	if (cache->committed > KEPT_MOST) {
@@ -123,6 +123,35 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 {
 	if (!lh_cache_attempt(frames, uncommit, &pages))
 		LH_BROKEN(frames->port, "more was given back than was promised");
+}
+
+/* --- Loans --- */
+
+/* Only while so much is in common: a loan should be the reason of nobody's refusal. */
+#define LENT_ABOVE (LH_DEBUG >= 2 ? 256u : 4096u)
+
+bool lh_charge_lend(lh_frames *frames)
+{
+	uint64_t one = 1;
+	struct frame_cache *cache;
+	uintptr_t interrupts;
+	bool lent;
+
+	if (frames->policy != LH_CHARGE_STRICT)
+		return lh_atomic_load_relaxed(&frames->free) >= LENT_ABOVE;
+	if (lh_atomic_load_relaxed(&frames->spare) < LENT_ABOVE)
+		return false;
+	cache = lh_frames_cache(frames);
+	interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
+	lent = commit(frames, cache, &one);
+	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+	return lent;
+}
+
+void lh_charge_give_back_loan(lh_frames *frames)
+{
+	if (frames->policy == LH_CHARGE_STRICT)
+		lh_charge_give_back(frames, 1);
 }
 
 /* --- Counters --- */

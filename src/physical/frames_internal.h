@@ -157,7 +157,7 @@ struct lh_frames {
 	/* What all CPUs write now and then, on lines of its own. */
 	uint32_t lock __attribute__((aligned(64)));
 	uint64_t free;	    /* l, read by anyone: bits set in the index */
-	uint64_t spare;	    /* l: charge.c */
+	uint64_t spare;	    /* l, read by anyone: charge.c */
 	uint64_t committed; /* l: charge.c */
 
 	uint32_t account_lock __attribute__((aligned(64))); /* account.c; before any cache's */
@@ -166,6 +166,7 @@ struct lh_frames {
 
 #if LH_DEBUG >= 2
 	uint64_t fail_at __attribute__((aligned(64))); /* a: 0 never */
+	bool counting;				       /* a: steps are */
 	lh_frame_steps steps;			       /* a */
 #endif
 };

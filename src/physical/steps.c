@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Failure on demand: every operation that can run out of memory counts a step, and
- * the n-th fails when asked to. Compiled into test builds only (LH_DEBUG 2).
+ * the n-th fails when asked to. Compiled into test builds only (LH_DEBUG 2); nothing is counted,
+ * and no line written that CPUs share, before the first time that it is asked.
  */
 #include "physical/frames_internal.h"
 
@@ -9,8 +10,11 @@
 
 bool lh_frames_step_fails(lh_frames *frames, uint64_t *kind)
 {
-	uint64_t step = lh_atomic_add(&frames->steps.total, 1u) + 1;
+	uint64_t step;
 
+	if (!lh_atomic_load_relaxed(&frames->counting))
+		return false;
+	step = lh_atomic_add(&frames->steps.total, 1u) + 1;
 	(void)lh_atomic_add(kind, 1u);
 	return step == lh_atomic_load_relaxed(&frames->fail_at);
 }
@@ -18,6 +22,7 @@ bool lh_frames_step_fails(lh_frames *frames, uint64_t *kind)
 void lh_frames_fail_at(lh_frames *frames, uint64_t step)
 {
 	frames->steps = (lh_frame_steps){ 0 };
+	lh_atomic_store(&frames->counting, true);
 	lh_atomic_store(&frames->fail_at, step);
 }
 

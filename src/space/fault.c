@@ -17,8 +17,7 @@ static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
 	lh_error error;
 
 	plan->returned = lh_surplus_seen(manager);
-	lh_surplus_begin(manager);
-	plan->surplus = true;
+	plan->surplus = lh_surplus_begin(manager, 1);
 	error = zeroed ? lh_frame_allocate_zeroed(manager->frames, LH_FRAME_ANONYMOUS,
 						  LH_FRAME_CHARGED, &plan->frame)
 		       : lh_frame_allocate(manager->frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
@@ -73,8 +72,8 @@ void lh_fault_release(lh_fault_plan *plan)
 		lh_frame_drop(frames, plan->source);
 	if (!lh_frame_is_none(plan->frame))
 		lh_frame_drop(frames, plan->frame);
-	if (plan->surplus)
-		lh_surplus_end(plan->space->manager, plan->held);
+	if (plan->surplus != LH_SURPLUS_NONE)
+		(void)lh_surplus_end(plan->space->manager, plan->surplus, plan->held);
 	if (plan->object)
 		lh_object_drop(plan->object);
 	lh_spare_tables_give_back(frames, &plan->tables);
@@ -133,7 +132,7 @@ static bool was_refused_by_a_race(lh_fault_plan *plan)
 {
 	bool changed;
 
-	if (!plan->surplus || plan->held)
+	if (plan->surplus == LH_SURPLUS_NONE || plan->held)
 		return false;
 	lh_space_lock(plan->space);
 	changed = !lh_fault_is_current(plan);

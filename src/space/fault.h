@@ -37,6 +37,7 @@
 #ifndef LANDHOLD_SPACE_FAULT_H
 #define LANDHOLD_SPACE_FAULT_H
 
+#include "object/surplus.h"
 #include "space/space.h"
 
 typedef enum lh_fault_case {
@@ -69,7 +70,7 @@ typedef struct lh_fault_plan {
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
 	lh_spare_tables tables;
-	bool surplus;		 /* between begin and end, object/surplus.h */
+	lh_surplus_share surplus; /* between begin and end, object/surplus.h */
 	bool held;		 /* a promised frame was had; else it was refused */
 	uint32_t returned;	 /* surplus: as seen before */
 

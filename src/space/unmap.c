@@ -158,9 +158,10 @@ lh_error lh_space_discard(lh_space *space, lh_virtual_range range)
 	lh_space_lock(space);
 	if (lh_space_is_mapped(space, range)) {
 		/* The pages stay promised, and may be touched again before their frames go. */
-		lh_surplus_begin(space->manager);
+		lh_surplus_share share = lh_surplus_begin(space->manager, range.pages);
+
 		clear_pages(space, range);
-		lh_surplus_end(space->manager, true);
+		(void)lh_surplus_end(space->manager, share, true);
 		error = LH_OK;
 	}
 	lh_space_unlock(space);

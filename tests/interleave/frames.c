@@ -349,15 +349,15 @@ CASE(surplus_fault_fault_fault, .host = &scene_host, .fibres = 3, .open = open_p
 static void hold_for_a_moment(void *context)
 {
 	test_scene *scene = context;
+	lh_surplus_share share = lh_surplus_begin(scene->world.manager, 1);
 	lh_frame_number frame;
 	bool held;
 
-	lh_surplus_begin(scene->world.manager);
 	held = lh_frame_allocate(scene->world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame) ==
 	       LH_OK;
 	if (held)
 		lh_frame_drop(scene->world.frames, frame);
-	lh_surplus_end(scene->world.manager, held);
+	(void)lh_surplus_end(scene->world.manager, share, held);
 }
 
 static void insist(void *context)
