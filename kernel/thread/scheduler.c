@@ -246,6 +246,8 @@ void scheduler_adopt_idle(struct cpu *cpu, struct thread *idle, uint64_t stack_t
 
 void scheduler_idle(void)
 {
+	bool zeroes_more = true;
+
 	for (;;) {
 		uintptr_t interrupts = spinlock_take(&scheduler_lock);
 
@@ -254,10 +256,17 @@ void scheduler_idle(void)
 			spinlock_release(&scheduler_lock, interrupts);
 			continue;
 		}
+		/* A page is zeroed ahead of time, and the queue looked at again. */
+		if (zeroes_more) {
+			spinlock_release(&scheduler_lock, interrupts);
+			zeroes_more = lh_frames_idle(memory_frames());
+			continue;
+		}
 		idle_cpus |= bit_of(cpu_this());
 		spinlock_release(&scheduler_lock, 0);
 		/* No interrupt fits between sti and hlt: what it would wake is not slept over. */
 		__asm__ volatile("sti\n\thlt" : : : "memory");
+		zeroes_more = true;
 	}
 }
 
