@@ -46,6 +46,16 @@ static uint64_t get(unsigned order, unsigned cpu)
 	return error == LH_OK ? frame.value : NO_FRAME;
 }
 
+static uint64_t get_lasting(unsigned cpu)
+{
+	lh_frame_number frame;
+
+	current_cpu = cpu;
+	return lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK
+		       ? frame.value
+		       : NO_FRAME;
+}
+
 static void put(uint64_t frame, unsigned order, unsigned cpu)
 {
 	(void)order;
@@ -63,7 +73,9 @@ static uint64_t bytes(void)
 	return size;
 }
 
-const struct subject landhold_subject = { "landhold", create, destroy, get, put, drain, bytes };
+const struct subject landhold_subject = {
+	"landhold", create, destroy, get, get_lasting, put, drain, bytes,
+};
 
 /* --- The port --- */
 

@@ -7,6 +7,7 @@
  * is not measured. Two threads: nanoseconds an operation of each thread.
  */
 #include "../common/bench.h"
+#include "fragmentation.h"
 #include "oracle.h"
 
 #include <pthread.h>
@@ -268,6 +269,8 @@ int main(int argc, char **argv)
 		       (double)subjects[s]->bytes() / (double)FRAMES);
 		subjects[s]->destroy();
 	}
+	for (unsigned s = 0; s < COUNT(subjects) && part[0] == '\0'; s++)
+		fragmentation_print(subjects[s], FRAMES);
 	free(list);
 	return argc > 2 && !bench_write(argv[2]);
 }

@@ -20,6 +20,8 @@ struct subject {
 	void (*destroy)(void);
 	/* The first frame of 2^order, aligned; NO_FRAME: none. */
 	uint64_t (*get)(unsigned order, unsigned cpu);
+	/* One frame for something that stays long, if the allocator tells that apart. */
+	uint64_t (*get_lasting)(unsigned cpu);
 	void (*put)(uint64_t frame, unsigned order, unsigned cpu);
 	/* Whatever a CPU keeps goes back. Only for counting what is whole. */
 	void (*drain)(void);

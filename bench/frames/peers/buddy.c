@@ -123,6 +123,11 @@ static void put(uint64_t frame, unsigned order, unsigned cpu)
 	buddy_unlock(&buddy.lock);
 }
 
+static uint64_t get_lasting(unsigned cpu)
+{
+	return get(0, cpu);
+}
+
 static void drain(void)
 {
 }
@@ -132,4 +137,6 @@ static uint64_t bytes(void)
 	return buddy.count * sizeof(struct buddy_page);
 }
 
-const struct subject buddy_subject = { "locked buddy", create, destroy, get, put, drain, bytes };
+const struct subject buddy_subject = {
+	"locked buddy", create, destroy, get, get_lasting, put, drain, bytes,
+};

@@ -208,9 +208,16 @@ static void put(uint64_t frame, unsigned order, unsigned number)
 	buddy_unlock(&cpu->lock);
 }
 
+static uint64_t get_lasting(unsigned cpu)
+{
+	return get(0, cpu);
+}
+
 static uint64_t bytes(void)
 {
 	return buddy.count * sizeof(struct buddy_page) + sizeof cpus;
 }
 
-const struct subject pcp_subject = { "pcp buddy", create, destroy, get, put, drain, bytes };
+const struct subject pcp_subject = {
+	"pcp buddy", create, destroy, get, get_lasting, put, drain, bytes,
+};
