@@ -20,15 +20,15 @@
 	 CLONE_FLAG_SEMAPHORES)
 #define CLONE_OF_PROCESSES (CLONE_FLAG_MEMORY | CLONE_FLAG_VFORK)
 
-/* The signal state that a child process begins with: nothing pending, no alternate stack if it
- * runs in its parent's memory on another one. */
+/* The signal state that a child begins with: nothing pending, no alternate stack if it runs in its
+ * parent's memory beside it. */
 static void inherit_signals(struct user_thread *child, const struct user_thread *parent,
-			    bool has_own_stack)
+			    bool runs_beside)
 {
 	uintptr_t interrupts = process_lock();
 
 	child->signals.mask = parent->signals.mask;
-	if (!has_own_stack)
+	if (!runs_beside)
 		child->signals.stack = parent->signals.stack;
 	memcpy(child->name, parent->name, sizeof child->name);
 	if (child->process != parent->process) {
@@ -80,7 +80,8 @@ static lh_error make_thread(struct process *process, const struct trap_frame *fr
 	LH_TRY(user_thread_create(process, &start, result));
 	if ((request->flags & CLONE_FLAG_CHILD_CLEAR_TID) != 0)
 		(*result)->clear_tid = request->child_tid;
-	inherit_signals(*result, user_thread_current(), (request->flags & CLONE_FLAG_MEMORY) != 0);
+	inherit_signals(*result, user_thread_current(),
+			(request->flags & (CLONE_FLAG_MEMORY | CLONE_FLAG_VFORK)) == CLONE_FLAG_MEMORY);
 	return LH_OK;
 }
 

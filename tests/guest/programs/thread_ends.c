@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "guest.h"
@@ -179,6 +180,50 @@ static void try_undirected_signals(void)
 	kill(getpid(), SIGCHLD);
 	say_result("and one that is ignored otherwise", thread);
 	block(SIGCHLD, SIG_UNBLOCK);
+}
+
+/* => SS_DISABLE: it has no stack for handlers. */
+static long own_stack_flags(void)
+{
+	stack_t stack = { .ss_flags = -1 };
+
+	sigaltstack(NULL, &stack);
+	return stack.ss_flags;
+}
+
+static void *find_own_stack(void *unused)
+{
+	char name[16] = "";
+
+	(void)unused;
+	prctl(PR_SET_NAME, "another");
+	prctl(PR_GET_NAME, name);
+	return (void *)(own_stack_flags() + (strcmp(name, "another") == 0 ? 100 : 0));
+}
+
+/* Stacks for handlers go to children, and to those that borrow the memory, but not to threads. */
+static void try_inheritance(void)
+{
+	stack_t stack = { .ss_size = ALTERNATE_BYTES }, none = { .ss_flags = SS_DISABLE };
+	char name[16] = "";
+	pthread_t thread;
+	int status = -1;
+	pid_t child;
+
+	stack.ss_sp = malloc(ALTERNATE_BYTES);
+	sigaltstack(&stack, NULL);
+	prctl(PR_SET_NAME, "first");
+	start(&thread, find_own_stack, NULL);
+	say_result("a thread's stack for handlers, and its name", thread);
+	prctl(PR_GET_NAME, name);
+	printf("this thread's name: %s\n", name);
+	child = vfork();
+	if (child == 0)
+		_exit((int)own_stack_flags());
+	waitpid(child, &status, 0);
+	printf("a child's, in this memory: %s\n", status_text(status));
+	sigaltstack(&none, NULL);
+	free(stack.ss_sp);
 }
 
 /* --- sleepers of every kind --- */
@@ -601,6 +646,7 @@ static lh_error run(void)
 	sem_init(&ready, 0, 0);
 	try_directed_signals();
 	try_undirected_signals();
+	try_inheritance();
 	LH_TRY(try_ends());
 	LH_TRY(try_stopping());
 	LH_TRY(try_stopping_makers());
