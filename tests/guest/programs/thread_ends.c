@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -180,6 +181,45 @@ static void try_undirected_signals(void)
 	kill(getpid(), SIGCHLD);
 	say_result("and one that is ignored otherwise", thread);
 	block(SIGCHLD, SIG_UNBLOCK);
+}
+
+static void *wait_for_either(void *unused)
+{
+	sigset_t set;
+	int number = 0;
+
+	(void)unused;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sem_post(&ready);
+	sigwait(&set, &number);
+	return (void *)(intptr_t)number;
+}
+
+/* Two signals come before either of two that wait for them has run, as there is one CPU for all
+ * three: who is called for both takes one, and the other must be passed on. */
+static void try_two_at_once(void)
+{
+	pthread_t threads[2];
+	cpu_set_t all, one;
+	void *numbers[2];
+
+	sched_getaffinity(0, sizeof all, &all);
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof one, &one);
+	for (int i = 0; i < 2; i++)
+		start(&threads[i], wait_for_either, NULL);
+	sem_wait(&ready);
+	sem_wait(&ready);
+	usleep(20000);
+	kill(getpid(), SIGUSR1);
+	kill(getpid(), SIGUSR2);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], &numbers[i]);
+	say("two that were sent at once, in the sum", (long)(intptr_t)numbers[0] + (long)(intptr_t)numbers[1]);
+	sched_setaffinity(0, sizeof all, &all);
 }
 
 /* => SS_DISABLE: it has no stack for handlers. */
@@ -646,6 +686,7 @@ static lh_error run(void)
 	sem_init(&ready, 0, 0);
 	try_directed_signals();
 	try_undirected_signals();
+	try_two_at_once();
 	try_inheritance();
 	LH_TRY(try_ends());
 	LH_TRY(try_stopping());
