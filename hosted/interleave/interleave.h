@@ -168,6 +168,7 @@ const void *interleave_token(unsigned number);
 typedef struct interleave_lines {
 	uint64_t written;	 /* cache lines of 64 bytes that two fibres or more both wrote */
 	uint64_t shared;	 /* that one wrote and another read or wrote */
+	uint64_t pages;		 /* written whole by both, and counted here only: contents */
 	double read_modify_writes; /* atomic, for one operation of one fibre */
 	double accesses;	 /* instrumented ones to the shared part */
 	char places[INTERLEAVE_TEXT]; /* words for the lines written by both */

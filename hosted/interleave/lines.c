@@ -35,6 +35,44 @@ static void describe_line(uint64_t granule, interleave_lines *lines)
 	snprintf(lines->places + used, sizeof lines->places - used, "%s%s", used ? "; " : "", text);
 }
 
+static bool is_more_than_one(uint8_t fibres)
+{
+	return (fibres & (fibres - 1)) != 0;
+}
+
+static bool is_written_by_both(uint64_t granule)
+{
+	return is_more_than_one(touched_line(granule) >> 4);
+}
+
+static void count_line(uint64_t granule, interleave_lines *lines)
+{
+	uint8_t mask = touched_line(granule);
+
+	if (mask >> 4 == 0 || !is_more_than_one((mask | mask >> 4) & 0xf))
+		return;
+	lines->shared++;
+	if (!is_written_by_both(granule))
+		return;
+	lines->written++;
+	describe_line(granule, lines);
+}
+
+/* A frame that one CPU filled and gave back, and the other got: its lines are not counted. */
+static void count_page(uint64_t first, interleave_lines *lines)
+{
+	uint64_t end = first + (UINT64_C(1) << (PAGE_SHIFT - GRANULE_SHIFT)), i = first;
+
+	while (i < end && is_written_by_both(i))
+		i += LINE_GRANULES;
+	if (i == end) {
+		lines->pages++;
+		return;
+	}
+	for (i = first; i < end; i += LINE_GRANULES)
+		count_line(i, lines);
+}
+
 void interleave_count_lines(const interleave_case *of, unsigned rounds, interleave_lines *lines)
 {
 	static const struct schedule none = { 0 };
@@ -50,15 +88,6 @@ void interleave_count_lines(const interleave_case *of, unsigned rounds, interlea
 		lines->read_modify_writes += (double)run.fibres[i].read_modify_writes / operations;
 		lines->accesses += (double)run.fibres[i].accesses / operations;
 	}
-	for (uint64_t i = TOKENS; i < SHARED_SIZE >> GRANULE_SHIFT; i += LINE_GRANULES) {
-		uint8_t mask = touched_line(i), writers = mask >> 4, users = mask | mask >> 4;
-
-		if (writers == 0 || (users & (users - 1) & 0xf) == 0)
-			continue;
-		lines->shared++;
-		if ((writers & (writers - 1)) == 0)
-			continue;
-		lines->written++;
-		describe_line(i, lines);
-	}
+	for (uint64_t page = 1; page < SHARED_SIZE >> PAGE_SHIFT; page++)
+		count_page(page << (PAGE_SHIFT - GRANULE_SHIFT), lines);
 }

@@ -10,8 +10,11 @@ static test_scene *open_pages(bool in_one_space)
 {
 	test_scene *scene = scene_open(512);
 
-	for (unsigned n = 0; n < 2; n++)
+	for (unsigned n = 0; n < 2; n++) {
 		world_map(&scene->world, n, SCENE_PAGE, 8, READ_WRITE);
+		for (uint64_t page = SCENE_PAGE; page < SCENE_PAGE + 8; page++)
+			world_poke(&scene->world, n, world_page(&scene->world, page), page);
+	}
 	world_make(&scene->world, 2);
 	world_make(&scene->world, 3);
 	scene_load(scene, 0, in_one_space ? 0 : 1, -1);

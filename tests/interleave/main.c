@@ -351,9 +351,9 @@ static int count_lines(const struct options *options)
 
 	if (file)
 		fprintf(file, "operation,lines_written_by_both,lines_shared,"
-			      "read_modify_writes,accesses\n");
-	printf("%-30s %10s %10s %8s %9s\n", "operation on two CPUs", "both write", "shared",
-	       "atomic", "accesses");
+			      "pages_written_by_both,read_modify_writes,accesses\n");
+	printf("%-32s %10s %10s %8s %8s %9s\n", "operation on two CPUs", "both write", "shared",
+	       "pages", "atomic", "accesses");
 	for (unsigned i = 0; i < line_count; i++) {
 		const interleave_case *one = line_cases[i];
 		interleave_lines lines;
@@ -374,13 +374,14 @@ static int count_lines(const struct options *options)
 			memset(&lines, 0, sizeof lines);
 		close(ends[0]);
 		waitpid(process, NULL, 0);
-		printf("%-30s %10llu %10llu %8.1f %9.1f\n    %s\n", one->name,
+		printf("%-32s %10llu %10llu %8llu %8.1f %9.1f\n    %s\n", one->name,
 		       (unsigned long long)lines.written, (unsigned long long)lines.shared,
-		       lines.read_modify_writes, lines.accesses, lines.places);
+		       (unsigned long long)lines.pages, lines.read_modify_writes, lines.accesses, lines.places);
 		if (file)
-			fprintf(file, "%s,%llu,%llu,%.2f,%.2f\n", one->name,
+			fprintf(file, "%s,%llu,%llu,%llu,%.2f,%.2f\n", one->name,
 				(unsigned long long)lines.written,
-				(unsigned long long)lines.shared, lines.read_modify_writes,
+				(unsigned long long)lines.shared,
+				(unsigned long long)lines.pages, lines.read_modify_writes,
 				lines.accesses);
 	}
 	if (file)
