@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Objects: truncation and write-back against those who map and touch their pages. */
+#include <string.h>
+
 #include "interleave/scene.h"
 
 #define OLD UINT64_C(0x700)
@@ -284,6 +286,11 @@ static void check_stored(void *context)
 	scene_check(scene);
 }
 
+static void check_sound(void *scene)
+{
+	scene_check(scene);
+}
+
 #define WRITTEN(identifier, start)                                                               \
 	CASE(identifier, .host = &scene_host, .fibres = 3, .open = start, .bound = 2,            \
 	     .run = { write_page, sync_file, write_and_sync }, .check = check_stored)
@@ -292,4 +299,231 @@ WRITTEN(write_back_fault_absent, open_file_absent)
 WRITTEN(write_back_fault_shown, open_file_shown)
 WRITTEN(write_back_fault_dirty, open_file_dirty)
 OBJECTS(write_back_fault_two, open_file_shown, write_page, sync_then_write_and_sync, check_stored)
-OBJECTS(write_back_truncate, open_file_dirty, sync_file, truncate_only, NULL)
+OBJECTS(write_back_truncate, open_file_dirty, sync_file, truncate_only, check_sound)
+
+/* --- those who read and write a file beside its mappings --- */
+
+static void hold_and_write(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_number frame;
+	lh_error error = lh_object_hold_page(scene->object, 0, LH_RIGHT_WRITE, &frame);
+	uint64_t value = 0x901;
+
+	scene->errors[scene_cpu()] = error;
+	if (error != LH_OK)
+		return;
+	/* One step, as a CPU's store. */
+	memcpy(lh_frame_pointer(scene->world.frames, frame), &value, sizeof value);
+	lh_frame_drop(scene->world.frames, frame);
+}
+
+static void check_held_and_truncated(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(scene->errors[0] == LH_OK || scene->errors[0] == LH_BAD_ADDRESS);
+	CHECK_EQUAL(lh_object_pages(scene->object), 0);
+	scene_check(scene);
+}
+
+/* Whoever was later is seen by both. */
+static void check_coherent(void *context)
+{
+	test_scene *scene = context;
+	uint64_t value = world_peek(&scene->world, 0, world_page(&scene->world, SCENE_PAGE));
+
+	CHECK(value == 0x901 || value == 0x101);
+	CHECK_OK(lh_object_sync(scene->object, 0, 2));
+	CHECK_EQUAL(world_file_disk(&scene->file, 0), value);
+	scene_check(scene);
+}
+
+static void write_page_only(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene_write(scene, SCENE_PAGE, 0x101), LH_FAULT_OK);
+}
+
+OBJECTS(hold_truncate, open_file_shown, hold_and_write, truncate_only, check_held_and_truncated)
+OBJECTS(hold_truncate_anonymous, open_shared, hold_and_write, truncate_only,
+	check_held_and_truncated)
+OBJECTS(hold_fault_file, open_file_absent, hold_and_write, write_page_only, check_coherent)
+OBJECTS(sync_unmap, open_file_dirty, sync_file, unmap, check_sound)
+
+/* --- a space that ends while an object is cut, and an object whose last holder goes --- */
+
+static void destroy_space(void *context)
+{
+	test_scene *scene = context;
+
+	crowd_load(&scene->world, scene_cpu(), -1);
+	lh_space_destroy(scene->world.space[1]);
+	scene->world.space[1] = NULL;
+}
+
+static void *open_to_end(void)
+{
+	test_scene *scene = open_shared();
+
+	scene_load(scene, 0, 1, -1);
+	return scene;
+}
+
+static void *open_private_to_end(void)
+{
+	test_scene *scene = open_private();
+
+	scene_load(scene, 0, 1, -1);
+	return scene;
+}
+
+static void check_ended(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(lh_object_pages(scene->object), 0);
+	CHECK_EQUAL(world_counters(&scene->world, 0).resident, 0);
+	scene_check(scene);
+}
+
+OBJECTS(destroy_truncate, open_to_end, truncate_only, destroy_space, check_ended)
+OBJECTS(destroy_truncate_private, open_private_to_end, truncate_only, destroy_space, check_ended)
+
+/* --- a disk that answers by itself: CPU 2 --- */
+
+#define TOKEN_DISK 20
+
+static void read_later(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
+{
+	test_scene *scene = file;
+
+	(void)object;
+	interleave_step(interleave_token(TOKEN_DISK), true, "asks the disk");
+	scene->extra[2] = page + 1;
+	scene->extra[3] = frame.value;
+	scene->extra[4]++;
+}
+
+static void write_at_once(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
+{
+	(void)file;
+	(void)frame;
+	lh_object_page_written(object, page, LH_OK);
+}
+
+static void release(void *file)
+{
+	(void)file;
+}
+
+static const lh_pager later = { read_later, write_at_once, release };
+
+/* Answers one read. */
+static void answer(void *context)
+{
+	test_scene *scene = context;
+	uint64_t value = world_file_word(0, 0);
+
+	for (;;) {
+		interleave_step(interleave_token(TOKEN_DISK), false, "looks for work");
+		if (scene->extra[2] != 0)
+			break;
+		lh_port_pause(scene->world.machine);
+	}
+	memcpy(machine_bytes(scene->world.machine, scene->extra[3]), &value, sizeof value);
+	lh_object_page_read(scene->object, scene->extra[2] - 1, LH_OK);
+}
+
+static test_scene *open_disk(uint32_t flags)
+{
+	test_scene *scene = scene_open(0);
+	lh_object_setup setup = { .kind = LH_OBJECT_FILE, .size = 2 * PAGE, .pager = &later,
+				  .file = scene };
+
+	CHECK_OK(lh_object_create(scene->world.manager, &setup, &scene->object));
+	world_map_object(&scene->world, 0, SCENE_PAGE, 2, READ_WRITE, flags, scene->object, 0);
+	scene_load(scene, 0, 0, -1);
+	return scene;
+}
+
+static void *open_disk_shared(void)
+{
+	return open_disk(LH_REGION_SHARED);
+}
+
+static void *open_disk_private(void)
+{
+	return open_disk(0);
+}
+
+static void read_page(void *context)
+{
+	test_scene *scene = context;
+	unsigned cpu = scene_cpu();
+
+	CHECK_EQUAL(scene_read(scene, SCENE_PAGE, &scene->values[cpu][0]), LH_FAULT_OK);
+}
+
+static void check_read_from_disk(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene->extra[4], 1);
+	for (unsigned cpu = 0; cpu < 2; cpu++)
+		CHECK(scene->values[cpu][0] == world_file_word(0, 0) || scene->values[cpu][0] == 0 ||
+		      scene->values[cpu][0] == 0x102);
+	CHECK_SOUND(lh_object_check(scene->object));
+	scene_check(scene);
+}
+
+/* Cut before, or while, or after the disk is asked; it is asked once, or its read is awaited by
+ * who answers in vain. */
+static void touch_disk(void *context)
+{
+	test_scene *scene = context;
+	uint64_t value;
+
+	scene->faults[0][0] = scene_read(scene, SCENE_PAGE, &value);
+	/* So that the disk ends. */
+	if (scene->extra[4] == 0) {
+		interleave_step(interleave_token(TOKEN_DISK), true, "asks no more");
+		scene->extra[2] = UINT64_MAX;
+	}
+}
+
+static void answer_or_end(void *context)
+{
+	test_scene *scene = context;
+
+	for (;;) {
+		interleave_step(interleave_token(TOKEN_DISK), false, "looks for work");
+		if (scene->extra[2] == UINT64_MAX)
+			return;
+		if (scene->extra[2] != 0)
+			break;
+		lh_port_pause(scene->world.machine);
+	}
+	lh_object_page_read(scene->object, scene->extra[2] - 1, LH_OK);
+}
+
+static void check_cut_while_read(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(scene->faults[0][0] == LH_FAULT_OK || scene->faults[0][0] == LH_FAULT_BUS);
+	CHECK_EQUAL(lh_object_pages(scene->object), 0);
+	scene_check(scene);
+}
+
+#define DISK(identifier, start, first, second, third, end)                                       \
+	CASE(identifier, .host = &scene_host, .fibres = 3, .open = start, .bound = 1,            \
+	     .run = { first, second, third }, .check = end)
+
+DISK(b25_disk_read_read, open_disk_shared, read_page, read_page, answer, check_read_from_disk)
+DISK(b25_disk_read_write, open_disk_shared, read_page, write_page, answer, check_read_from_disk)
+DISK(b25_disk_read_write_private, open_disk_private, read_page, write_page, answer,
+     check_read_from_disk)
+DISK(a23_disk_truncate, open_disk_shared, touch_disk, truncate_only, answer_or_end,
+     check_cut_while_read)

@@ -216,6 +216,58 @@ static void check_mapped_over(void *context)
 	scene_check(scene);
 }
 
+/* --- unmap, and another region at the same place: the fault is for the one or for the other --- */
+
+static void unmap_and_map(void *context)
+{
+	test_scene *scene = context;
+	lh_map_request request = { .where = LH_AT, .pages = 1, .rights = READ,
+				   .address = the_page(scene).base };
+	lh_virtual_range placed;
+	uint64_t value;
+
+	CHECK_OK(lh_space_unmap(scene->world.space[0], the_page(scene)));
+	CHECK_OK(lh_space_map(scene->world.space[0], &request, &placed));
+	CHECK_EQUAL(scene_read(scene, SCENE_PAGE, &value), LH_FAULT_OK);
+	CHECK_EQUAL(value, 0);
+}
+
+static void check_mapped_again(void *context)
+{
+	test_scene *scene = context;
+	const lh_fault *faults = scene->faults[0];
+
+	for (unsigned n = 0; n < 2; n++)
+		CHECK(faults[n] == LH_FAULT_OK || faults[n] == LH_FAULT_NOT_MAPPED ||
+		      faults[n] == LH_FAULT_NO_ACCESS);
+	CHECK(faults[1] != LH_FAULT_OK || faults[0] == LH_FAULT_OK);
+	CHECK_EQUAL(world_peek(&scene->world, 0, world_page(&scene->world, SCENE_PAGE)), 0);
+	scene_check(scene);
+}
+
+/* --- the region is cut beside the page, and made whole: the page stays as it is --- */
+
+static void cut_and_mend(void *context)
+{
+	test_scene *scene = context;
+	lh_virtual_range neighbour = world_range(&scene->world, SCENE_PAGE + 1, 1);
+
+	CHECK_OK(lh_space_protect(scene->world.space[0], neighbour, READ));
+	CHECK_OK(lh_space_protect(scene->world.space[0], neighbour, READ_WRITE));
+}
+
+static void check_mended(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(scene->faults[0][0], LH_FAULT_OK);
+	CHECK_EQUAL(scene->faults[0][1], LH_FAULT_OK);
+	CHECK_EQUAL(world_counters(&scene->world, 0).regions, 1);
+	CHECK_EQUAL(world_peek(&scene->world, 0, world_page(&scene->world, SCENE_PAGE)), 0x201);
+	CHECK_EQUAL(world_peek(&scene->world, 0, world_page(&scene->world, SCENE_PAGE + 1)), OLD);
+	scene_check(scene);
+}
+
 /* --- fork --- */
 
 /* One page after the other: a child that has the second has the first. */
@@ -284,8 +336,52 @@ TAKEN(fault_discard_present, open_present, write_twice, discard, check_discarded
 TAKEN(fault_discard_copy, open_forked, write_twice, discard, check_discarded)
 TAKEN(fault_map_over_absent, open_absent, write_twice, map_over, check_mapped_over)
 TAKEN(fault_map_over_present, open_present, write_twice, map_over, check_mapped_over)
+TAKEN(fault_unmap_map_absent, open_absent, write_twice, unmap_and_map, check_mapped_again)
+TAKEN(fault_unmap_map_present, open_present, write_twice, unmap_and_map, check_mapped_again)
+TAKEN(fault_unmap_map_alone, open_alone_absent, write_twice, unmap_and_map, check_mapped_again)
+TAKEN(fault_cut_absent, open_absent, write_twice, cut_and_mend, check_mended)
+TAKEN(fault_cut_copy, open_forked, write_twice, cut_and_mend, check_mended)
 TAKEN(b24_fault_fork_absent, open_absent, write_in_order, fork_it, check_forked)
 TAKEN(b24_fault_fork_present, open_present, write_in_order, fork_it, check_forked)
+
+/* --- three at once --- */
+
+/* CPU 2 writes what CPU 0 does. */
+static void write_once(void *context)
+{
+	test_scene *scene = context;
+
+	scene->faults[scene_cpu()][0] = scene_write(scene, SCENE_PAGE, scene_mine(3));
+}
+
+static void check_fork_of_two(void *context)
+{
+	test_scene *scene = context;
+	test_world *world = &scene->world;
+	uint64_t child = world_peek(world, 1, world_page(world, SCENE_PAGE));
+	uint64_t parent = world_peek(world, 0, world_page(world, SCENE_PAGE));
+
+	CHECK(parent == 0x101 || parent == 0x303);
+	CHECK(child == 0x101 || child == 0x303 || child == OLD || child == 0);
+	scene_check(scene);
+}
+
+static void check_sound(void *scene)
+{
+	scene_check(scene);
+}
+
+#define THREE(identifier, start, first, second, third, end)                                      \
+	CASE(identifier, .host = &scene_host, .fibres = 3, .open = start, .bound = 1,            \
+	     .run = { first, second, third }, .check = end)
+
+THREE(three_fault_unmap_fault_absent, open_absent, write_twice, unmap, write_once, check_unmapped)
+THREE(three_fault_unmap_fault_copy, open_forked, write_twice, unmap, write_once, check_unmapped)
+THREE(three_fault_protect_fault, open_present, write_twice, protect, write_once, check_sound)
+THREE(three_fault_fork_fault_absent, open_absent, write_in_order, fork_it, write_once,
+      check_fork_of_two)
+THREE(three_fault_fork_fault_present, open_present, write_in_order, fork_it, write_once,
+      check_fork_of_two)
 
 #define WATCHED(identifier, start, first, second, end)                                           \
 	CASE(identifier, .host = &scene_host, .fibres = 3, .open = start, .bound = 1,            \

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's regions and the heap: one directory, that all CPUs run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <landhold/heap.h>
+
+#include "interleave/scene.h"
+
+static lh_region *region_of(test_scene *scene, unsigned n)
+{
+	return scene->items[n];
+}
+
+/* Regions are instrumented memory: the library links them. CPU 1's is mapped. */
+static void *open_regions(void)
+{
+	test_scene *scene = scene_open(0);
+	lh_kernel_request request = { .placement.pages = 1, .rights = READ_WRITE };
+
+	for (unsigned n = 0; n < 3; n++) {
+		scene->items[n] = aligned_alloc(64, sizeof(lh_region));
+		memset(scene->items[n], 0, sizeof(lh_region));
+	}
+	CHECK_OK(lh_manager_map(scene->world.manager, region_of(scene, 2), &request));
+	CHECK_OK(lh_manager_map(scene->world.manager, region_of(scene, 1), &request));
+	scene->extra[1] = region_of(scene, 1)->range.base.value;
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void map_and_use(void *context)
+{
+	test_scene *scene = context;
+	lh_kernel_request request = { .placement.pages = 1, .rights = READ_WRITE };
+	lh_region *region = region_of(scene, scene_cpu());
+	uint64_t address, value;
+
+	CHECK_OK(lh_manager_map(scene->world.manager, region, &request));
+	address = region->range.base.value;
+	scene->values[scene_cpu()][0] = address;
+	CHECK(crowd_read_kernel(&scene->world, scene_cpu(), address, &value));
+	CHECK_EQUAL(value, 0);
+	CHECK(crowd_write_kernel(&scene->world, scene_cpu(), address, address));
+	CHECK(crowd_read_kernel(&scene->world, scene_cpu(), address, &value));
+	CHECK_EQUAL(value, address);
+}
+
+static void unmap(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(crowd_write_kernel(&scene->world, scene_cpu(), scene->extra[1], 1));
+	lh_manager_unmap(scene->world.manager, region_of(scene, 1));
+}
+
+static void unmap_and_map(void *context)
+{
+	unmap(context);
+	map_and_use(context);
+}
+
+/* Gives the regions back, then all must be back. */
+static void check_regions(void *context)
+{
+	test_scene *scene = context;
+
+	for (unsigned n = 0; n < 3; n++)
+		if (region_of(scene, n)->tree)
+			lh_manager_unmap(scene->world.manager, region_of(scene, n));
+	CHECK_SOUND(lh_manager_check(scene->world.manager));
+	scene_check(scene);
+}
+
+#define KERNEL(identifier, start, first, second, end)                                            \
+	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 2,            \
+	     .run = { first, second }, .check = end)
+
+KERNEL(kernel_map_unmap, open_regions, map_and_use, unmap, check_regions)
+KERNEL(kernel_map_unmap_map, open_regions, map_and_use, unmap_and_map, check_regions)
+
+/* --- the heap --- */
+
+static lh_heap *heap_of(test_scene *scene)
+{
+	return scene->items[0];
+}
+
+/* Items of 1000 bytes; CPU 1 has one. */
+static void *open_heap(void)
+{
+	test_scene *scene = scene_open(0);
+	lh_kernel_request request = { .placement.pages = 16 };
+	lh_virtual_address address;
+
+	scene->items[0] = aligned_alloc(64, sizeof(lh_heap));
+	CHECK_OK(lh_heap_create(heap_of(scene), scene->world.manager, &request));
+	CHECK_OK(lh_heap_allocate(heap_of(scene), 1000, 0, &address));
+	scene->extra[1] = address.value;
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void allocate_and_use(void *context)
+{
+	test_scene *scene = context;
+	lh_virtual_address address;
+	uint64_t value;
+
+	CHECK_OK(lh_heap_allocate(heap_of(scene), 1000, 0, &address));
+	CHECK(crowd_write_kernel(&scene->world, scene_cpu(), address.value, address.value));
+	scene->values[scene_cpu()][0] = address.value;
+	CHECK(crowd_read_kernel(&scene->world, scene_cpu(), address.value, &value));
+	CHECK_EQUAL(value, address.value);
+}
+
+/* The last item of its slab, unless the other has come; the slab goes then. */
+static void free_and_trim(void *context)
+{
+	test_scene *scene = context;
+
+	lh_heap_free(heap_of(scene), lh_virtual(scene->extra[1]), 1000);
+	lh_heap_trim(heap_of(scene));
+}
+
+static void free_and_allocate(void *context)
+{
+	test_scene *scene = context;
+
+	lh_heap_free(heap_of(scene), lh_virtual(scene->extra[1]), 1000);
+	allocate_and_use(context);
+}
+
+static void check_heap(void *context)
+{
+	test_scene *scene = context;
+	uint64_t a = scene->values[0][0], b = scene->values[1][0];
+
+	CHECK_SOUND(lh_heap_check(heap_of(scene)));
+	CHECK(a != b);
+	lh_heap_free(heap_of(scene), lh_virtual(a), 1000);
+	lh_heap_free(heap_of(scene), lh_virtual(b), 1000);
+	lh_heap_trim(heap_of(scene));
+	CHECK_SOUND(lh_heap_check(heap_of(scene)));
+	lh_heap_destroy(heap_of(scene));
+	scene_check(scene);
+}
+
+KERNEL(heap_allocate_free, open_heap, allocate_and_use, free_and_trim, check_heap)
+KERNEL(heap_allocate_free_allocate, open_heap, allocate_and_use, free_and_allocate, check_heap)
