@@ -10,7 +10,8 @@ CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=$(INTERLEAVE_DEBUG
 # clang would leave out reads that a write of the same place follows.
 CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread \
 	$(if $(findstring clang,$(CC)),-mllvm -tsan-instrument-read-before-write=1)
-INTERLEAVE_WRAPPED := malloc calloc aligned_alloc free mmap munmap mprotect memcpy memmove memset memcmp
+INTERLEAVE_WRAPPED := malloc calloc aligned_alloc free mmap munmap mprotect memcpy memmove memset memcmp \
+	machine_watch
 
 $(INTERLEAVE)/src/%.o: src/%.c
 	@mkdir -p $(@D)
