@@ -108,6 +108,7 @@ static void take_the_rest(struct tight *tight)
 	uint64_t rest = counters.free + counters.charged_in_use - counters.committed;
 
 	CHECK_OK(lh_charge_take(frames, rest));
+	tight->world.promised = rest;
 	for (tight->count = 0; tight->count < rest; tight->count++)
 		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_CHARGED,
 					   &tight->taken[tight->count]));
@@ -116,6 +117,7 @@ static void take_the_rest(struct tight *tight)
 static void give_the_rest_back(struct tight *tight)
 {
 	lh_charge_give_back(tight->world.frames, tight->count);
+	tight->world.promised = 0;
 	for (uint64_t i = 0; i < tight->count; i++)
 		lh_frame_drop(tight->world.frames, tight->taken[i]);
 }

@@ -135,7 +135,7 @@ static void add_charges(struct charges *charges, const lh_space *space)
 
 const char *world_check_charges(test_world *world)
 {
-	struct charges charges = { 0 };
+	struct charges charges = { .charge = world->promised };
 	uint64_t committed = world_frame_counters(world).committed;
 
 	for (unsigned n = 0; n < WORLD_SPACES; n++)

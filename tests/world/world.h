@@ -49,6 +49,7 @@ typedef struct test_world {
 	uint64_t free_empty;  /* and with it, but without spaces and objects */
 	lh_space *space[WORLD_SPACES];
 	lh_object *object[WORLD_OBJECTS]; /* the test's, for world_serialise to see; not owned */
+	uint64_t promised;    /* pages that the test itself has charged */
 	int loaded[WORLD_CPUS]; /* the space that a CPU has loaded, or -1 */
 	/* In the place of lh_space_fault, where an access faults; NULL: none. */
 	lh_fault (*fault)(void *context, unsigned n, lh_virtual_address address, lh_rights access);
