@@ -98,7 +98,9 @@ typedef struct space_oracle {
 	void *context;
 	unsigned meanwhile_at, turns;
 	uint64_t happened; /* in the middle of an access, so far */
-	bool inside; /* an access is under way */
+	bool inside; /* an access is under way: */
+	unsigned busy_space;
+	uint64_t busy_page;
 } space_oracle;
 
 void oracle_open(space_oracle *oracle, const world_setup *setup);

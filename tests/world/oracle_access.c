@@ -336,6 +336,21 @@ static void perform(space_oracle *oracle, oracle_page *page, mmu_access access, 
 	}
 }
 
+void oracle_catch_up(space_oracle *oracle)
+{
+	oracle_page *page = &oracle->space[oracle->busy_space]->pages[oracle->busy_page];
+	lh_leaf leaf = world_leaf(&oracle->world, oracle->busy_space, oracle->busy_page);
+	const lh_frame_entry *entry;
+
+	if (leaf.kind == LH_LEAF_EMPTY)
+		return;
+	entry = lh_frame_entry_of(oracle->world.frames, leaf.frame);
+	if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0 || entry->state == LH_FRAME_OBJECT)
+		show(oracle, page);
+	else if (page->leaf != LEAF_OWN || entry->holders == 1)
+		make_own(oracle, page);
+}
+
 /* What a fault brought in stays in the object, though something else came in its way. */
 static void note_brought(space_oracle *oracle, int number, uint64_t page)
 {
@@ -359,6 +374,8 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	oracle->may_differ = !before.mapped;
 	world_load(&oracle->world, cpu, (int)n);
 	oracle->inside = !oracle->may_differ;
+	oracle->busy_space = n;
+	oracle->busy_page = page;
 	oracle->turns = 0;
 	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);
 	oracle->inside = false;

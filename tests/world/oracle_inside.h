@@ -32,6 +32,9 @@ bool oracle_was_refused(space_oracle *oracle, bool refusal);
 /* Answers what a slow pager was asked first. => there is some. */
 void oracle_answer(space_oracle *oracle);
 
+/* In the middle of an access: what its fault has written to the page's leaf already is so. */
+void oracle_catch_up(space_oracle *oracle);
+
 /* What the machine calls back. */
 bool oracle_park(void *oracle, const uint32_t *word);
 void oracle_turn(void *oracle);

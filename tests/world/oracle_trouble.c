@@ -75,6 +75,8 @@ static void happen(space_oracle *oracle)
 	oracle->meanwhile = NULL;
 	oracle->happened += inside;
 	oracle->inside = false;
+	if (inside)
+		oracle_catch_up(oracle);
 	meanwhile(oracle->context);
 	oracle->inside = inside;
 }
