@@ -29,7 +29,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PAGES_MAX = 64, ROUNDS = 61, BATCH = 1000, NEAR_RUN = 16 };
+enum { PAGES_MAX = 64, ROUNDS = 15, BATCH = 20000, NEAR_RUN = 16, PASSES = 3 };
 #define SPACE_FIRST UINT64_C(16)
 #define SPACE_END (UINT64_C(1) << 35)
 
@@ -205,14 +205,14 @@ static double time_lookup(struct entrant *e, uint64_t n, bool is_near)
 			plan.page[i] = page + (i % 2 != 0 ? 1 : 20);
 	}
 	start = now();
-	for (unsigned i = 0; i < BATCH; i++) {
-		const void *item = lookup(e->tree, plan.page[i]);
+	for (unsigned i = 0; i < PASSES * BATCH; i++) {
+		const void *item = lookup(e->tree, plan.page[i % BATCH]);
 
 		if (item)
 			sum += e->subject->touch(item);
 	}
 	sink = sum;
-	return (now() - start) / BATCH;
+	return (now() - start) / (PASSES * BATCH);
 }
 
 /* Random items, no two the same. */
@@ -462,7 +462,7 @@ int main(int count, char **arguments)
 			return 2;
 		}
 		fprintf(stderr, "bench-region: %llu regions\n", (unsigned long long)n);
-		run(n, n > 200000 ? 15 : ROUNDS);
+		run(n, n > 200000 ? 5 : ROUNDS);
 	}
 	return 0;
 }

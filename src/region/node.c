@@ -61,26 +61,6 @@ uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region)
 	return first > region->guard_before ? first - region->guard_before : 0;
 }
 
-/* An exact gap says where the hole ends; but 0 may also mean that guards overlap. */
-struct lh_page_span lh_leaf_hole(const lh_region_tree *tree, const lh_region_node *leaf,
-				 unsigned slot, uint64_t low)
-{
-	unsigned gap = leaf->gap[slot];
-	struct lh_page_span hole = { lh_node_low(leaf, slot, low), 0 };
-	bool has_guards = (tree->guard_before_max | tree->guard_after_max) != 0;
-
-	if (gap < LH_GAP_EXACT && (gap != 0 || !has_guards))
-		hole.end = hole.first + gap;
-	else
-		hole.end = lh_extent_first(tree, leaf->child[slot]);
-	return hole;
-}
-
-struct lh_page_span lh_path_hole(const lh_region_tree *tree, const lh_region_cursor *path)
-{
-	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0], path->low[0]);
-}
-
 static uint64_t larger_guard(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
@@ -168,7 +148,7 @@ static uint32_t inner_room(const lh_region_node *node, unsigned class)
 	return largest;
 }
 
-static uint32_t room_of_class(const lh_region_tree *tree, const lh_region_node *node, uint64_t low,
+static inline uint32_t room_of_class(const lh_region_tree *tree, const lh_region_node *node, uint64_t low,
 			      unsigned class)
 {
 	unsigned gap = class == 0 ? largest_gap(node) : LH_GAP_EXACT;
@@ -204,26 +184,56 @@ static bool update_room(const lh_region_tree *tree, lh_region_node *node, uint64
 	return now != was;
 }
 
-/* Most holes have no room but at the alignment of a page: then the other classes rest. */
-void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		     struct lh_rooms before, struct lh_rooms after)
+/* A node's room is also the gap of its child above. => false: it has none above. */
+static bool tell_above(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		       uint32_t room)
 {
-	bool has_classes = (before.of[1] | after.of[1]) != 0;
+	if (level + 1 == tree->levels)
+		return false;
+	lh_path_node(path, level + 1)->gap[path->slot[level + 1]] = (uint16_t)lh_gap_code(room);
+	return true;
+}
 
+/* Written out, for it is done at most levels of most changes. */
+void lh_path_refresh_pages(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			   uint32_t before, uint32_t after)
+{
 	for (;; level++) {
 		lh_region_node *node = lh_path_node(path, level);
-		uint64_t low = path->low[level];
-		bool differs = update_room(tree, node, low, 0, &before.of[0], &after.of[0]);
+		uint32_t was = node->room[0], now = after;
 
-		if (has_classes) {
-			has_classes = update_room(tree, node, low, 1, &before.of[1], &after.of[1]);
-			has_classes |= update_room(tree, node, low, 2, &before.of[2], &after.of[2]);
+		if (after <= was) {
+			if (after == was || before < was)
+				return;
+			now = room_of_class(tree, node, path->low[level], 0);
+			if (now == was)
+				return;
 		}
-		if (!(differs | has_classes) || level + 1 == tree->levels)
+		node->room[0] = now;
+		if (!tell_above(tree, path, level, now))
 			return;
-		lh_path_node(path, level + 1)->gap[path->slot[level + 1]] =
-			(uint16_t)lh_gap_code(after.of[0]);
+		before = was;
+		after = now;
 	}
+}
+
+void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			 struct lh_rooms before, struct lh_rooms after)
+{
+	bool differs = true;
+
+	while ((before.of[1] | after.of[1]) != 0 && differs) {
+		lh_region_node *node = lh_path_node(path, level);
+
+		differs = false;
+		for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+			differs |= update_room(tree, node, path->low[level], class,
+					       &before.of[class], &after.of[class]);
+		if (!tell_above(tree, path, level++, after.of[0]))
+			return;
+	}
+	if (differs)
+		lh_path_refresh_pages(tree, path, level, before.of[0], after.of[0]);
 }
 
 void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,

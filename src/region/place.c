@@ -237,30 +237,48 @@ lh_error lh_request_search(const lh_region_tree *tree, const struct lh_request *
 
 /* --- placing --- */
 
-/* True if the room alone decides: at page alignment, with exact codes, no guards, no limits. */
-static bool is_plain(const lh_region_tree *tree, const struct lh_request *request)
+/* True if the room alone decides: at page alignment, with exact codes, no guards, no limits. What
+ * most placements are. */
+static bool is_plain(const lh_region_tree *tree, const lh_region *region,
+		     const lh_placement *placement)
 {
-	return request->mask == 0 && request->gap < LH_GAP_EXACT &&
-	       (request->guard_before | request->guard_after) == 0 &&
-	       lh_span_pages(request->limits) == tree->total.pages;
+	return placement->direction == LH_LOWEST_FIRST && placement->alignment <= 1 &&
+	       placement->pages - 1 < LH_GAP_EXACT - 1 && placement->pages <= tree->total.pages &&
+	       lh_virtual_range_is_empty(placement->within) &&
+	       (region->guard_before | region->guard_after) == 0;
 }
 
-/* The lowest slot of a plain request: straight down, looking at nothing but gaps. */
-static lh_error find_lowest_plain(const lh_region_tree *tree, const struct lh_request *request,
-				  lh_region_cursor *path, uint64_t *page)
+/* The first of a node's gaps that has the code at least; LH_WAYS: none has. As gaps_of. */
+static unsigned first_gap_of(const lh_region_node *node, uint64_t wanted)
 {
+	const uint64_t high = UINT64_C(0x8000800080008000);
+	uint64_t low_lanes, high_lanes;
+
+	_Static_assert(LH_WAYS == 8, "two words of four gaps");
+	__builtin_memcpy(&low_lanes, &node->gap[0], sizeof low_lanes);
+	__builtin_memcpy(&high_lanes, &node->gap[4], sizeof high_lanes);
+	low_lanes = ((low_lanes | high) - wanted) & high;
+	high_lanes = ((high_lanes | high) - wanted) & high;
+	if (low_lanes != 0)
+		return (unsigned)__builtin_ctzll(low_lanes) / 16;
+	return high_lanes != 0 ? 4 + (unsigned)__builtin_ctzll(high_lanes) / 16 : LH_WAYS;
+}
+
+/* The lowest slot of a plain placement: straight down, looking at nothing but gaps. */
+static lh_error find_plain(const lh_region_tree *tree, uint64_t pages, lh_region_cursor *path,
+			   uint64_t *page)
+{
+	uint64_t low = lh_span_of(tree->total).first, wanted = pages * UINT64_C(0x0001000100010001);
 	lh_region *host = tree->root;
-	uint64_t low = request->limits.first;
 	unsigned level = tree->levels;
 
 	path->tree = tree;
 	do {
-		unsigned slots = gaps_of(&host->node, request->gap), slot;
+		unsigned slot = first_gap_of(&host->node, wanted);
 
 		LH_COUNT_STEP(tree);
-		if (slots == 0)
+		if (slot == LH_WAYS)
 			return LH_NO_HOLE; /* at the root, or not at all */
-		slot = (unsigned)__builtin_ctz(slots);
 		level--;
 		path->host[level] = host;
 		path->low[level] = low;
@@ -278,8 +296,6 @@ static lh_error find_outermost(const lh_region_tree *tree, const struct lh_reque
 {
 	struct lh_page_span slots;
 
-	if (is_up && is_plain(tree, request))
-		return find_lowest_plain(tree, request, path, page);
 	LH_TRY(lh_request_search(tree, request, is_up, path, &slots));
 	*page = is_up ? slots.first : (slots.end - 1) & ~request->mask;
 	return LH_OK;
@@ -333,20 +349,29 @@ static lh_error find_nearest(const lh_region_tree *tree, const struct lh_request
 	return LH_OK;
 }
 
-lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
-				       const lh_placement *placement)
+/* The slot that a placement asks for. */
+static lh_error find_any(const lh_region_tree *tree, const lh_region *region,
+			 const lh_placement *placement, lh_region_cursor *path, uint64_t *page)
 {
 	struct lh_request request;
-	lh_region_cursor path;
-	uint64_t page = 0;
 
 	LH_TRY(lh_request_make(tree, region, placement, &request));
 	if (placement->direction == LH_NEAREST_FIRST)
-		LH_TRY(find_nearest(tree, &request, placement->hint.value >> LH_PAGE_SHIFT, &path,
-				    &page));
+		return find_nearest(tree, &request, placement->hint.value >> LH_PAGE_SHIFT, path,
+				    page);
+	return find_outermost(tree, &request, placement->direction == LH_LOWEST_FIRST, path, page);
+}
+
+lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
+				       const lh_placement *placement)
+{
+	lh_region_cursor path;
+	uint64_t page = 0;
+
+	if (lh_region_is_placeable(region) && is_plain(tree, region, placement))
+		LH_TRY(find_plain(tree, placement->pages, &path, &page));
 	else
-		LH_TRY(find_outermost(tree, &request, placement->direction == LH_LOWEST_FIRST,
-				      &path, &page));
-	lh_region_commit(tree, &path, region, lh_span_range(page, request.pages));
+		LH_TRY(find_any(tree, region, placement, &path, &page));
+	lh_region_commit(tree, &path, region, lh_span_range(page, placement->pages));
 	return LH_OK;
 }

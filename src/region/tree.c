@@ -99,6 +99,8 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	struct lh_page_span hole = lh_path_hole(tree, path);
 	struct lh_page_span lower = { hole.first, lh_extent_first(tree, region) };
 	struct lh_page_span upper = { lh_extent_end(region), hole.end };
+	struct lh_rooms before = lh_hole_rooms(hole);
+	struct lh_rooms after = lh_part_rooms(before, lower);
 	struct lh_addition addition = {
 		.key = upper.first,
 		.child = region,
@@ -114,8 +116,8 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 		return;
 	}
 	lh_node_insert(leaf, &addition);
-	lh_path_refresh(tree, path, 0, lh_hole_rooms(hole),
-			lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
+	after = lh_rooms_larger(after, lh_part_rooms(before, upper));
+	lh_path_refresh(tree, path, 0, before, after);
 }
 
 void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,

@@ -139,6 +139,15 @@ static inline struct lh_rooms lh_hole_rooms(struct lh_page_span hole)
 	return rooms;
 }
 
+/* What fits in a part of a hole that has these rooms. */
+static inline struct lh_rooms lh_part_rooms(struct lh_rooms rooms, struct lh_page_span part)
+{
+	if (rooms.of[1] != 0)
+		return lh_hole_rooms(part);
+	rooms.of[0] = lh_room_of(lh_span_pages(part));
+	return rooms;
+}
+
 static inline struct lh_rooms lh_rooms_larger(struct lh_rooms a, struct lh_rooms b)
 {
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
@@ -189,22 +198,39 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 /* To the neighbouring cell. => false: there is none; the path is spoilt. */
 bool lh_path_step(lh_region_cursor *path, bool is_up);
 
-/* The hole below the region at a leaf's slot: room for a region that has no guards. */
-struct lh_page_span lh_path_hole(const lh_region_tree *tree, const lh_region_cursor *path);
-/* The same in any leaf, whose part begins at low. */
-struct lh_page_span lh_leaf_hole(const lh_region_tree *tree, const lh_region_node *leaf,
-				 unsigned slot, uint64_t low);
-
-/* The pages that a region with these guards may have at the path's cell. */
-struct lh_page_span lh_path_room(const lh_region_tree *tree, const lh_region_cursor *path,
-				 uint32_t guard_before, uint32_t guard_after);
-
 /* Where a region's extent begins and ends; the tail's begins where the total ends. */
 uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region);
 static inline uint64_t lh_extent_end(const lh_region *region)
 {
 	return lh_span_of(region->range).end + region->guard_after;
 }
+
+/* The hole below the region at a leaf's slot: room for a region that has no guards. The leaf's part
+ * begins at low. An exact gap says where it ends; but 0 may also mean that guards overlap. */
+static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
+					       const lh_region_node *leaf, unsigned slot,
+					       uint64_t low)
+{
+	unsigned gap = leaf->gap[slot];
+	struct lh_page_span hole = { lh_node_low(leaf, slot, low), 0 };
+	bool has_guards = (tree->guard_before_max | tree->guard_after_max) != 0;
+
+	if (gap < LH_GAP_EXACT && (gap != 0 || !has_guards))
+		hole.end = hole.first + gap;
+	else
+		hole.end = lh_extent_first(tree, leaf->child[slot]);
+	return hole;
+}
+
+static inline struct lh_page_span lh_path_hole(const lh_region_tree *tree,
+					       const lh_region_cursor *path)
+{
+	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0], path->low[0]);
+}
+
+/* The pages that a region with these guards may have at the path's cell. */
+struct lh_page_span lh_path_room(const lh_region_tree *tree, const lh_region_cursor *path,
+				 uint32_t guard_before, uint32_t guard_after);
 
 /*
  * The pages that a region with these guards may have between two neighbours; NULL
@@ -216,9 +242,21 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 
 /* --- changes of nodes: all called with the tree's sequence odd --- */
 
-/* Part of the node at a level had these rooms and now has those: corrects all that follows. */
-void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		     struct lh_rooms before, struct lh_rooms after);
+/* Part of the node at a level had these rooms and now has those: corrects all that follows. Most
+ * holes have no room at an alignment beyond a page's: that is the quick case. */
+void lh_path_refresh_pages(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			   uint32_t before, uint32_t after);
+void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			 struct lh_rooms before, struct lh_rooms after);
+static inline void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path,
+				   unsigned level, struct lh_rooms before, struct lh_rooms after)
+{
+	if ((before.of[1] | after.of[1]) == 0)
+		lh_path_refresh_pages(tree, path, level, before.of[0], after.of[0]);
+	else
+		lh_path_refresh_all(tree, path, level, before, after);
+}
+
 /* Recomputes a node's rooms from its children. => low: where its part begins. */
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low);
 /* The region at the path's slot ends its extent there from now on. */
