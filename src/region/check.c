@@ -61,8 +61,11 @@ static const char *check_region(const struct walk *walk, const lh_region *region
 static const char *check_cell(struct walk *walk, const lh_region_node *leaf, unsigned slot)
 {
 	const lh_region *region = leaf->child[slot];
-	struct lh_page_span hole = { walk->low, lh_extent_first(walk->tree, region) };
+	struct lh_page_span hole = { walk->low, 0 };
 
+	if (!region)
+		return "a region is missing";
+	hole.end = lh_extent_first(walk->tree, region);
 	walk->regions++;
 	walk->hosts += region->node.count != 0;
 	if (region != &walk->tree->tail) {

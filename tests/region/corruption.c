@@ -86,6 +86,9 @@ TEST(the_walker_reports_broken_links)
 	CHECK_REPORTED(root()->level = 0, "level is wrong");
 	CHECK_REPORTED(root()->child[0]->node.level = 7, "level is wrong");
 	CHECK_REPORTED(root()->child[0] = tree.root, "level is wrong");
+	CHECK_REPORTED(root()->child[1] = NULL, "node is missing");
+	CHECK_REPORTED(tree.root = NULL, "node is missing");
+	CHECK_REPORTED(leaf_of(5)->child[slot_of(5)] = NULL, "region is missing");
 	CHECK_REPORTED(tree.levels = 1, "level is wrong");
 	CHECK_REPORTED(tree.levels = 0, "number of levels");
 	CHECK_REPORTED(tree.levels = LH_REGION_LEVELS + 1, "number of levels");
