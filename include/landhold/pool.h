@@ -6,9 +6,12 @@
  * Type-stable: memory of a pool is only ever an item of that pool while its page
  * is, so that an optimistic reader may look at an item that was given back; a
  * region's version survives there. A page is filled with zeroes when it enters
- * the pool, and given back to the frames when its last item is.
+ * the pool. Most pools give a page back to the frames when its last item is. A pool with readers
+ * that hold no lock keeps it (lh_pool_keep_pages) until lh_pool_trim has seen to it that no reader
+ * still looks: readers have interrupts off, and it calls all their CPUs in between.
  *
- * Each pool has one spinning lock (order: with the frames; pool before frames).
+ * Each pool has one spinning lock (order: pool before frames). A pool that many CPUs use at a
+ * time can have fronts: each CPU then keeps a few free items, under a lock of its own.
  */
 #ifndef LANDHOLD_POOL_H
 #define LANDHOLD_POOL_H
@@ -28,7 +31,11 @@ typedef struct lh_pool {
 	uint32_t reserved;
 	uint64_t partial;	 /* first frame with a free item; LH_NO_FRAME: none */
 	uint64_t pages;		 /* frames in the pool */
-	uint64_t in_use;	 /* items given out */
+	uint64_t in_use;	 /* items given out, or kept in a front */
+	uint64_t empty;		 /* first frame without an item in use; only where pages are kept */
+	uint64_t empty_pages;
+	bool keeps_pages;
+	struct lh_pool_front *fronts; /* NULL: none */
 } lh_pool;
 
 /*
@@ -37,6 +44,29 @@ typedef struct lh_pool {
  */
 LH_MUST_USE lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name,
 				  uint32_t item_size);
+
+/*
+ * From now on pages without items stay until lh_pool_trim. => no item was taken yet.
+ */
+void lh_pool_keep_pages(lh_pool *pool);
+
+/*
+ * Gives each CPU a front, in memory of lh_pool_fronts_size bytes, 16-byte aligned, which is the
+ * pool's from now on. What a front keeps is found by other CPUs before taking an item fails.
+ * => no item was taken yet.
+ */
+size_t lh_pool_fronts_size(void);
+void lh_pool_add_fronts(lh_pool *pool, void *memory);
+
+/*
+ * Empties the fronts and gives pages without items back to the frames, after a call of the readers'
+ * CPUs. => readers: CPUs that may be reading items without a lock; NULL: none does, no call is made.
+ * => frames given back. Context: with readers interrupts on and no spinning lock, else any.
+ */
+uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers);
+
+/* Items given out, those that fronts keep left out. */
+uint64_t lh_pool_items(lh_pool *pool);
 
 /* Gives an item; its contents are whatever the last user left (zero at first).
  * => LH_NO_MEMORY: no frame for a new page; nothing changed. Context: any. */

@@ -12,11 +12,21 @@
  * full pages are on none. The frame's word names the pool, so the walker finds full
  * pages too, and a pointer into some other page is never taken for an item.
  *
- * The pool's lock is not held while a frame is taken, zeroed or dropped.
+ * Pages without an item in use are on a second list in a pool that keeps them, and in no list
+ * elsewhere: there they go back to the frames at once.
+ *
+ * A front is a short stack of free items; for the pages they are in use. It fills up from and
+ * empties into the pages by half. Before taking an item fails, all fronts are emptied one by one:
+ * an item that is given back meanwhile may be missed, which is no promise broken, since items are
+ * not promised.
+ *
+ * Locks: a front's, then the pool's inside it, which counts as one in the order; or the pool's
+ * alone. Neither is held while a frame is taken, zeroed or dropped.
  */
 #include "physical/frames_internal.h"
 
 #include "base/bits.h"
+#include "base/memory.h"
 
 #include <landhold/pool.h>
 
@@ -29,6 +39,16 @@ struct pool_page {
 	uint32_t in_use;       /* l: items given out */
 	uint32_t padding;
 	uint64_t bits[];       /* l: items_per_page of them, set: in use */
+};
+
+#define FRONT_ITEMS 6u
+
+/* One CPU's, 128 bytes apart: what is used of one shares no cache line with another's. */
+struct lh_pool_front {
+	uint32_t lock;
+	uint32_t count;		  /* m: under the lock */
+	void *items[FRONT_ITEMS]; /* m */
+	uint64_t apart[9];
 };
 
 static uint64_t words_of(const lh_pool *pool)
@@ -58,8 +78,25 @@ lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name, uint32
 			   .name = name,
 			   .item_size = (uint32_t)size,
 			   .items_per_page = (uint32_t)items,
-			   .partial = LH_NO_FRAME };
+			   .partial = LH_NO_FRAME,
+			   .empty = LH_NO_FRAME };
 	return LH_OK;
+}
+
+void lh_pool_keep_pages(lh_pool *pool)
+{
+	pool->keeps_pages = true;
+}
+
+size_t lh_pool_fronts_size(void)
+{
+	return LH_MAX_CPUS * sizeof(struct lh_pool_front);
+}
+
+void lh_pool_add_fronts(lh_pool *pool, void *memory)
+{
+	memset(memory, 0, lh_pool_fronts_size());
+	pool->fronts = memory;
 }
 
 /* --- Pages and their list. => the pool's lock is held --- */
@@ -69,21 +106,22 @@ static struct pool_page *page_of_frame(const lh_pool *pool, uint64_t frame)
 	return lh_frame_pointer(pool->frames, lh_frame(frame));
 }
 
-static void list_push(lh_pool *pool, struct pool_page *page)
+/* list: pool->partial or pool->empty. */
+static void list_push(lh_pool *pool, uint64_t *list, struct pool_page *page)
 {
 	page->previous = LH_NO_FRAME;
-	page->next = pool->partial;
+	page->next = *list;
 	if (page->next != LH_NO_FRAME)
 		page_of_frame(pool, page->next)->previous = page->frame.value;
-	pool->partial = page->frame.value;
+	*list = page->frame.value;
 }
 
-static void list_remove(lh_pool *pool, struct pool_page *page)
+static void list_remove(lh_pool *pool, uint64_t *list, struct pool_page *page)
 {
 	if (page->previous != LH_NO_FRAME)
 		page_of_frame(pool, page->previous)->next = page->next;
 	else
-		pool->partial = page->next;
+		*list = page->next;
 	if (page->next != LH_NO_FRAME)
 		page_of_frame(pool, page->next)->previous = page->previous;
 }
@@ -97,9 +135,9 @@ static void *take_from_page(lh_pool *pool, struct pool_page *page)
 		word++;
 	index = word * 64 + (unsigned)__builtin_ctzll(~page->bits[word]);
 	LH_ASSERT(lh_frames_port(pool->frames), index < pool->items_per_page);
-	page->bits[word] |= UINT64_C(1) << (index % 64);
+	lh_atomic_store_relaxed(&page->bits[word], page->bits[word] | UINT64_C(1) << (index % 64));
 	if (++page->in_use == pool->items_per_page)
-		list_remove(pool, page);
+		list_remove(pool, &pool->partial, page);
 	pool->in_use++;
 	return (unsigned char *)page + header_size(pool->items_per_page, pool->item_size) + index * pool->item_size;
 }
@@ -108,7 +146,7 @@ static void *take_from_page(lh_pool *pool, struct pool_page *page)
 
 static void add_page_locked(lh_pool *pool, struct pool_page *page)
 {
-	list_push(pool, page);
+	list_push(pool, &pool->partial, page);
 	pool->pages++;
 }
 
@@ -125,34 +163,101 @@ static lh_error make_page(lh_pool *pool, struct pool_page **page)
 	return LH_OK;
 }
 
-static void *take_at_hand(lh_pool *pool, lh_port *port)
+/* An item of some page; NULL: none is free. */
+static void *take_locked(lh_pool *pool)
+{
+	if (pool->partial == LH_NO_FRAME && pool->empty != LH_NO_FRAME) {
+		struct pool_page *page = page_of_frame(pool, pool->empty);
+
+		list_remove(pool, &pool->empty, page);
+		pool->empty_pages--;
+		list_push(pool, &pool->partial, page);
+	}
+	if (pool->partial == LH_NO_FRAME)
+		return NULL;
+	return take_from_page(pool, page_of_frame(pool, pool->partial));
+}
+
+static void *take_from_pages(lh_pool *pool, lh_port *port)
 {
 	uintptr_t interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	void *item = NULL;
+	void *item = take_locked(pool);
 
-	if (pool->partial != LH_NO_FRAME)
-		item = take_from_page(pool, page_of_frame(pool, pool->partial));
 	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	return item;
+}
+
+static void refill(lh_pool *pool, struct lh_pool_front *front, lh_port *port)
+{
+	void *item;
+
+	lh_spin_lock_inside(&pool->lock, port);
+	while (front->count < FRONT_ITEMS / 2 && (item = take_locked(pool)) != NULL)
+		front->items[front->count++] = item;
+	lh_spin_unlock_inside(&pool->lock, port);
+}
+
+static void *take_from_front(lh_pool *pool, lh_port *port)
+{
+	struct lh_pool_front *front = &pool->fronts[lh_port_cpu(port)];
+	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
+	void *item = NULL;
+
+	if (front->count == 0)
+		refill(pool, front, port);
+	if (front->count != 0)
+		item = front->items[--front->count];
+	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
+	return item;
+}
+
+static void *take_at_hand(lh_pool *pool, lh_port *port)
+{
+	return pool->fronts ? take_from_front(pool, port) : take_from_pages(pool, port);
+}
+
+/* An item of a new page. => NULL: there is no frame for one. */
+static void *take_from_new_page(lh_pool *pool, lh_port *port)
+{
+	struct pool_page *page;
+	uintptr_t interrupts;
+	void *item;
+
+	if (make_page(pool, &page) != LH_OK)
+		return NULL;
+	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
+	add_page_locked(pool, page);
+	item = take_locked(pool);
+	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
+	return item;
+}
+
+static void empty_fronts(lh_pool *pool, lh_port *port);
+
+/* What fronts kept is free in its page now, or its page has become a free frame. */
+static void *take_of_fronts(lh_pool *pool, lh_port *port)
+{
+	void *item;
+
+	empty_fronts(pool, port);
+	item = take_from_pages(pool, port);
+	return item ? item : take_from_new_page(pool, port);
 }
 
 lh_error lh_pool_take(lh_pool *pool, void **item)
 {
 	lh_port *port = lh_frames_port(pool->frames);
-	struct pool_page *page;
-	uintptr_t interrupts;
 	void *taken;
 
 	if (LH_STEP_FAILS(pool->frames, pool_items))
 		return LH_NO_MEMORY;
 	taken = take_at_hand(pool, port);
-	if (!taken) {
-		LH_TRY(make_page(pool, &page));
-		interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-		add_page_locked(pool, page);
-		taken = take_from_page(pool, page);
-		lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
-	}
+	if (!taken)
+		taken = take_from_new_page(pool, port);
+	if (!taken && pool->fronts)
+		taken = take_of_fronts(pool, port);
+	if (!taken)
+		return LH_NO_MEMORY;
 	*item = taken;
 	return LH_OK;
 }
@@ -179,30 +284,152 @@ static struct pool_page *page_of_item(lh_pool *pool, lh_port *port, void *item, 
 	return page;
 }
 
+/* The item is free in its page. => the page, if it is to go to the frames; else NULL. The pool's
+ * lock is held. */
+static struct pool_page *give_locked(lh_pool *pool, struct pool_page *page, uint64_t index)
+{
+	uint64_t *word = &page->bits[index / 64];
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	LH_REQUIRE(lh_frames_port(pool->frames), (*word & bit) != 0);
+	lh_atomic_store_relaxed(word, *word & ~bit);
+	pool->in_use--;
+	if (page->in_use-- == pool->items_per_page)
+		list_push(pool, &pool->partial, page);
+	if (page->in_use != 0)
+		return NULL;
+	list_remove(pool, &pool->partial, page);
+	if (pool->keeps_pages) {
+		list_push(pool, &pool->empty, page);
+		pool->empty_pages++;
+		return NULL;
+	}
+	pool->pages--;
+	page->next = LH_NO_FRAME;
+	return page;
+}
+
+/* Pages chained by next, in no list of the pool any more. => how many. */
+static uint64_t drop_pages(lh_pool *pool, struct pool_page *page)
+{
+	uint64_t count = 0;
+
+	while (page) {
+		uint64_t next = page->next;
+
+		page->pool = NULL;
+		(void)lh_frame_drop(pool->frames, page->frame);
+		page = next != LH_NO_FRAME ? page_of_frame(pool, next) : NULL;
+		count++;
+	}
+	return count;
+}
+
+/* The oldest items of a front, back into their pages. => pages to drop. The front's lock is held. */
+static struct pool_page *spill(lh_pool *pool, struct lh_pool_front *front, uint32_t count,
+			       lh_port *port)
+{
+	struct pool_page *empty = NULL;
+
+	lh_spin_lock_inside(&pool->lock, port);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t index;
+		struct pool_page *page = page_of_item(pool, port, front->items[i], &index);
+		struct pool_page *dead = give_locked(pool, page, index);
+
+		if (dead) {
+			dead->next = empty ? empty->frame.value : LH_NO_FRAME;
+			empty = dead;
+		}
+	}
+	lh_spin_unlock_inside(&pool->lock, port);
+	front->count -= count;
+	memmove(front->items, front->items + count, front->count * sizeof *front->items);
+	return empty;
+}
+
+static void give_to_front(lh_pool *pool, void *item, lh_port *port)
+{
+	struct lh_pool_front *front = &pool->fronts[lh_port_cpu(port)];
+	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
+	struct pool_page *dead = NULL;
+
+	for (uint32_t i = 0; i < front->count; i++)
+		LH_ASSERT_INTERNAL(port, front->items[i] != item);
+	if (front->count == FRONT_ITEMS)
+		dead = spill(pool, front, FRONT_ITEMS / 2, port);
+	front->items[front->count++] = item;
+	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
+	(void)drop_pages(pool, dead);
+}
+
 void lh_pool_give_back(lh_pool *pool, void *item)
 {
 	lh_port *port = lh_frames_port(pool->frames);
 	uint64_t index;
 	struct pool_page *page = page_of_item(pool, port, item, &index);
-	uint64_t bit = UINT64_C(1) << (index % 64);
-	uintptr_t interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	bool is_empty;
+	struct pool_page *dead;
+	uintptr_t interrupts;
 
-	LH_REQUIRE(port, (page->bits[index / 64] & bit) != 0);
-	page->bits[index / 64] &= ~bit;
-	pool->in_use--;
-	if (page->in_use-- == pool->items_per_page)
-		list_push(pool, page);
-	is_empty = page->in_use == 0;
-	if (is_empty) {
-		list_remove(pool, page);
-		pool->pages--;
+	/* The bit of an item in use is changed by nobody else: it may be read without the lock. */
+	LH_REQUIRE(port, (lh_atomic_load_relaxed(&page->bits[index / 64]) >> (index % 64) & 1) != 0);
+	if (pool->fronts) {
+		give_to_front(pool, item, port);
+		return;
 	}
+	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
+	dead = give_locked(pool, page, index);
 	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
-	if (is_empty) {
-		page->pool = NULL;
-		(void)lh_frame_drop(pool->frames, page->frame);
+	(void)drop_pages(pool, dead);
+}
+
+/* --- Trimming --- */
+
+static void empty_fronts(lh_pool *pool, lh_port *port)
+{
+	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++) {
+		struct lh_pool_front *front = &pool->fronts[cpu];
+		uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
+		struct pool_page *dead = spill(pool, front, front->count, port);
+
+		lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
+		(void)drop_pages(pool, dead);
 	}
+}
+
+/* A reader has interrupts off: on a CPU that takes the call it is done, and a new one cannot come
+ * to a page that is in no list and holds no item that anything leads to. */
+static void nothing(void *argument)
+{
+	(void)argument;
+}
+
+uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
+{
+	lh_port *port = lh_frames_port(pool->frames);
+	struct pool_page *dead = NULL;
+	uintptr_t interrupts;
+
+	empty_fronts(pool, port);
+	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
+	if (pool->empty != LH_NO_FRAME)
+		dead = page_of_frame(pool, pool->empty);
+	pool->empty = LH_NO_FRAME;
+	pool->pages -= pool->empty_pages;
+	pool->empty_pages = 0;
+	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
+	if (dead && readers)
+		lh_port_call_cpus(port, readers, nothing, NULL);
+	return drop_pages(pool, dead);
+}
+
+uint64_t lh_pool_items(lh_pool *pool)
+{
+	uint64_t items = lh_atomic_load_relaxed(&pool->in_use);
+
+	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++)
+		items -= lh_atomic_load_relaxed(&pool->fronts[cpu].count);
+	return items;
 }
 
 /* --- The walker --- */
@@ -220,7 +447,7 @@ static const char *check_page(lh_pool *pool, const struct pool_page *page, uint6
 		return "a pool page has an item beyond its last";
 	if (used != page->in_use)
 		return "a pool page's count of items is wrong";
-	return used != 0 ? NULL : "an empty page stayed in the pool";
+	return used != 0 || pool->keeps_pages ? NULL : "an empty page stayed in the pool";
 }
 
 static uint64_t number_of(const lh_frames *frames, uint64_t ordinal)
@@ -231,7 +458,7 @@ static uint64_t number_of(const lh_frames *frames, uint64_t ordinal)
 }
 
 /* All pages of the pool, by the frame array. */
-static const char *check_pages(lh_pool *pool, uint64_t *partial)
+static const char *check_pages(lh_pool *pool, uint64_t *partial, uint64_t *empty)
 {
 	lh_frames *frames = pool->frames;
 	uint64_t pages = 0, in_use = 0;
@@ -251,18 +478,20 @@ static const char *check_pages(lh_pool *pool, uint64_t *partial)
 			return finding;
 		pages++;
 		in_use += page->in_use;
-		*partial += page->in_use < pool->items_per_page;
+		*partial += page->in_use < pool->items_per_page && page->in_use != 0;
+		*empty += page->in_use == 0;
 	}
 	if (pages != pool->pages)
 		return "the pool's count of pages is wrong";
 	return in_use == pool->in_use ? NULL : "the pool's count of items is wrong";
 }
 
-static const char *check_list(lh_pool *pool, uint64_t partial)
+/* The list that begins with a frame has so many pages, each of them empty or each of them not. */
+static const char *check_list(lh_pool *pool, uint64_t first, uint64_t pages, bool are_empty)
 {
 	uint64_t previous = LH_NO_FRAME, found = 0;
 
-	for (uint64_t frame = pool->partial; frame != LH_NO_FRAME;) {
+	for (uint64_t frame = first; frame != LH_NO_FRAME;) {
 		const lh_frame_entry *entry = lh_frame_entry_of(pool->frames, lh_frame(frame));
 		const struct pool_page *page;
 
@@ -271,18 +500,53 @@ static const char *check_list(lh_pool *pool, uint64_t partial)
 		page = page_of_frame(pool, frame);
 		if (page->previous != previous)
 			return "a link in the list of a pool is wrong";
-		if (page->in_use == pool->items_per_page || ++found > partial)
+		if (page->in_use == pool->items_per_page || (page->in_use == 0) != are_empty ||
+		    ++found > pages)
 			return "the list of a pool has a page too many";
 		previous = frame;
 		frame = page->next;
 	}
-	return found == partial ? NULL : "the list of a pool lacks a page";
+	return found == pages ? NULL : "the list of a pool lacks a page";
+}
+
+static bool has_item(lh_pool *pool, const void *item)
+{
+	uint64_t offset = (uintptr_t)item & (LH_PAGE_SIZE - 1);
+	const struct pool_page *page = (const void *)((const unsigned char *)item - offset);
+	uint64_t index = (offset - header_size(pool->items_per_page, pool->item_size)) / pool->item_size;
+
+	return page->pool == pool && index < pool->items_per_page &&
+	       (page->bits[index / 64] >> (index % 64) & 1) != 0;
+}
+
+static const char *check_fronts(lh_pool *pool)
+{
+	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++) {
+		const struct lh_pool_front *front = &pool->fronts[cpu];
+
+		if (front->count > FRONT_ITEMS)
+			return "a front of a pool has more items than it may";
+		for (uint32_t i = 0; i < front->count; i++) {
+			if (!has_item(pool, front->items[i]))
+				return "a front of a pool keeps what is no item in use";
+			for (uint32_t n = 0; n < i; n++)
+				if (front->items[n] == front->items[i])
+					return "a front of a pool keeps an item twice";
+		}
+	}
+	return NULL;
 }
 
 const char *lh_pool_check(lh_pool *pool)
 {
-	uint64_t partial = 0;
-	const char *finding = check_pages(pool, &partial);
+	uint64_t partial = 0, empty = 0;
+	const char *finding = check_pages(pool, &partial, &empty);
 
-	return finding ? finding : check_list(pool, partial);
+	if (!finding && empty != pool->empty_pages)
+		finding = "the pool's count of empty pages is wrong";
+	if (!finding)
+		finding = check_list(pool, pool->partial, partial, false);
+	if (!finding)
+		finding = check_list(pool, pool->empty, empty, true);
+	return finding ? finding : check_fronts(pool);
 }

@@ -31,7 +31,7 @@ static void check_all(void)
 {
 	CHECK_SOUND(lh_frames_check(frames));
 	CHECK_SOUND(lh_pool_check(&pool));
-	CHECK_EQUAL(pool.in_use, count);
+	CHECK_EQUAL(lh_pool_items(&pool), count);
 	CHECK_EQUAL(free_frames() + pool.pages, 100);
 	CHECK_EQUAL(small_machine_interrupts_off, 0);
 	for (size_t i = 0; i < count; i++)
@@ -64,6 +64,111 @@ static void give_back(size_t index)
 	count--;
 	items[index] = items[count];
 	marks[index] = marks[count];
+}
+
+static const lh_cpu_set two_cpus = { { 3 } };
+
+/* Random steps on several CPUs, with and without fronts, pages kept or not. */
+static void run(uint32_t item_size, bool fronts, bool keeps)
+{
+	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
+
+	begin(item_size);
+	CHECK(lh_pool_fronts_size() <= sizeof memory);
+	if (fronts)
+		lh_pool_add_fronts(&pool, memory);
+	if (keeps)
+		lh_pool_keep_pages(&pool);
+	for (unsigned step = 0; step < 3000; step++) {
+		uint64_t grow = step / 500 % 2 ? 1 : 3; /* tides */
+
+		small_machine_cpu = (unsigned)test_random_below(3);
+		if (test_random_below(4) < grow && count < ITEMS_MOST)
+			(void)take();
+		else if (count != 0)
+			give_back(test_random_below(count));
+		if (test_random_below(200) == 0)
+			(void)lh_pool_trim(&pool, keeps ? &two_cpus : NULL);
+		if (step % 64 == 0)
+			check_all();
+	}
+	while (count != 0)
+		give_back(test_random_below(count));
+	check_all();
+	(void)lh_pool_trim(&pool, NULL);
+	check_all();
+	CHECK_EQUAL(pool.pages, 0);
+	CHECK_EQUAL(free_frames(), 100);
+}
+
+TEST(random_taking_and_giving_back_with_fronts_and_kept_pages_agrees_with_a_list)
+{
+	static const uint32_t sizes[] = { 16, 200, 1000, 4032 };
+
+	for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++)
+		for (unsigned mode = 1; mode < 4; mode++)
+			run(sizes[s], mode & 1, mode & 2);
+}
+
+static unsigned char *looked_at;
+
+/* Whoever still looks sees an item of the pool, not a frame that is somebody else's. */
+static void look(void)
+{
+	CHECK_EQUAL(looked_at[0], 0x5c);
+	CHECK_EQUAL(free_frames(), 99);
+}
+
+TEST(a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
+{
+	begin(64);
+	lh_pool_keep_pages(&pool);
+	CHECK(take());
+	looked_at = items[0];
+	memset(looked_at, 0x5c, 64);
+	marks[0] = 0x5c;
+	give_back(0);
+	CHECK_EQUAL(looked_at[0], 0x5c);
+	CHECK_EQUAL(pool.pages, 1);
+	CHECK(take()); /* the same page serves again */
+	CHECK_EQUAL(pool.pages, 1);
+	CHECK_EQUAL(lh_pool_trim(&pool, &two_cpus), 0);
+	CHECK_EQUAL(small_machine_called.bits[0], 0); /* nothing to give, nobody is called */
+	memset(looked_at, 0x5c, 64);
+	give_back(0);
+	small_machine_on_call = look;
+	CHECK_EQUAL(lh_pool_trim(&pool, &two_cpus), 1);
+	CHECK_EQUAL(small_machine_called.bits[0], 3);
+	CHECK_EQUAL(free_frames(), 100);
+	check_all();
+}
+
+TEST(what_a_front_keeps_is_found_by_other_cpus)
+{
+	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
+
+	begin(2000);
+	lh_pool_add_fronts(&pool, memory);
+	while (take())
+		;
+	CHECK_EQUAL(count, 200);
+	for (small_machine_cpu = 0; small_machine_cpu < 3; small_machine_cpu++)
+		give_back(0);
+	small_machine_cpu = 7;
+	CHECK(take() && take() && take());
+	CHECK(!take());
+	check_all();
+}
+
+TEST(b30_an_item_in_a_front_cannot_be_given_back_again)
+{
+	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
+
+	begin(64);
+	lh_pool_add_fronts(&pool, memory);
+	CHECK(take() && take());
+	lh_pool_give_back(&pool, items[0]);
+	CHECK_PANICS(lh_pool_give_back(&pool, items[0]));
 }
 
 TEST(random_taking_and_giving_back_agrees_with_a_list)

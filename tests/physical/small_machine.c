@@ -10,6 +10,8 @@
 
 unsigned small_machine_interrupts_off;
 unsigned small_machine_cpu;
+lh_cpu_set small_machine_called;
+void (*small_machine_on_call)(void);
 static lh_lock_record locks;
 jmp_buf small_machine_panicked;
 bool small_machine_expects_panic;
@@ -46,6 +48,8 @@ lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ran
 	free(block);
 	small_machine_interrupts_off = 0;
 	small_machine_cpu = 0;
+	small_machine_called = (lh_cpu_set){ { 0 } };
+	small_machine_on_call = NULL;
 	locks.count = 0;
 	lh_memory_map_init(&map, entries, SPANS_MOST);
 	for (size_t i = 0; i < count; i++)
@@ -144,7 +148,10 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 		       void *argument)
 {
 	(void)port;
-	(void)cpus;
+	CHECK_EQUAL(small_machine_interrupts_off, 0);
+	small_machine_called = *cpus;
+	if (small_machine_on_call)
+		small_machine_on_call();
 	function(argument);
 }
 

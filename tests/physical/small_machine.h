@@ -35,6 +35,9 @@ size_t random_spans(struct span *spans, size_t most);
 
 /* The CPU that calls come from; the test changes it at will. */
 extern unsigned small_machine_cpu;
+/* The CPUs that were called last, and what is done meanwhile; NULL: nothing. */
+extern lh_cpu_set small_machine_called;
+extern void (*small_machine_on_call)(void);
 /* How deep interrupts are off: 0 between calls of the library. */
 extern unsigned small_machine_interrupts_off;
 /* Where the next panic goes, and what it said. */

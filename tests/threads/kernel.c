@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames, pools, charges, kernel regions and the heap, from all CPUs at once. */
+#include <stdlib.h>
+
 #include <landhold/heap.h>
 #include <landhold/pool.h>
 
@@ -13,6 +15,7 @@ struct kernel {
 	uint64_t rounds;
 	uint64_t random[CPUS];
 	lh_pool pool;
+	bool with_fronts; /* and with pages that are kept */
 	lh_heap heap;
 	/* Kernel regions at places of their own, for others to look at. */
 	uint64_t shown[CPUS]; /* atomic: the address of a word that holds its own address, or 0 */
@@ -167,9 +170,17 @@ static void use_a_new_pool(void *context, unsigned cpu)
 	if (cpu == 0)
 		REQUIRE_EQUAL(kernel->world.machine,
 			      lh_pool_init(&kernel->pool, kernel->world.frames, "items", 600), LH_OK);
+	if (cpu == 0 && kernel->with_fronts) {
+		lh_pool_add_fronts(&kernel->pool, aligned_alloc(16, lh_pool_fronts_size()));
+		lh_pool_keep_pages(&kernel->pool);
+	}
 	machine_meet(kernel->world.machine);
 	use_pool(kernel, cpu);
 	machine_meet(kernel->world.machine);
+	if (cpu == 0 && kernel->with_fronts) {
+		(void)lh_pool_trim(&kernel->pool, NULL);
+		free(kernel->pool.fronts);
+	}
 	if (cpu == 0)
 		REQUIRE_EQUAL(kernel->world.machine, kernel->pool.pages, 0);
 }
@@ -177,6 +188,13 @@ static void use_a_new_pool(void *context, unsigned cpu)
 TEST(a_pool_from_all_cpus)
 {
 	struct kernel kernel = { .rounds = 4000 };
+
+	run(&kernel, 400, use_a_new_pool);
+}
+
+TEST(a_pool_with_fronts_from_all_cpus)
+{
+	struct kernel kernel = { .rounds = 4000, .with_fronts = true };
 
 	run(&kernel, 400, use_a_new_pool);
 }
