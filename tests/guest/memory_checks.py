@@ -160,6 +160,20 @@ def exhaustion_gets_the_same_number_of_pages_before_and_after():
 
 
 @check
+def all_memory_eaten_and_given_back_ten_times_leaves_equal_counters():
+    look = "grep -E '" + "|".join(COUNTERS) + "' /proc/meminfo"
+    text = shell(f"{program('exhaust')} --times 1; {look}; {program('exhaust')} --times 10; {look}; true",
+                 options=["--memory", "128M", "--add", program("exhaust")])
+    pages = [int(n) for n in re.findall(rb"(\d+) pages", text)]
+    equal(len(pages), 11)
+    equal(len(set(pages[2:])), 1)
+    that(pages[-1] > 20000, f"of 128 MiB a program got {pages[-1]} pages")
+    found = re.findall(rb"(\w+): *(\d+)", text)
+    equal(len(found), 2 * len(COUNTERS))
+    equal(found[:len(COUNTERS)], found[len(COUNTERS):])
+
+
+@check
 def the_kernel_goes_on_after_exhaustion():
     run = guest(BUSYBOX, "sh", "-c", f"{program('exhaust')} >/dev/null; {program('exhaust')} > /dev/null; "
                 "seq 1 100000 | sort -rn | md5sum", options=["--memory", "128M", "--add", program("exhaust")])

@@ -5,7 +5,10 @@
  * same, or something has not been given back. It is done once more before all that: what the
  * kernel keeps for the next time (a page of a pool that has grown) is kept from then on.
  *
+ * With --times it is done so often, and each time after the first must give the same number.
+ *
  * usage: exhaust [COMMAND [ARGUMENT...]]
+ *        exhaust --times N
  */
 #include "guest.h"
 
@@ -64,8 +67,24 @@ static lh_error run(char **command)
 	return before == after && status == 0 ? LH_OK : LH_LIMIT;
 }
 
+static lh_error run_times(int times)
+{
+	uint64_t pages = 0, before = 0;
+	char *shared = NULL;
+
+	LH_TRY(map_pages(1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, &shared));
+	for (int n = 0; n < times; n++) {
+		LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &pages));
+		if (n > 1 && pages != before)
+			return LH_LIMIT;
+		before = pages;
+	}
+	return LH_OK;
+}
+
 int main(int argc, char **argv)
 {
-	(void)argc;
-	return report("exhaust", run(argv + 1));
+	bool times = argc == 3 && strcmp(argv[1], "--times") == 0;
+
+	return report("exhaust", times ? run_times(atoi(argv[2])) : run(argv + 1));
 }
