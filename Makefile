@@ -26,6 +26,7 @@ include make/setup.mk
 include make/examples.mk
 include make/cpus.mk
 include make/bench.mk
+include make/bench-heap.mk
 include make/coverage.mk
 
 .PHONY: help clean

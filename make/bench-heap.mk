@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What the heap costs beside others. Results go to build/bench/; no number is ever asserted.
+
+# The heap, over traces of real programs, beside user-space heaps: all ordinary processes.
+BENCH_HEAP_LIBRARY := $(patsubst %.c,$(BENCH)/library/%.o,$(foreach f,$(FLOORS),$(SOURCES_$(f))))
+
+$(BENCH)/library/%.o: %.c
+	@mkdir -p $(@D)
+	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
+$(BENCH)/heap-recorder.so: tools/heap-trace/recorder.c tools/heap-trace/trace.h
+	@mkdir -p $(@D)
+	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -fPIC -shared -fno-builtin $< -lpthread -o $@
+$(BENCH)/replay-%: bench/heap/subject_%.c bench/heap/replay.c bench/heap/subject.h tools/heap-trace/trace.h
+	@mkdir -p $(@D)
+	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -DLH_DEBUG=0 -fno-builtin-malloc -Iinclude -Isrc \
+		$(filter %.c %.o,$^) -lpthread -o $@
+$(BENCH)/replay-landhold: $(BENCH_HEAP_LIBRARY)
+
+.PHONY: bench-heap
+bench-heap: $(BENCH)/replay-landhold $(BENCH)/replay-libc $(BENCH)/heap-recorder.so ## the heap beside glibc, mimalloc, jemalloc
+	@bench/heap/run $(BENCH)
+
+-include $(shell find $(BENCH)/library -name '*.d' 2>/dev/null)
