@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: BSD-2-Clause
 # What the heap costs beside others. Results go to build/bench/; no number is ever asserted.
 
 # The heap, over traces of real programs, beside user-space heaps: all ordinary processes.

@@ -95,7 +95,6 @@ static void touch(const struct block *block, uint64_t from)
 		memcpy(subject_bytes(block->handle, 0), &block->handle, sizeof(uint64_t));
 	for (uint64_t at = from | (PAGE - 1); at < block->bytes; at += PAGE)
 		*(volatile uint8_t *)subject_bytes(block->handle, at) = 1;
-	*(volatile uint8_t *)subject_bytes(block->handle, block->bytes - 1) |= 1;
 }
 
 static void look(const struct block *block)

@@ -10,12 +10,9 @@
 #include <landhold/heap.h>
 #include <landhold/manager.h>
 
-#include "object/machine.h"
-
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define FRAMES (UINT64_C(1) << 18) /* 1 GiB */
@@ -158,7 +155,7 @@ void subject_start(void)
 	setup.user = (lh_virtual_range){ lh_virtual(0x10000), 1 << 20 };
 	setup.kernel = (lh_virtual_range){ lh_virtual(KERNEL_BASE), UINT64_C(1) << 24 };
 	must(lh_manager_create(malloc(lh_manager_size()), &setup, &manager));
-	must(lh_heap_create(&heap, manager, &request));
+	must(lh_heap_create(&heap, manager, &request, 0));
 }
 
 void subject_start_thread(unsigned number)
@@ -182,40 +179,15 @@ void subject_free(uint64_t block, uint64_t bytes)
 
 void *subject_bytes(uint64_t block, uint64_t offset)
 {
-	lh_directory *directory = &manager->kernel_directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual(block + offset));
-
-	lh_directory_unlock(directory, interrupts);
-	return memory + ((leaf.frame.value - FIRST_FRAME) << LH_PAGE_SHIFT) +
-	       ((block + offset) & (LH_PAGE_SIZE - 1));
-}
-
-static void copy(uint64_t to, uint64_t from, uint64_t bytes)
-{
-	while (bytes != 0) {
-		uint64_t part = LH_PAGE_SIZE - ((to > from ? to : from) & (LH_PAGE_SIZE - 1));
-		uint64_t other = LH_PAGE_SIZE - ((to > from ? from : to) & (LH_PAGE_SIZE - 1));
-
-		part = other < part ? other : part;
-		part = bytes < part ? bytes : part;
-		memcpy(subject_bytes(to, 0), subject_bytes(from, 0), part);
-		to += part;
-		from += part;
-		bytes -= part;
-	}
+	return lh_heap_pointer(&heap, lh_virtual(block + offset));
 }
 
 uint64_t subject_resize(uint64_t block, uint64_t bytes_before, uint64_t bytes)
 {
-	uint64_t other;
+	lh_virtual_address address = lh_virtual(block);
 
-	if (bytes <= lh_heap_size_of(&heap, lh_virtual(block)) && bytes > bytes_before / 2)
-		return block;
-	other = subject_allocate(bytes, 0, false);
-	copy(other, block, bytes < bytes_before ? bytes : bytes_before);
-	subject_free(block, 0);
-	return other;
+	must(lh_heap_resize(&heap, &address, bytes_before, bytes));
+	return address.value;
 }
 
 static uint64_t free_frames(void)

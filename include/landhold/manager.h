@@ -103,8 +103,17 @@ LH_MUST_USE lh_error lh_manager_reserve(lh_manager *manager, lh_region *region,
 LH_MUST_USE lh_error lh_manager_commit(lh_manager *manager, lh_region *region,
 				       lh_virtual_range range, lh_rights rights);
 
+/* The same; without is_zero the frames' contents are what their last user left: for memory that
+ * nobody but the kernel reads, and writes first. */
+LH_MUST_USE lh_error lh_manager_commit_as(lh_manager *manager, lh_region *region,
+					  lh_virtual_range range, lh_rights rights, bool is_zero);
+
 /* Unmaps, flushes and frees the committed frames of the range. Cannot fail. */
 void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range);
+
+/* The same for several ranges of one reservation, flushed together. */
+void lh_manager_decommit_each(lh_manager *manager, lh_region *region, const lh_virtual_range *ranges,
+			      unsigned count);
 
 /*
  * Takes rights away from a whole kernel region, for good: no fault would bring them back.

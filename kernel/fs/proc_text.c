@@ -51,7 +51,7 @@ void proc_write_meminfo(struct text *text)
 	add_count(text, "PoolItems:", statistics.pool_items);
 	add_count(text, "HeapItems:", heap.items);
 	add_count(text, "HeapBytes:", heap.bytes);
-	add_count(text, "HeapFrames:", heap.pages);
+	add_count(text, "HeapFrames:", heap.frames);
 	add_count(text, "KernelFrames:", statistics.frames.used[LH_FRAME_KERNEL]);
 	add_count(text, "PoolFrames:", statistics.frames.used[LH_FRAME_POOL]);
 	add_count(text, "TableFrames:", statistics.frames.used[LH_FRAME_TABLE]);

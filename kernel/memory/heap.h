@@ -19,9 +19,9 @@ void kernel_free(void *block, size_t bytes);
  * when memory runs out. => pages given back. */
 uint64_t kernel_heap_trim(void);
 
-/* What is given out now, and the pages it lies in; bytes are rounded up as the heap does. */
+/* What is given out now, and the frames that the heap has for it; bytes are rounded up as the heap does. */
 struct kernel_heap_use {
-	uint64_t items, bytes, pages;
+	uint64_t items, bytes, frames;
 };
 void kernel_heap_read_use(struct kernel_heap_use *use);
 

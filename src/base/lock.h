@@ -4,14 +4,14 @@
  *
  *   spinning  a word, 0 or 1. Taken with interrupts off, held for a bounded number
  *             of instructions, never across a wait, a callback or another CPU's work.
- *             For pools and frames, the last locks of the order.
+ *             For tables, a heap, pools and frames, the last locks of the order.
  *   mutex     a word, 0 free, 1 held, 2 held and somebody may be parked. Taken with
  *             interrupts on; who waits parks through the port. For the map lock of a
  *             space and for objects; may be held while a flush is waited for, never
  *             across I/O or a wait for memory.
  *             (Drepper, "Futexes Are Tricky", 2011, mutex 3.)
  *
- * Order: heap > map > object > table > pool > frames (docs/LOCKING.md). Each taking names its
+ * Order: map > object > table > heap > pool > frames (docs/LOCKING.md). Each taking names its
  * kind, by which lock_order.h checks it; the kind costs nothing where that is not compiled.
  */
 #ifndef LANDHOLD_BASE_LOCK_H

@@ -6,8 +6,8 @@
 #include "base/assert.h"
 
 static const char *const names[LH_LOCK_KIND_COUNT] = {
-	"a heap's lock", "a map lock", "an object's lock", "a table's lock",
-	"the accounts' lock", "a pool's lock", "the frames' lock",
+	"a map lock", "an object's lock", "a table's lock", "the accounts' lock", "a heap's lock",
+	"a pool's lock", "the frames' lock",
 };
 
 #define LINE_MAX 160
@@ -101,17 +101,23 @@ static void require_none(lh_port *port, const char *waits, lh_lock_kind from)
 	for (uint32_t i = 0; record && i < record->count; i++)
 		if (record->held[i].kind >= (uint32_t)from)
 			report(port, waits, " waited for while held: ", names[record->held[i].kind]);
-	require_interrupts_on(port, waits);
 }
 
 void lh_order_may_flush(lh_port *port)
 {
 	require_none(port, "a flush", LH_LOCK_TABLE);
+	require_interrupts_on(port, "a flush");
 }
 
 void lh_order_may_wait(lh_port *port, const char *waits)
 {
-	require_none(port, waits, LH_LOCK_HEAP);
+	require_none(port, waits, LH_LOCK_MAP);
+	require_interrupts_on(port, waits);
+}
+
+void lh_order_may_use(lh_port *port, const char *what)
+{
+	require_none(port, what, LH_LOCK_TABLE);
 }
 
 #else

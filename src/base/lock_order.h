@@ -22,11 +22,11 @@
 
 /* In the order in which they are taken. From LH_LOCK_TABLE on they spin. */
 typedef enum lh_lock_kind {
-	LH_LOCK_HEAP,
 	LH_LOCK_MAP,
 	LH_LOCK_OBJECT,
 	LH_LOCK_TABLE,
 	LH_LOCK_ACCOUNT,
+	LH_LOCK_HEAP,
 	LH_LOCK_POOL,
 	LH_LOCK_FRAMES,
 	LH_LOCK_KIND_COUNT
@@ -43,6 +43,8 @@ void lh_order_let_go(lh_port *port, const void *lock, lh_lock_kind kind);
 /* => waits: "a flush", for the report. */
 void lh_order_may_flush(lh_port *port);
 void lh_order_may_wait(lh_port *port, const char *waits);
+/* For what is used in any context, interrupt handlers too: no spinning lock is held. */
+void lh_order_may_use(lh_port *port, const char *what);
 
 #else
 
@@ -74,6 +76,11 @@ static inline void lh_order_may_flush(lh_port *port)
 static inline void lh_order_may_wait(lh_port *port, const char *waits)
 {
 	(void)port, (void)waits;
+}
+
+static inline void lh_order_may_use(lh_port *port, const char *what)
+{
+	(void)port, (void)what;
 }
 
 #endif

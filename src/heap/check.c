@@ -1,72 +1,134 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The walker over a heap: its runs are the authority, lists and counters are recomputed. */
+/* The walker over a heap: its runs and their states are the authority; lists and counters are recomputed. */
 #include "heap/heap_internal.h"
 
 struct tally {
-	lh_heap_counters counters;
+	uint64_t runs, pages, large_items, large_bytes, spare_pages, held;
+	uint64_t in_fronts[LH_HEAP_CLASSES];
+	uint64_t taken[LH_HEAP_CLASSES];
 	uint64_t partial[LH_HEAP_CLASSES];
+	uint64_t spare[LH_HEAP_SPARE_PAGES + 1];
 };
 
-static const char *check_slab(const lh_heap *heap, const struct lh_heap_run *run,
-			      struct tally *tally)
+static const char *check_items(const lh_heap *heap, const struct lh_heap_run *run, struct tally *tally)
 {
-	uint64_t items = lh_heap_class_items(run->size_class);
-	uint64_t used = 0;
+	uint64_t taken = 0, at;
 
-	for (uint64_t i = 0; i < ITEMS_MOST; i++) {
-		bool is_used = (run->bits[i / 64] >> (i % 64) & 1) != 0;
+	for (uint64_t i = 0; i < run->items; i++) {
+		/* Only to look. */
+		lh_heap_item item = { (struct lh_heap_run *)(uintptr_t)run, i };
+		uint8_t state = lh_heap_state(item);
+		const char *finding = NULL;
 
-		if (is_used && i >= items)
-			return "a slab has an item beyond its last";
-		used += is_used;
+		if (state > HELD)
+			return "an item is in no state";
+		taken += state != FREE;
+		tally->held += state == HELD;
+		if (state == FRONT)
+			tally->in_fronts[run->size_class]++;
+		if (run->records && (state == GIVEN || state == HELD))
+			finding = lh_heap_checked_damage(heap, item, &at);
+		if (finding)
+			return finding;
 	}
-	if (used != run->in_use)
-		return "a slab's count of items is wrong";
-	if (run->region.range.pages != lh_heap_class_pages(run->size_class))
-		return "a slab has the wrong number of pages";
-	if (used == 0 && heap->empty[run->size_class] != run)
-		return "an empty slab is forgotten";
-	tally->counters.items += used;
-	tally->counters.bytes += used * lh_heap_class_size(run->size_class);
-	tally->partial[run->size_class] += used != 0 && used < items;
-	return NULL;
+	for (uint64_t i = run->items; i % 8 != 0; i++)
+		if (run->states[i] == FREE)
+			return "a slab has an item beyond its last";
+	return taken == run->taken ? NULL : "a slab's count of items is wrong";
 }
 
-static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run,
-			     struct tally *tally)
+static const char *check_slab(const lh_heap *heap, const struct lh_heap_run *run, struct tally *tally)
 {
-	tally->counters.runs++;
-	tally->counters.pages += run->region.range.pages;
-	if (!run->live)
-		return "a run is half made";
-	if (run->size_class < LARGE)
-		return check_slab(heap, run, tally);
 	if (run->size_class > LARGE)
 		return "a run has no possible class";
-	tally->counters.items++;
-	tally->counters.bytes += run->region.range.pages << LH_PAGE_SHIFT;
-	return run->in_use == 1 ? NULL : "a large run has not one item";
+	if (run->size != lh_heap_class_size(run->size_class) ||
+	    run->items != lh_heap_class_items(run->size_class) || run->items > run->room ||
+	    run->region.range.pages != lh_heap_class_pages(run->size_class))
+		return "a slab has not the shape of its class";
+	if (run->taken == 0)
+		return "an empty slab is not among the spare runs";
+	tally->taken[run->size_class] += run->taken;
+	tally->partial[run->size_class] += run->taken < run->items;
+	return check_items(heap, run, tally);
 }
 
-static const char *check_list(const lh_heap *heap, uint32_t size_class, uint64_t expected)
+static const char *check_large(const lh_heap *heap, const struct lh_heap_run *run, struct tally *tally)
+{
+	if (run->items != 1 || run->taken != 1 || run->size != run->region.range.pages << LH_PAGE_SHIFT)
+		return "a large run has not one item";
+	tally->large_items++;
+	tally->large_bytes += run->size;
+	return check_items(heap, run, tally);
+}
+
+static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run, struct tally *tally)
+{
+	uint64_t pages = run->region.range.pages;
+
+	tally->runs++;
+	tally->pages += pages;
+	if (run->base != run->region.range.base.value || run->region.guard_after == 0)
+		return "a run is not where it is";
+	if (!run->live) {
+		tally->spare_pages += pages;
+		tally->spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0]++;
+		return run->taken == 0 ? NULL : "a run is half made";
+	}
+	if (run->size_class == LARGE)
+		return check_large(heap, run, tally);
+	return check_slab(heap, run, tally);
+}
+
+/* => of a list of partial slabs the class; of one of spare runs no class, and they are not live. */
+static const char *check_list(const struct lh_heap_run *first, uint64_t expected, bool live,
+			      uint32_t size_class)
 {
 	const struct lh_heap_run *previous = NULL;
-	const struct lh_heap_run *empty = heap->empty[size_class];
 	uint64_t found = 0;
 
-	for (const struct lh_heap_run *run = heap->partial[size_class]; run; run = run->next) {
+	for (const struct lh_heap_run *run = first; run; run = run->next) {
 		if (++found > expected)
-			return "a list of slabs has one too many";
-		if (run->previous != previous || run->size_class != size_class)
-			return "a list of slabs is broken";
-		if (run->in_use == 0 || run->in_use == lh_heap_class_items(size_class))
+			return "a list of runs has one too many";
+		if (run->previous != previous || run->live != live)
+			return "a list of runs is broken";
+		if (live && (run->size_class != size_class || run->taken == run->items))
 			return "a slab is on a list that it should not be on";
 		previous = run;
 	}
-	if (found != expected)
-		return "a list of slabs lacks one";
-	if (empty && (empty->in_use != 0 || empty->size_class != size_class || !empty->live))
-		return "the empty slab of a class is not empty";
+	return found == expected ? NULL : "a list of runs lacks one";
+}
+
+static const char *check_lists(const lh_heap *heap, const struct tally *tally)
+{
+	const char *finding = NULL;
+
+	for (uint32_t i = 0; !finding && i < LH_HEAP_CLASSES; i++)
+		finding = check_list(heap->partial[i], tally->partial[i], true, i);
+	for (uint32_t i = 0; !finding && i <= LH_HEAP_SPARE_PAGES; i++)
+		finding = check_list(heap->spare[i], tally->spare[i], false, LARGE);
+	return finding;
+}
+
+static const char *check_counters(const lh_heap *heap, const struct tally *tally)
+{
+	uint64_t held, held_bytes;
+
+	lh_heap_quarantine_count_locked(heap, &held, &held_bytes);
+	if (tally->runs != heap->run_count || tally->pages != heap->page_count ||
+	    tally->large_items != heap->large_items || tally->large_bytes != heap->large_bytes ||
+	    tally->spare_pages != heap->spare_pages ||
+	    tally->pages - tally->spare_pages != heap->live_pages)
+		return "a counter of the heap is wrong";
+	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
+		if (tally->taken[i] != heap->taken[i])
+			return "a count of items of the heap is wrong";
+		if (tally->in_fronts[i] != lh_heap_fronts_count_locked(heap, i))
+			return "the fronts have not the items that say so";
+	}
+	if (tally->held != held)
+		return "the quarantine has not the items that say so";
+	if (tally->runs != heap->pools[0].in_use + heap->pools[1].in_use + heap->pools[2].in_use)
+		return "the heap's pools and its runs disagree";
 	return NULL;
 }
 
@@ -74,20 +136,17 @@ const char *lh_heap_check(lh_heap *heap)
 {
 	struct tally tally = { 0 };
 	const char *finding = lh_region_tree_check(&heap->runs);
-	const lh_region *region = finding ? NULL : lh_region_tree_first(&heap->runs);
+	lh_region *region = finding ? NULL : lh_region_tree_first(&heap->runs);
 
 	for (; !finding && region; region = lh_region_tree_next(region))
-		finding = check_run(heap, (const struct lh_heap_run *)(const void *)region, &tally);
-	for (uint32_t i = 0; !finding && i < LH_HEAP_CLASSES; i++)
-		finding = check_list(heap, i, tally.partial[i]);
-	if (finding)
-		return finding;
-	if (tally.counters.items != heap->counters.items ||
-	    tally.counters.bytes != heap->counters.bytes ||
-	    tally.counters.runs != heap->counters.runs ||
-	    tally.counters.pages != heap->counters.pages)
-		return "a counter of the heap is wrong";
-	if (tally.counters.runs != heap->pool.in_use)
-		return "the heap's pool and its runs disagree";
-	return lh_pool_check(&heap->pool);
+		finding = check_run(heap, RUN_OF(region), &tally);
+	if (!finding)
+		finding = check_lists(heap, &tally);
+	if (!finding)
+		finding = check_counters(heap, &tally);
+	if (!finding)
+		finding = lh_heap_map_check(heap);
+	for (unsigned i = 0; !finding && i < 3; i++)
+		finding = lh_pool_check(&heap->pools[i]);
+	return finding;
 }

@@ -7,8 +7,6 @@
  */
 #include "heap/heap_internal.h"
 
-#define LINEAR 8 /* classes before the doublings */
-
 uint64_t lh_heap_class_size(uint32_t size_class)
 {
 	uint32_t doubling, step;
@@ -20,15 +18,18 @@ uint64_t lh_heap_class_size(uint32_t size_class)
 	return UINT64_C(32) * (step + 5) << doubling;
 }
 
-/* The fewest pages that hold four items and waste no more than an eighth; else the most. */
+/*
+ * A power of two, so that an empty run can serve many classes: the fewest pages, two at the least
+ * for what a descriptor costs, that hold eight items and waste no more than an eighth; else the most.
+ */
 uint64_t lh_heap_class_pages(uint32_t size_class)
 {
 	uint64_t size = lh_heap_class_size(size_class);
 
-	for (uint64_t pages = 1; pages < SLAB_PAGES_MOST; pages++) {
+	for (uint64_t pages = SLAB_PAGES_LEAST; pages < SLAB_PAGES_MOST; pages *= 2) {
 		uint64_t bytes = pages << LH_PAGE_SHIFT;
 
-		if (bytes / size >= 4 && bytes % size <= bytes / 8)
+		if (bytes / size >= 8 && bytes % size <= bytes / 8)
 			return pages;
 	}
 	return SLAB_PAGES_MOST;
@@ -39,26 +40,13 @@ uint64_t lh_heap_class_items(uint32_t size_class)
 	return (lh_heap_class_pages(size_class) << LH_PAGE_SHIFT) / lh_heap_class_size(size_class);
 }
 
-/* The smallest class of at least so many bytes, which one has. */
-static uint32_t class_of_size(uint64_t bytes)
-{
-	uint32_t doubling, step;
-
-	if (bytes <= LINEAR * ITEM_LEAST)
-		return (uint32_t)((bytes + ITEM_LEAST - 1) / ITEM_LEAST - 1);
-	/* bytes - 1 lies in [128 << doubling, 256 << doubling). */
-	doubling = 63u - (uint32_t)__builtin_clzll(bytes - 1) - 7;
-	step = (uint32_t)((bytes - 1) >> (doubling + 5)) - 4;
-	return LINEAR + doubling * 4 + step;
-}
-
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment)
 {
 	uint32_t size_class;
 
 	if (bytes > LH_HEAP_CLASS_LARGEST || alignment > LH_PAGE_SIZE)
 		return LARGE;
-	size_class = class_of_size(bytes);
+	size_class = lh_heap_class_of_size(bytes);
 	while (size_class < LARGE && lh_heap_class_size(size_class) % alignment != 0)
 		size_class++;
 	return size_class;

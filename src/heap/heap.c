@@ -1,47 +1,54 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Allocating and freeing. Under the lock only lists and bits change; whatever makes or ends
- * a run is done before or after. A slab that becomes empty is kept if its class has no empty
- * one yet, so that an allocation and a free at the edge of a slab do not each time map and
- * flush.
+ * Allocating and freeing. The way of a small block, each step taken only if the one before finds nothing:
+ * this CPU's front; slabs and spare runs, half a stack at once; a new run. Back the same way.
  */
 #include "heap/heap_internal.h"
 
-static void lock(lh_heap *heap)
-{
-	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
-}
+#include "base/memory.h"
 
-static void unlock(lh_heap *heap)
-{
-	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
-}
-
-/* --- Life --- */
+/* --- life --- */
 
 static lh_error prepare(lh_heap *heap, const lh_kernel_request *request)
 {
+	static const uint32_t rooms[3] = ROOMS;
 	lh_kernel_request reservation = *request;
+	lh_frames *frames = lh_manager_frames(heap->manager);
 	lh_error error;
 
-	LH_TRY(lh_pool_init(&heap->pool, lh_manager_frames(heap->manager), "heap runs",
-			    sizeof(struct lh_heap_run)));
-	reservation.rights = LH_RIGHT_READ | LH_RIGHT_WRITE;
+	heap->port = lh_frames_port(frames);
+	for (unsigned i = 0; i < 3; i++)
+		LH_TRY(lh_pool_init(&heap->pools[i], frames, "heap runs",
+				    (uint32_t)sizeof(struct lh_heap_run) + rooms[i]));
+	reservation.rights = HEAP_RIGHTS;
 	LH_TRY(lh_manager_reserve(heap->manager, &heap->region, &reservation));
-	error = lh_region_tree_init(&heap->runs, heap->region.range);
+	heap->base = heap->region.range.base.value;
+	heap->pages = heap->region.range.pages;
+	error = LH_INVALID;
+	if (heap->pages > 1 && heap->pages <= LH_HEAP_PAGES_MOST)
+		error = lh_region_tree_init(&heap->runs,
+					    (lh_virtual_range){ lh_virtual(heap->base + LH_PAGE_SIZE),
+								heap->pages - 1 });
+	if (error == LH_OK)
+		error = lh_heap_quarantine_make(heap);
 	if (error != LH_OK)
 		lh_manager_unmap(heap->manager, &heap->region);
 	return error;
 }
 
-lh_error lh_heap_create(lh_heap *heap, lh_manager *manager, const lh_kernel_request *request)
+lh_error lh_heap_create(lh_heap *heap, lh_manager *manager, const lh_kernel_request *request,
+			uint32_t flags)
 {
 	lh_error error;
 
-	*heap = (lh_heap){ .manager = manager };
+	if ((flags & ~LH_HEAP_CHECKED) != 0)
+		return LH_INVALID;
+	*heap = (lh_heap){ .manager = manager, .flags = flags };
 	error = prepare(heap, request);
 	if (error != LH_OK)
 		heap->manager = NULL;
+	else
+		heap->random = lh_port_random(lh_heap_port(heap)) | 1;
 	return error;
 }
 
@@ -51,258 +58,332 @@ void lh_heap_destroy(lh_heap *heap)
 
 	if (!heap->manager)
 		return;
+	(void)lh_heap_trim(heap);
 	while ((region = lh_region_tree_first(&heap->runs)) != NULL) {
-		struct lh_heap_run *run = (struct lh_heap_run *)(void *)region;
+		struct lh_heap_run *run = RUN_OF(region);
 
 		run->live = false;
-		run->in_use = 0;
-		lh_heap_run_end(heap, run);
+		run->taken = 0;
+		run->next = NULL;
+		(void)lh_heap_runs_end(heap, run);
 	}
+	lh_heap_quarantine_end(heap);
 	lh_manager_unmap(heap->manager, &heap->region);
 	*heap = (lh_heap){ 0 };
 }
 
-/* --- Lists of partial slabs. => locked --- */
+/* --- taking --- */
 
-static void list_push(lh_heap *heap, struct lh_heap_run *run)
+/* Keeps one item for the caller; the others go to this CPU's front, as far as they fit. */
+static void keep_one(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned count,
+		     lh_heap_item *kept)
 {
-	struct lh_heap_run **head = &heap->partial[run->size_class];
+	lh_port *port = lh_heap_port(heap);
 
-	run->previous = NULL;
-	run->next = *head;
-	if (run->next)
-		run->next->previous = run;
-	*head = run;
+	*kept = items[--count];
+	while (count != 0 && lh_heap_front_put(heap, port, size_class, items[count - 1]))
+		count--;
+	if (count != 0)
+		(void)lh_heap_items_give(heap, items, count);
 }
 
-static void list_remove(lh_heap *heap, struct lh_heap_run *run)
+/* When frames have run out, what is kept for later is given back, and it is tried once more. */
+static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struct lh_heap_run **run)
 {
-	if (run->previous)
-		run->previous->next = run->next;
-	else
-		heap->partial[run->size_class] = run->next;
-	if (run->next)
-		run->next->previous = run->previous;
+	lh_error error = lh_heap_run_make(heap, shape, run);
+
+	if (error != LH_OK && lh_heap_trim(heap) != 0)
+		error = lh_heap_run_make(heap, shape, run);
+	return error;
 }
 
-/* --- Taking --- */
-
-/* The lowest free item of a live slab that is on no list or the partial one. */
-static lh_virtual_address take_item_locked(lh_heap *heap, struct lh_heap_run *run)
+static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, lh_heap_item *item)
 {
-	uint64_t size = lh_heap_class_size(run->size_class);
-	uint64_t word = 0, index;
-
-	while (run->bits[word] == UINT64_MAX)
-		word++;
-	index = word * 64 + (unsigned)__builtin_ctzll(~run->bits[word]);
-	run->bits[word] |= UINT64_C(1) << (index % 64);
-	if (run->in_use == 0)
-		list_push(heap, run);
-	if (++run->in_use == lh_heap_class_items(run->size_class))
-		list_remove(heap, run);
-	heap->counters.items++;
-	heap->counters.bytes += size;
-	return lh_virtual(run->region.range.base.value + index * size);
-}
-
-static bool take_at_hand(lh_heap *heap, uint32_t size_class, lh_virtual_address *address)
-{
+	struct lh_heap_shape shape = { lh_heap_class_pages(size_class), 1, size_class, false };
+	lh_heap_item items[FRONT_BATCH_MOST];
+	unsigned want = 1, count;
 	struct lh_heap_run *run;
 
-	lock(heap);
-	run = heap->partial[size_class];
-	if (!run) {
-		run = heap->empty[size_class];
-		heap->empty[size_class] = NULL;
+	if ((heap->flags & LH_HEAP_CHECKED) == 0) {
+		lh_heap_front_make(heap);
+		want = lh_heap_front_batch(size_class);
 	}
-	if (run)
-		*address = take_item_locked(heap, run);
-	unlock(heap);
-	return run != NULL;
-}
-
-static lh_error allocate_small(lh_heap *heap, uint32_t size_class, lh_virtual_address *address)
-{
-	struct lh_heap_run *run;
-
-	if (take_at_hand(heap, size_class, address))
-		return LH_OK;
-	LH_TRY(lh_heap_run_make(heap, lh_heap_class_pages(size_class), 1, size_class, &run));
-	lock(heap);
-	run->live = true;
-	*address = take_item_locked(heap, run);
-	unlock(heap);
+	count = lh_heap_items_take(heap, size_class, items, want);
+	if (count == 0) {
+		if ((flags & LH_HEAP_AT_HAND) != 0)
+			return LH_NO_MEMORY;
+		LH_TRY(make_run(heap, &shape, &run));
+		count = lh_heap_items_take_new(heap, run, items, want);
+	}
+	keep_one(heap, size_class, items, count, item);
 	return LH_OK;
 }
 
-static lh_error allocate_large(lh_heap *heap, uint64_t bytes, uint64_t alignment,
-			       lh_virtual_address *address)
+static void clear(lh_heap *heap, lh_heap_item item)
 {
-	uint64_t pages = ((bytes - 1) >> LH_PAGE_SHIFT) + 1;
-	uint64_t align = alignment > LH_PAGE_SIZE ? alignment >> LH_PAGE_SHIFT : 1;
-	struct lh_heap_run *run;
+	lh_heap_bytes_fill(heap, lh_heap_item_address(item), 0, item.run->size);
+}
 
-	LH_TRY(lh_heap_run_make(heap, pages, align, LARGE, &run));
-	lock(heap);
-	run->live = true;
-	run->in_use = 1;
-	heap->counters.items++;
-	heap->counters.bytes += pages << LH_PAGE_SHIFT;
-	unlock(heap);
-	*address = run->region.range.base;
+static lh_error take_small(lh_heap *heap, uint32_t size_class, uint32_t flags, lh_heap_item *item)
+{
+	if (!lh_heap_front_take(heap, lh_heap_port(heap), size_class, item))
+		LH_TRY(take_slowly(heap, size_class, flags, item));
+	LH_ASSERT_INTERNAL(lh_heap_port(heap), lh_heap_state(*item) == FRONT);
+	lh_heap_set_state(*item, GIVEN);
+	if ((flags & LH_HEAP_ZEROED) != 0)
+		clear(heap, *item);
 	return LH_OK;
+}
+
+static lh_error take_large(lh_heap *heap, const lh_heap_request *request, lh_heap_item *item)
+{
+	struct lh_heap_shape shape = { ((request->bytes - 1) >> LH_PAGE_SHIFT) + 1,
+				       request->alignment > LH_PAGE_SIZE
+					       ? request->alignment >> LH_PAGE_SHIFT : 1,
+				       LARGE, (request->flags & LH_HEAP_ZEROED) != 0 };
+	struct lh_heap_run *run = lh_heap_spare_take(heap, shape.pages, shape.alignment);
+
+	if (!run) {
+		if ((request->flags & LH_HEAP_AT_HAND) != 0)
+			return LH_NO_MEMORY;
+		LH_TRY(make_run(heap, &shape, &run));
+	}
+	*item = (lh_heap_item){ run, 0 };
+	if (shape.is_zero && !run->is_zero)
+		clear(heap, *item);
+	lh_heap_large_begin(heap, run);
+	return LH_OK;
+}
+
+lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request, lh_heap_item *item)
+{
+	uint64_t alignment = request->alignment != 0 ? request->alignment : ITEM_LEAST;
+	uint32_t size_class;
+
+	if (request->bytes == 0 || (alignment & (alignment - 1)) != 0)
+		return LH_INVALID;
+	size_class = lh_heap_class_for(request->bytes, alignment);
+	if (size_class == LARGE)
+		return take_large(heap, request, item);
+	return take_small(heap, size_class, request->flags, item);
+}
+
+static __attribute__((noinline)) lh_error allocate(lh_heap *heap, const lh_heap_request *request, lh_virtual_address *address)
+{
+	lh_heap_item item;
+
+	if ((heap->flags & LH_HEAP_CHECKED) != 0)
+		return lh_heap_allocate_checked(heap, request, address);
+	LH_TRY(lh_heap_take_block(heap, request, &item));
+	*address = lh_virtual(lh_heap_item_address(item));
+	return LH_OK;
+}
+
+/* The common case, short: a small block without a wish for alignment, from this CPU's front. */
+static inline bool take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment, lh_heap_item *item)
+{
+	/* A checked heap has no fronts. */
+	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || alignment > ITEM_LEAST ||
+	    (alignment & (alignment - 1)) != 0)
+		return false;
+	if (!lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes), item))
+		return false;
+	LH_ASSERT_INTERNAL(heap->port, lh_heap_state(*item) == FRONT);
+	lh_heap_set_state(*item, GIVEN);
+	return true;
 }
 
 lh_error lh_heap_allocate(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 			  lh_virtual_address *address)
 {
-	uint32_t size_class;
+	lh_heap_request request = { bytes, alignment, 0, __builtin_return_address(0) };
+	lh_heap_item item;
 
-	if (alignment == 0)
-		alignment = ITEM_LEAST;
-	if (bytes == 0 || (alignment & (alignment - 1)) != 0)
-		return LH_INVALID;
-	size_class = lh_heap_class_for(bytes, alignment);
-	if (size_class == LARGE)
-		return allocate_large(heap, bytes, alignment, address);
-	return allocate_small(heap, size_class, address);
+	lh_heap_require_outside(heap, 0);
+	if (!take_quickly(heap, bytes, alignment, &item))
+		return allocate(heap, &request, address);
+	*address = lh_virtual(lh_heap_item_address(item));
+	return LH_OK;
 }
 
 lh_error lh_heap_allocate_zeroed(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 				 lh_virtual_address *address)
 {
-	uint32_t size_class;
+	lh_heap_request request = { bytes, alignment, LH_HEAP_ZEROED, __builtin_return_address(0) };
+	lh_heap_item item;
 
-	LH_TRY(lh_heap_allocate(heap, bytes, alignment, address));
-	size_class = lh_heap_class_for(bytes, alignment != 0 ? alignment : ITEM_LEAST);
-	/* Large runs are fresh frames, which come zeroed. */
-	if (size_class != LARGE)
-		lh_heap_clear(heap, *address, lh_heap_class_size(size_class));
+	lh_heap_require_outside(heap, 0);
+	if (!take_quickly(heap, bytes, alignment, &item))
+		return allocate(heap, &request, address);
+	clear(heap, item);
+	*address = lh_virtual(lh_heap_item_address(item));
 	return LH_OK;
 }
 
-/* --- Giving back --- */
+lh_error lh_heap_allocate_as(lh_heap *heap, const lh_heap_request *request,
+			     lh_virtual_address *address)
+{
+	lh_heap_request named = *request;
 
-/* Where an item lies in its run. */
-struct place {
-	struct lh_heap_run *run;
-	uint64_t index;
-};
+	if ((named.flags & ~(LH_HEAP_ZEROED | LH_HEAP_AT_HAND)) != 0)
+		return LH_INVALID;
+	lh_heap_require_outside(heap, named.flags);
+	if (!named.caller)
+		named.caller = __builtin_return_address(0);
+	return allocate(heap, &named, address);
+}
 
-static uint64_t size_in(const struct lh_heap_run *run)
+/* --- giving back --- */
+
+static inline const char *find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
+{
+	const struct lh_heap_page *page = lh_heap_page_of(heap, address.value);
+	struct lh_heap_run *run = page ? lh_atomic_load_relaxed(&page->run) : NULL;
+	uint64_t offset, index;
+
+	if (!run)
+		return "heap: not an address of the heap";
+	offset = address.value - run->base;
+	/* Exact: an offset in a slab is less than 2^32 over its size. A large run's is 0. */
+	index = run->inverse * offset >> 32;
+	if (index * run->size != offset || index >= run->items)
+		return "heap: not the beginning of a block";
+	*item = (lh_heap_item){ run, index };
+	return NULL;
+}
+
+const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
+{
+	return find(heap, address, item);
+}
+
+/* The same for a block that is given out; anything else stops the machine. */
+static inline lh_heap_item find_given(const lh_heap *heap, lh_virtual_address address)
+{
+	lh_heap_item item;
+	const char *finding = find(heap, address, &item);
+
+	if (__builtin_expect(finding != NULL, 0))
+		lh_port_panic(lh_heap_port(heap), finding);
+	if (__builtin_expect(lh_heap_state(item) != GIVEN, 0))
+		lh_port_panic(lh_heap_port(heap), "heap: a block that is free already");
+	return item;
+}
+
+static inline bool could_be(const struct lh_heap_run *run, uint64_t bytes)
 {
 	if (run->size_class == LARGE)
-		return run->region.range.pages << LH_PAGE_SHIFT;
-	return lh_heap_class_size(run->size_class);
-}
-
-/* Finds an item that is given out; anything else stops the machine. */
-static struct place find_locked(lh_heap *heap, lh_virtual_address address)
-{
-	lh_port *port = lh_heap_port(heap);
-	lh_region *region = lh_region_tree_find(&heap->runs, address);
-	struct place place;
-	uint64_t offset;
-
-	LH_REQUIRE(port, region != NULL);
-	place.run = (struct lh_heap_run *)(void *)region;
-	LH_REQUIRE(port, place.run->live);
-	offset = address.value - region->range.base.value;
-	place.index = offset / size_in(place.run);
-	LH_REQUIRE(port, offset % size_in(place.run) == 0);
-	if (place.run->size_class != LARGE) {
-		LH_REQUIRE(port, place.index < lh_heap_class_items(place.run->size_class));
-		LH_REQUIRE(port, (place.run->bits[place.index / 64] >> (place.index % 64) & 1) != 0);
-	}
-	return place;
-}
-
-/* => the run, if it is now empty, on no list, and to be ended. */
-static struct lh_heap_run *give_back_locked(lh_heap *heap, struct place place)
-{
-	struct lh_heap_run *run = place.run;
-
-	heap->counters.items--;
-	heap->counters.bytes -= size_in(run);
-	run->in_use--;
-	if (run->size_class != LARGE) {
-		if (run->in_use + 1 == lh_heap_class_items(run->size_class))
-			list_push(heap, run);
-		run->bits[place.index / 64] &= ~(UINT64_C(1) << (place.index % 64));
-		if (run->in_use != 0)
-			return NULL;
-		list_remove(heap, run);
-		if (!heap->empty[run->size_class]) {
-			heap->empty[run->size_class] = run;
-			return NULL;
-		}
-	}
-	run->live = false;
-	return run;
-}
-
-/* Whether an allocation of so many bytes could have come from the run. */
-static bool could_be(const struct lh_heap_run *run, uint64_t bytes)
-{
-	uint64_t size = size_in(run);
-
-	if (run->size_class == LARGE)
-		return bytes <= size && size - bytes < LH_PAGE_SIZE;
+		/* A spare run may have been longer than was asked for. */
+		return bytes <= run->size && run->size - bytes < LH_PAGE_SIZE + run->size / 8;
 	/* Alignment may have asked for a larger class than bytes alone. */
-	return bytes <= size;
+	return bytes <= run->size;
+}
+
+bool lh_heap_could_be(const struct lh_heap_run *run, uint64_t bytes)
+{
+	return could_be(run, bytes);
+}
+
+static void end_surplus(lh_heap *heap, bool is_surplus, uint32_t flags)
+{
+	if (is_surplus && (flags & LH_HEAP_AT_HAND) == 0)
+		(void)lh_heap_runs_end(heap, lh_heap_spare_surplus(heap, false));
+}
+
+static __attribute__((noinline)) void give_slowly(lh_heap *heap, uint32_t size_class, lh_heap_item item, uint32_t flags)
+{
+	lh_heap_item items[FRONT_BATCH_MOST + 1];
+	unsigned count;
+
+	/* The size class is passed: the run is nobody's to look at once the item is given. */
+	count = lh_heap_front_halve(heap, size_class, items);
+	items[count++] = item;
+	end_surplus(heap, lh_heap_items_give(heap, items, count), flags);
+}
+
+static inline void give_block(lh_heap *heap, lh_heap_item item, uint32_t flags)
+{
+	uint32_t size_class = item.run->size_class;
+
+	if (size_class == LARGE) {
+		end_surplus(heap, lh_heap_large_give(heap, item.run), flags);
+		return;
+	}
+	lh_heap_set_state(item, FRONT);
+	if (!lh_heap_front_put(heap, lh_heap_port(heap), size_class, item))
+		give_slowly(heap, size_class, item, flags);
+}
+
+void lh_heap_give_block(lh_heap *heap, lh_heap_item item, uint32_t flags)
+{
+	give_block(heap, item, flags);
+}
+
+static inline void free_block(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
+		       const void *caller)
+{
+	lh_heap_item item;
+
+	lh_heap_require_outside(heap, flags);
+	if (address.value == 0)
+		return;
+	if ((heap->flags & LH_HEAP_CHECKED) != 0) {
+		lh_heap_free_checked(heap, address, bytes, flags, caller);
+		return;
+	}
+	item = find_given(heap, address);
+	if (__builtin_expect(bytes != 0 && !could_be(item.run, bytes), 0))
+		lh_port_panic(lh_heap_port(heap), "heap: a block freed with a size it never had");
+	give_block(heap, item, flags);
 }
 
 void lh_heap_free(lh_heap *heap, lh_virtual_address address, uint64_t bytes)
 {
-	struct lh_heap_run *ended;
-	struct place place;
+	free_block(heap, address, bytes, 0, __builtin_return_address(0));
+}
 
-	if (address.value == 0)
-		return;
-	lock(heap);
-	place = find_locked(heap, address);
-	LH_REQUIRE(lh_heap_port(heap), bytes == 0 || could_be(place.run, bytes));
-	ended = give_back_locked(heap, place);
-	unlock(heap);
-	if (ended)
-		lh_heap_run_end(heap, ended);
+void lh_heap_free_as(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
+		     const void *caller)
+{
+	free_block(heap, address, bytes, flags, caller ? caller : __builtin_return_address(0));
 }
 
 uint64_t lh_heap_size_of(lh_heap *heap, lh_virtual_address address)
 {
-	uint64_t size;
+	lh_heap_item item = find_given(heap, address);
 
-	lock(heap);
-	size = size_in(find_locked(heap, address).run);
-	unlock(heap);
-	return size;
+	if ((heap->flags & LH_HEAP_CHECKED) != 0)
+		return lh_heap_checked_bytes(item);
+	return item.run->size;
 }
 
 uint64_t lh_heap_trim(lh_heap *heap)
 {
-	uint64_t pages = 0;
-
-	for (uint32_t size_class = 0; size_class < LH_HEAP_CLASSES; size_class++) {
-		struct lh_heap_run *run;
-
-		lock(heap);
-		run = heap->empty[size_class];
-		heap->empty[size_class] = NULL;
-		if (run)
-			run->live = false;
-		unlock(heap);
-		if (!run)
-			continue;
-		pages += run->region.range.pages;
-		lh_heap_run_end(heap, run);
-	}
-	return pages;
+	lh_heap_require_outside(heap, 0);
+	lh_heap_quarantine_empty(heap);
+	lh_heap_fronts_drain(heap);
+	return lh_heap_runs_end(heap, lh_heap_spare_surplus(heap, true));
 }
 
 void lh_heap_read_counters(lh_heap *heap, lh_heap_counters *counters)
 {
-	lock(heap);
-	*counters = heap->counters;
-	unlock(heap);
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	uint64_t held_items, held_bytes;
+
+	*counters = (lh_heap_counters){ heap->large_items, heap->large_bytes, heap->run_count,
+					heap->page_count,
+					heap->page_count + lh_atomic_load(&heap->own_frames) };
+	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
+		uint64_t items = heap->taken[i], in_fronts = lh_heap_fronts_count_locked(heap, i);
+
+		/* While others are at work an item may be counted in a front too early. */
+		items = items > in_fronts ? items - in_fronts : 0;
+		counters->items += items;
+		counters->bytes += items * lh_heap_class_size(i);
+	}
+	lh_heap_quarantine_count_locked(heap, &held_items, &held_bytes);
+	counters->items -= held_items;
+	counters->bytes -= held_bytes;
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 }

@@ -1,16 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The heap's inside. A run is pages in a row inside the reservation: a slab of equal items,
- * or one large allocation. It is a region in the heap's own tree, which finds holes and
- * finds the run of an address in O(log n), and an item of the heap's pool.
+ * The heap's inside.
  *
- * A run's life:   placed (in the tree, unknown to all others)
- *              -> committed, live: on a list if a slab with free items
- *              -> detached: empty, on no list, still in the tree, so nobody is placed there
- *              -> decommitted and flushed -> out of the tree -> back to the pool
- * Only live runs are looked at by others; the steps in between are made with no lock held.
+ *     front of each CPU     a stack of items for each class          interrupts off
+ *          |  half a stack at a time
+ *     slabs                 partly used ones, by class               the heap's lock
+ *          |  a run at a time
+ *     spare runs            empty, committed, by pages               the heap's lock
+ *          |  some at a time: one flush
+ *     the reservation       a tree of runs; frames                   lock for the tree alone
  *
- * Files: classes.c (sizes), runs.c (the life of runs), heap.c (the interface), check.c.
+ * A run is pages in a row: a slab of equal items, or one large block. Its life:
+ *
+ *     placed in the tree, its pages in the map -> committed -> live <-> spare
+ *        -> detached -> decommitted, flushed -> out of map and tree -> back to the pool
+ *
+ * In between live and placed nobody else knows it, and no lock is held: the memory manager may wait for
+ * other CPUs, which use the heap meanwhile.
+ *
+ * The state of an item is a byte in its run's descriptor, and the only record of it:
+ *
+ *     FREE  in the slab            changed to and from under the heap's lock
+ *     FRONT in some CPU's front    changed between these by whoever has the item: the CPU whose
+ *     GIVEN the caller's             front it is in, or the caller
+ *     HELD  in quarantine          (checked heaps)
+ *
+ * A byte each, and not a bit, so that CPUs change neighbours by plain stores; that each item costs
+ * one is what it takes to see a second free at once without a locked instruction.
+ *
+ * From an address to its run: page_map.c, in three loads. Not by a mask on the address, because a
+ * header in the slab could be overrun; not by size classes in the address, because a descriptor would
+ * still have to be found through frames.
+ *
+ * Files: classes.c sizes; page_map.c; runs.c the life of runs; slabs.c items and spare runs; front.c;
+ * heap.c the interface; resize.c; checked.c, report.c checked heaps; bytes.c; frames.c;
+ * check.c the walker.
  */
 #ifndef LANDHOLD_HEAP_HEAP_INTERNAL_H
 #define LANDHOLD_HEAP_HEAP_INTERNAL_H
@@ -18,47 +42,305 @@
 #include <landhold/heap.h>
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "base/lock.h"
 
 #define ITEM_LEAST 16
-#define ITEMS_MOST (LH_PAGE_SIZE / ITEM_LEAST)
+#define SLAB_PAGES_LEAST 2
 #define SLAB_PAGES_MOST 8
+#define ITEMS_MOST (SLAB_PAGES_LEAST * LH_PAGE_SIZE / ITEM_LEAST)
 #define LARGE LH_HEAP_CLASSES
 
-/* Everything here is under the heap's lock, once the run is live. */
+#define HEAP_RIGHTS (LH_RIGHT_READ | LH_RIGHT_WRITE)
+
+enum { FREE, FRONT, GIVEN, HELD };
+
+/* A descriptor has room for the states of so many items: of large runs and big items, of most, of all. */
+#define ROOMS { 16, 128, ITEMS_MOST }
+
+/* [h] the heap's lock; [l] constant while live; the rest as said. */
 struct lh_heap_run {
-	lh_region region;	/* first: the tree gives regions */
-	struct lh_heap_run *next, *previous; /* in partial[size_class] */
-	uint32_t size_class;	/* or LARGE */
-	uint32_t in_use;	/* items given out; of a large run 1 */
-	bool live;
-	uint64_t bits[ITEMS_MOST / 64]; /* set: given out; of a large run unused */
+	uint64_t base;	     /* [l] */
+	uint64_t size;	     /* [l] bytes of an item; of a large run all */
+	uint32_t inverse;    /* [l] 2^32 / size, rounded up; of a large run 0 */
+	uint32_t size_class; /* [l] or LARGE */
+	uint32_t items;	     /* [l] */
+	uint32_t taken;	     /* [h] items that are not FREE */
+	uint32_t room;	     /* states that there is room for; constant */
+	bool live;	     /* [h] it has items, or is one */
+	bool is_zero;	     /* its bytes are: only while nothing of it was given out */
+	struct lh_heap_run *next, *previous; /* [h] in partial[] or spare[] */
+	lh_region region;		     /* [h] */
+	struct lh_heap_record *records;	     /* of a checked heap: an item each, in a frame */
+	lh_frame_number records_frame;
+	uint8_t states[];		     /* items of them, then GIVEN to a multiple of 8 */
 };
+
+/* An item by its place. */
+typedef struct lh_heap_item {
+	struct lh_heap_run *run;
+	uint64_t index;
+} lh_heap_item;
+
+static inline lh_port *lh_heap_port(const lh_heap *heap)
+{
+	return heap->port;
+}
 
 /* --- classes.c --- */
 
 /* Bytes of an item. */
 uint64_t lh_heap_class_size(uint32_t size_class);
-/* Pages of a slab. */
+/* Pages of a slab: a power of two. */
 uint64_t lh_heap_class_pages(uint32_t size_class);
 /* Items in a slab. */
 uint64_t lh_heap_class_items(uint32_t size_class);
 /* The smallest class that fits; LARGE if none does. => alignment: a power of two */
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment);
 
-/* --- runs.c. Context: the heap's lock not held --- */
+#define LINEAR 8 /* classes before the doublings */
 
-/* Makes a run, committed but not yet live. => alignment in pages. LH_NO_MEMORY. */
-LH_MUST_USE lh_error lh_heap_run_make(lh_heap *heap, uint64_t pages, uint64_t alignment,
-				      uint32_t size_class, struct lh_heap_run **run);
-/* Ends a run that is on no list and not live. */
-void lh_heap_run_end(lh_heap *heap, struct lh_heap_run *run);
-/* Fills committed bytes of the reservation with zeroes, through the frames below them. */
-void lh_heap_clear(lh_heap *heap, lh_virtual_address address, uint64_t bytes);
-
-static inline lh_port *lh_heap_port(const lh_heap *heap)
+/* The smallest class of at least so many bytes, which one has. */
+static inline uint32_t lh_heap_class_of_size(uint64_t bytes)
 {
-	return lh_frames_port(heap->pool.frames);
+	uint32_t doubling, step;
+
+	if (bytes <= LINEAR * ITEM_LEAST)
+		return (uint32_t)((bytes + ITEM_LEAST - 1) / ITEM_LEAST - 1);
+	/* bytes - 1 lies in [128 << doubling, 256 << doubling). */
+	doubling = 63u - (uint32_t)__builtin_clzll(bytes - 1) - 7;
+	step = (uint32_t)((bytes - 1) >> (doubling + 5)) - 4;
+	return LINEAR + doubling * 4 + step;
 }
+
+/* --- page_map.c --- */
+
+/* What is known of a page. */
+struct lh_heap_page {
+	struct lh_heap_run *run; /* [a] NULL: in no run */
+	void *bytes;		 /* its frame's, constant while in the run */
+};
+
+#define MAP_ENTRIES (LH_PAGE_SIZE / 16)
+
+/* Makes room in the map for pages of the reservation. => the heap's lock is held. LH_NO_MEMORY. */
+LH_MUST_USE lh_error lh_heap_map_hold_locked(lh_heap *heap, lh_virtual_range range);
+/* Clears them and gives the room back. => locked */
+void lh_heap_map_release_locked(lh_heap *heap, lh_virtual_range range);
+/* Enters a run's committed pages, from the page with this number in it on. => held, no lock */
+void lh_heap_map_enter(lh_heap *heap, struct lh_heap_run *run, uint64_t first);
+/* Recounts. */
+const char *lh_heap_map_check(lh_heap *heap);
+
+/* NULL: the address is not in a page that the map has room for. */
+static inline struct lh_heap_page *lh_heap_page_of(const lh_heap *heap, uint64_t address)
+{
+	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
+	const lh_heap_table *middle;
+	struct lh_heap_page *leaf;
+
+	if (page >= heap->pages)
+		return NULL;
+	middle = lh_atomic_load(&heap->map[page / (MAP_ENTRIES * MAP_ENTRIES)].entries);
+	if (!middle)
+		return NULL;
+	leaf = lh_atomic_load(&middle[page / MAP_ENTRIES % MAP_ENTRIES].entries);
+	return leaf ? &leaf[page % MAP_ENTRIES] : NULL;
+}
+
+/* --- runs.c. Context: may wait, the heap's lock not held --- */
+
+#define RUN_OF(pointer) \
+	((struct lh_heap_run *)(void *)((char *)(pointer) - offsetof(struct lh_heap_run, region)))
+
+/* What a run shall be. */
+struct lh_heap_shape {
+	uint64_t pages, alignment; /* alignment in pages */
+	uint32_t size_class;
+	bool is_zero;		   /* its bytes */
+};
+
+/* Makes a run, committed but not yet live. => LH_NO_MEMORY, LH_NO_HOLE. */
+LH_MUST_USE lh_error lh_heap_run_make(lh_heap *heap, const struct lh_heap_shape *shape,
+				      struct lh_heap_run **run);
+/* Ends runs that are in no list but this, linked by next, and not live. => pages. */
+uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs);
+/* Gives the run this class. => it has room and pages for it; locked, or the run is the caller's */
+void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class);
+bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class);
+/* Makes a large run longer in place, or shorter. => LH_NO_HOLE, LH_NO_MEMORY: as it was */
+LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, uint64_t pages);
+
+/* --- slabs.c. Context: any --- */
+
+/* Takes up to want items, FREE to FRONT, in random order. => how many; 0: grow. */
+unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want);
+/* The same of a new run, which becomes live. => at least one. */
+unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items,
+				unsigned want);
+/* Gives items back: any state but FREE to FREE. => there are more spare runs than may be kept */
+bool lh_heap_items_give(lh_heap *heap, const lh_heap_item *items, unsigned count);
+/* A large run: live and GIVEN; and back, to the spare ones. => as above */
+void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run);
+bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run);
+/* An empty run of so many pages or few more, aligned to so many, for a large block; NULL. */
+struct lh_heap_run *lh_heap_spare_take(lh_heap *heap, uint64_t pages, uint64_t alignment);
+/* Detaches spare runs beyond the share that may be kept, or all. => a list for lh_heap_runs_end. */
+struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all);
+
+/* --- front.c --- */
+
+/* Items of one class at hand, the latest on top. Its CPU's, interrupts off; count is read by others. */
+struct lh_heap_stack {
+	lh_heap_item *items;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+#define FRONT_FRAMES_MOST 8
+
+struct lh_heap_front {
+	struct lh_heap_stack stacks[LH_HEAP_CLASSES];
+	uint32_t frame_count;
+	lh_frame_number frames[FRONT_FRAMES_MOST]; /* the first is this one's own */
+};
+
+/* The item is FRONT as yet. => false: this CPU's front has none. Context: any */
+static inline bool lh_heap_front_take(lh_heap *heap, lh_port *port, uint32_t size_class,
+				      lh_heap_item *item)
+{
+	uintptr_t interrupts = lh_port_interrupts_off(port);
+	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
+	struct lh_heap_stack *stack = front ? &front->stacks[size_class] : NULL;
+	bool found = stack && stack->count != 0;
+
+	if (found) {
+		*item = stack->items[stack->count - 1];
+		lh_atomic_store_relaxed(&stack->count, stack->count - 1);
+	}
+	lh_port_interrupts_restore(port, interrupts);
+	return found;
+}
+
+/* => false: there is no room, or no front. The item is FRONT. Context: any */
+static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size_class,
+				     lh_heap_item item)
+{
+	uintptr_t interrupts = lh_port_interrupts_off(port);
+	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
+	struct lh_heap_stack *stack = front ? &front->stacks[size_class] : NULL;
+	bool is_put = stack && stack->count < stack->capacity;
+
+	if (is_put) {
+		stack->items[stack->count] = item;
+		lh_atomic_store_relaxed(&stack->count, stack->count + 1);
+	}
+	lh_port_interrupts_restore(port, interrupts);
+	return is_put;
+}
+
+/* Takes half a full stack out, oldest first. => how many. Context: any */
+unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_item *items);
+/* Makes this CPU's front, if there is memory and it has none. Context: any */
+void lh_heap_front_make(lh_heap *heap);
+/* Takes the fronts of all CPUs away and gives their items back. Context: may wait */
+void lh_heap_fronts_drain(lh_heap *heap);
+/* How many to take at a time. */
+unsigned lh_heap_front_batch(uint32_t size_class);
+/* Items of a class in all fronts. => locked; exact while nobody uses them */
+uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class);
+#define FRONT_BATCH_MOST 32
+
+/* --- heap.c --- */
+
+
+/* Finds the item that begins at an address; its state is not looked at. => NULL, or what the address is
+ * instead: then *item is not set */
+const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item);
+/* The two ways down to an item or a large run, without red zones and records. */
+LH_MUST_USE lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request,
+					lh_heap_item *item);
+void lh_heap_give_block(lh_heap *heap, lh_heap_item item, uint32_t flags);
+/* Whether a request for so many bytes could have been answered by the run. */
+bool lh_heap_could_be(const struct lh_heap_run *run, uint64_t bytes);
+
+/* Not from inside the memory manager: see heap.h. Empty where the order of locks is not checked. */
+static inline void lh_heap_require_outside(const lh_heap *heap, uint32_t flags)
+{
+	if ((flags & LH_HEAP_AT_HAND) != 0)
+		lh_order_may_use(heap->port, "the heap");
+	else
+		lh_order_may_wait(heap->port, "the heap");
+}
+
+static inline uint64_t lh_heap_item_address(lh_heap_item item)
+{
+	return item.run->base + item.index * item.run->size;
+}
+
+static inline uint8_t lh_heap_state(lh_heap_item item)
+{
+	return lh_atomic_load_relaxed(&item.run->states[item.index]);
+}
+
+static inline void lh_heap_set_state(lh_heap_item item, uint8_t state)
+{
+	lh_atomic_store_relaxed(&item.run->states[item.index], state);
+}
+
+/* --- checked.c: of a checked heap, where it is not said that others do nothing --- */
+
+/* Who had an item last. */
+struct lh_heap_record {
+	const void *allocated_by;
+	const void *freed_by;
+	uint64_t bytes;	 /* as asked for */
+	uint64_t number; /* of the allocation */
+};
+
+/* Behind each block, at least; and no block is so small that a slab's records would not fit a frame. */
+#define RED_ZONE_BYTES 16
+#define CHECKED_BYTES_LEAST (ITEMS_MOST * ITEM_LEAST * sizeof(struct lh_heap_record) / LH_PAGE_SIZE)
+#define RED_ZONE_BYTE 0xbd
+#define FRESH_BYTE 0xa5
+#define FREED_BYTE 0x6b
+
+/* Records for the items of a run; nothing in other heaps. LH_NO_MEMORY. */
+LH_MUST_USE lh_error lh_heap_records_take(lh_heap *heap, struct lh_heap_run *run);
+void lh_heap_records_give_back(lh_heap *heap, struct lh_heap_run *run);
+/* Nothing in other heaps. LH_NO_MEMORY. */
+LH_MUST_USE lh_error lh_heap_quarantine_make(lh_heap *heap);
+void lh_heap_quarantine_end(lh_heap *heap);
+/* Gives all that is in it back. Context: any. */
+void lh_heap_quarantine_empty(lh_heap *heap);
+/* What is in it, as counters have it. => locked; 0 in other heaps */
+void lh_heap_quarantine_count_locked(const lh_heap *heap, uint64_t *items, uint64_t *bytes);
+
+LH_MUST_USE lh_error lh_heap_allocate_checked(lh_heap *heap, const lh_heap_request *request,
+					      lh_virtual_address *address);
+void lh_heap_free_checked(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
+			  const void *caller);
+uint64_t lh_heap_checked_bytes(lh_heap_item item);
+/* NULL, or what is wrong with the bytes of an item, given out or in quarantine; *at: where. */
+const char *lh_heap_checked_damage(const lh_heap *heap, lh_heap_item item, uint64_t *at);
+
+/* --- report.c --- */
+
+/* Says what happened and stops the machine. => at, caller: 0: not said */
+LH_NO_RETURN void lh_heap_report(const lh_heap *heap, const char *what, uint64_t at, lh_heap_item item,
+				 const void *caller);
+
+/* --- frames.c: of the heap's books, counted. Context: any --- */
+
+/* A zeroed frame, where it is seen. LH_NO_MEMORY. */
+LH_MUST_USE lh_error lh_heap_frame_take(lh_heap *heap, lh_frame_number *frame, void **pointer);
+void lh_heap_frame_give_back(lh_heap *heap, lh_frame_number frame);
+
+/* --- bytes.c: through the frames. => the bytes are committed --- */
+
+void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes);
+void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_t bytes);
+/* The first that is not the byte; 0: all are. */
+uint64_t lh_heap_bytes_find_other(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes);
 
 #endif

@@ -2,105 +2,271 @@
 /*
  * The life of runs. The heap's lock is let go before the memory manager is called: the run
  * is in the tree and nobody else knows it, so its range is safe without the lock, and a
- * flush on its way out waits for other CPUs while they may use the heap.
+ * flush on its way out waits for other CPUs while they may use the heap. Runs that end together are
+ * decommitted together, with one flush.
+ *
+ * A run keeps a guard page behind it; the first page of the reservation is never used. A large run keeps
+ * half its own size free behind it when it is placed, so that it can grow without moving;
+ * addresses cost little. Who grows into that room keeps one page.
  */
 #include "heap/heap_internal.h"
 
 #include "base/memory.h"
-#include "object/machine.h"
 
-static struct lh_heap_run *take_descriptor(lh_heap *heap, uint32_t size_class)
+#define ENDED_AT_A_TIME 16
+
+static const uint32_t rooms[3] = ROOMS;
+
+static unsigned pool_for(uint64_t items)
 {
+	return items <= rooms[0] ? 0 : items <= rooms[1] ? 1 : 2;
+}
+
+static uint64_t items_of(uint32_t size_class)
+{
+	return size_class == LARGE ? 1 : lh_heap_class_items(size_class);
+}
+
+bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class)
+{
+	return run->room >= items_of(size_class);
+}
+
+/* States beyond the last item are never FREE, so a search by words does not find them. */
+void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
+{
+	uint64_t items = items_of(size_class);
+
+	run->size_class = size_class;
+	run->items = (uint32_t)items;
+	run->size = size_class == LARGE ? run->region.range.pages << LH_PAGE_SHIFT
+					: lh_heap_class_size(size_class);
+	run->inverse = size_class == LARGE ? 0 : (uint32_t)((UINT64_C(1) << 32) / run->size + 1);
+	memset(run->states, FREE, items);
+	memset(run->states + items, GIVEN, (8 - items % 8) % 8);
+}
+
+/* An empty run shall serve most classes of as many pages: it has room for more than its own. */
+static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_shape *shape)
+{
+	uint64_t items = items_of(shape->size_class);
+	unsigned pool = pool_for(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items);
 	struct lh_heap_run *run;
 	void *item;
 
-	if (lh_pool_take(&heap->pool, &item) != LH_OK)
+	if (lh_pool_take(&heap->pools[pool], &item) != LH_OK)
 		return NULL;
 	run = item;
 	lh_region_init(&run->region, LH_BACKING_NONE, LH_RIGHT_NONE, 0);
 	run->next = run->previous = NULL;
-	run->size_class = size_class;
-	run->in_use = 0;
+	run->taken = 0;
+	run->room = rooms[pool];
 	run->live = false;
-	memset(run->bits, 0, sizeof run->bits);
+	run->is_zero = shape->is_zero;
+	run->records = NULL;
 	return run;
 }
 
-static lh_error place(lh_heap *heap, struct lh_heap_run *run, uint64_t pages, uint64_t alignment)
+static void give_descriptor_back(lh_heap *heap, struct lh_heap_run *run)
 {
-	lh_placement placement = { .pages = pages, .alignment = alignment };
-	lh_error error;
+	lh_heap_records_give_back(heap, run);
+	lh_pool_give_back(&heap->pools[pool_for(run->room)], run);
+}
 
-	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
-	error = lh_region_tree_place_anywhere(&heap->runs, &run->region, &placement);
-	if (error == LH_OK) {
-		heap->counters.runs++;
-		heap->counters.pages += pages;
+/* The pages of a class are fixed; a large run's are not, and it keeps room to grow. */
+static lh_error place_locked(lh_heap *heap, struct lh_heap_run *run, lh_placement *placement,
+			     uint32_t size_class)
+{
+	lh_error error = LH_NO_HOLE;
+
+	if (size_class == LARGE && placement->pages < UINT32_MAX) {
+		run->region.guard_after = (uint32_t)(1 + placement->pages / 2);
+		error = lh_region_tree_place_anywhere(&heap->runs, &run->region, placement);
 	}
-	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
+	if (error != LH_OK) {
+		run->region.guard_after = 1;
+		error = lh_region_tree_place_anywhere(&heap->runs, &run->region, placement);
+	}
+	/* More than the reservation could ever hold is the same to who asked. */
+	return error == LH_INVALID ? LH_NO_HOLE : error;
+}
+
+static lh_error enter(lh_heap *heap, struct lh_heap_run *run, const struct lh_heap_shape *shape)
+{
+	lh_placement placement = { .pages = shape->pages, .alignment = shape->alignment };
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	lh_error error = place_locked(heap, run, &placement, shape->size_class);
+
+	if (error == LH_OK) {
+		error = lh_heap_map_hold_locked(heap, run->region.range);
+		if (error != LH_OK)
+			lh_region_tree_remove(&heap->runs, &run->region);
+	}
+	if (error == LH_OK) {
+		run->base = run->region.range.base.value;
+		heap->run_count++;
+		heap->page_count += shape->pages;
+	}
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 	return error;
 }
 
-static void take_out(lh_heap *heap, struct lh_heap_run *run)
+/* => the run's pages are decommitted. */
+static void leave(lh_heap *heap, struct lh_heap_run *run)
 {
-	lh_mutex_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+
+	lh_heap_map_release_locked(heap, run->region.range);
 	lh_region_tree_remove(&heap->runs, &run->region);
-	heap->counters.runs--;
-	heap->counters.pages -= run->region.range.pages;
-	lh_mutex_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
-	lh_pool_give_back(&heap->pool, run);
+	heap->run_count--;
+	heap->page_count -= run->region.range.pages;
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 }
 
-lh_error lh_heap_run_make(lh_heap *heap, uint64_t pages, uint64_t alignment, uint32_t size_class,
-			  struct lh_heap_run **made)
+static lh_error make_in(lh_heap *heap, struct lh_heap_run *run, const struct lh_heap_shape *shape)
 {
-	struct lh_heap_run *run = take_descriptor(heap, size_class);
+	lh_error error;
+
+	LH_TRY(enter(heap, run, shape));
+	lh_heap_run_shape(run, shape->size_class);
+	error = lh_heap_records_take(heap, run);
+	if (error == LH_OK)
+		error = lh_manager_commit_as(heap->manager, &heap->region, run->region.range,
+					     HEAP_RIGHTS, shape->is_zero);
+	if (error == LH_OK)
+		lh_heap_map_enter(heap, run, 0);
+	else
+		leave(heap, run);
+	return error;
+}
+
+lh_error lh_heap_run_make(lh_heap *heap, const struct lh_heap_shape *shape, struct lh_heap_run **made)
+{
+	struct lh_heap_run *run = take_descriptor(heap, shape);
+	lh_error error;
 
 	if (!run)
 		return LH_NO_MEMORY;
-	/* No room, and more than the range could ever hold, are the same to who asked. */
-	if (place(heap, run, pages, alignment) != LH_OK) {
-		lh_pool_give_back(&heap->pool, run);
-		return LH_NO_MEMORY;
+	error = make_in(heap, run, shape);
+	if (error == LH_OK)
+		*made = run;
+	else
+		give_descriptor_back(heap, run);
+	return error;
+}
+
+/* => how many of the runs, from the first on, one flush has done for. */
+static unsigned decommit_some(lh_heap *heap, const struct lh_heap_run *runs)
+{
+	lh_virtual_range ranges[ENDED_AT_A_TIME];
+	unsigned count = 0;
+
+	for (; runs && count < ENDED_AT_A_TIME; runs = runs->next) {
+		LH_ASSERT(lh_heap_port(heap), !runs->live && runs->taken == 0);
+		ranges[count++] = runs->region.range;
 	}
-	if (lh_manager_commit(heap->manager, &heap->region, run->region.range,
-			      LH_RIGHT_READ | LH_RIGHT_WRITE) != LH_OK) {
-		take_out(heap, run);
-		return LH_NO_MEMORY;
+	lh_manager_decommit_each(heap->manager, &heap->region, ranges, count);
+	return count;
+}
+
+uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs)
+{
+	uint64_t pages = 0;
+
+	while (runs) {
+		for (unsigned count = decommit_some(heap, runs); count != 0; count--) {
+			struct lh_heap_run *run = runs;
+
+			runs = run->next;
+			pages += run->region.range.pages;
+			leave(heap, run);
+			give_descriptor_back(heap, run);
+		}
 	}
-	*made = run;
+	return pages;
+}
+
+/* --- large runs that change their size. => the run is the caller's, GIVEN --- */
+
+static lh_error stretch(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
+{
+	lh_port *port = lh_heap_port(heap);
+	lh_virtual_range range = { run->region.range.base, pages }, more;
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	uint32_t guard = run->region.guard_after;
+	lh_error error;
+
+	more = (lh_virtual_range){ lh_virtual(run->base + run->size),
+				   pages - run->region.range.pages };
+	run->region.guard_after = 1;
+	error = lh_region_tree_resize(&heap->runs, &run->region, range);
+	if (error == LH_OK) {
+		error = lh_heap_map_hold_locked(heap, more);
+		if (error == LH_OK)
+			heap->page_count += more.pages;
+		else
+			LH_REQUIRE(port, lh_region_tree_resize(&heap->runs, &run->region,
+							       (lh_virtual_range){ range.base,
+								       pages - more.pages }) == LH_OK);
+	}
+	if (error != LH_OK)
+		run->region.guard_after = guard;
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
+	return error;
+}
+
+/* => the pages given up are decommitted, or never were committed. */
+static void shrink(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
+{
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	lh_virtual_range range = run->region.range, less = { lh_virtual_range_page(range, pages),
+							     range.pages - pages };
+
+	lh_heap_map_release_locked(heap, less);
+	range.pages = pages;
+	LH_REQUIRE(port, lh_region_tree_resize(&heap->runs, &run->region, range) == LH_OK);
+	heap->page_count -= less.pages;
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
+}
+
+static void set_size(lh_heap *heap, struct lh_heap_run *run, uint64_t size)
+{
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+
+	heap->large_bytes += size - run->size;
+	heap->live_pages += (size >> LH_PAGE_SHIFT) - (run->size >> LH_PAGE_SHIFT);
+	run->size = size;
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
+}
+
+lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
+{
+	uint64_t before = run->region.range.pages;
+	lh_virtual_range rest;
+	lh_error error;
+
+	if (pages <= before) {
+		set_size(heap, run, pages << LH_PAGE_SHIFT);
+		if (pages == before)
+			return LH_OK;
+		rest = (lh_virtual_range){ lh_virtual_range_page(run->region.range, pages),
+					   before - pages };
+		lh_manager_decommit(heap->manager, &heap->region, rest);
+		shrink(heap, run, pages);
+		return LH_OK;
+	}
+	LH_TRY(stretch(heap, run, pages));
+	rest = (lh_virtual_range){ lh_virtual_range_page(run->region.range, before), pages - before };
+	error = lh_manager_commit_as(heap->manager, &heap->region, rest, HEAP_RIGHTS, false);
+	if (error != LH_OK) {
+		shrink(heap, run, before);
+		return error;
+	}
+	lh_heap_map_enter(heap, run, before);
+	set_size(heap, run, pages << LH_PAGE_SHIFT);
 	return LH_OK;
-}
-
-void lh_heap_run_end(lh_heap *heap, struct lh_heap_run *run)
-{
-	LH_ASSERT(lh_heap_port(heap), !run->live && run->in_use == 0);
-	lh_manager_decommit(heap->manager, &heap->region, run->region.range);
-	take_out(heap, run);
-}
-
-static void *bytes_at(lh_heap *heap, lh_virtual_address address)
-{
-	lh_directory *directory = &heap->manager->kernel_directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf leaf = lh_directory_read_locked(directory, address);
-	unsigned char *page;
-
-	lh_directory_unlock(directory, interrupts);
-	LH_REQUIRE(lh_heap_port(heap), leaf.kind == LH_LEAF_PRESENT);
-	page = lh_frame_pointer(heap->pool.frames, leaf.frame);
-	return page + (address.value & (LH_PAGE_SIZE - 1));
-}
-
-void lh_heap_clear(lh_heap *heap, lh_virtual_address address, uint64_t bytes)
-{
-	while (bytes != 0) {
-		uint64_t part = LH_PAGE_SIZE - (address.value & (LH_PAGE_SIZE - 1));
-
-		if (part > bytes)
-			part = bytes;
-		memset(bytes_at(heap, address), 0, part);
-		address.value += part;
-		bytes -= part;
-	}
 }

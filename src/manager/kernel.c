@@ -27,7 +27,8 @@
 struct content {
 	lh_rights rights;
 	lh_memory_type type;
-	uint64_t frame; /* of the first page; TAKE_FRAMES: fresh zeroed ones */
+	uint64_t frame; /* of the first page; TAKE_FRAMES: fresh ones */
+	bool is_zero;	/* fresh ones */
 };
 
 static lh_error validate(const lh_kernel_request *request, lh_rights rights)
@@ -90,6 +91,13 @@ static lh_leaf leaf_of(const struct content *content)
 	};
 }
 
+static lh_error take_frame(lh_manager *manager, const struct content *content, lh_frame_number *frame)
+{
+	if (content->is_zero)
+		return lh_frame_allocate_zeroed(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, frame);
+	return lh_frame_allocate(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, frame);
+}
+
 /* Fresh frames, page by page. On error some are mapped: the caller clears the range. */
 static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const struct content *content,
 			   lh_spare_tables *tables)
@@ -98,8 +106,7 @@ static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const st
 	lh_error error;
 
 	for (uint64_t page = 0; page < range.pages; page++) {
-		LH_TRY(lh_frame_allocate_zeroed(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
-						&leaf.frame));
+		LH_TRY(take_frame(manager, content, &leaf.frame));
 		error = write_leaf(manager, lh_virtual_range_page(range, page), leaf, tables);
 		LH_REQUIRE(manager->port, error == LH_OK);
 	}
@@ -187,7 +194,7 @@ static lh_error make(lh_manager *manager, lh_region *region, const lh_kernel_req
 
 lh_error lh_manager_map(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
 {
-	struct content content = { request->rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES };
+	struct content content = { request->rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES, true };
 
 	return make(manager, region, request, &content);
 }
@@ -211,7 +218,7 @@ lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 				 const lh_kernel_request *request, lh_physical_address physical,
 				 lh_memory_type type)
 {
-	struct content content = { request->rights, type, lh_physical_frame(physical).value };
+	struct content content = { request->rights, type, lh_physical_frame(physical).value, false };
 
 	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT)
 		return LH_INVALID;
@@ -263,7 +270,13 @@ static lh_error commit_locked(lh_manager *manager, lh_virtual_range range,
 lh_error lh_manager_commit(lh_manager *manager, lh_region *region, lh_virtual_range range,
 			   lh_rights rights)
 {
-	struct content content = { rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES };
+	return lh_manager_commit_as(manager, region, range, rights, true);
+}
+
+lh_error lh_manager_commit_as(lh_manager *manager, lh_region *region, lh_virtual_range range,
+			      lh_rights rights, bool is_zero)
+{
+	struct content content = { rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES, is_zero };
 	lh_kernel_request request = { .specifically = range };
 	lh_error error;
 
@@ -278,9 +291,21 @@ lh_error lh_manager_commit(lh_manager *manager, lh_region *region, lh_virtual_ra
 
 void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_range range)
 {
-	LH_ASSERT(manager->port, lh_virtual_range_covers(region->range, range));
+	lh_manager_decommit_each(manager, region, &range, 1);
+}
+
+void lh_manager_decommit_each(lh_manager *manager, lh_region *region, const lh_virtual_range *ranges,
+			      unsigned count)
+{
+	lh_gather gather;
+
 	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
-	clear(manager, range);
+	lh_gather_begin(&gather, &manager->kernel_directory);
+	for (unsigned i = 0; i < count; i++) {
+		LH_ASSERT(manager->port, lh_virtual_range_covers(region->range, ranges[i]));
+		lh_directory_clear_range(&manager->kernel_directory, ranges[i], &gather);
+	}
+	lh_gather_finish(&gather);
 	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 }
 

@@ -17,6 +17,7 @@ struct kernel {
 	lh_pool pool;
 	bool with_fronts; /* and with pages that are kept */
 	lh_heap heap;
+	uint32_t heap_flags;
 	/* Kernel regions at places of their own, for others to look at. */
 	uint64_t shown[CPUS]; /* atomic: the address of a word that holds its own address, or 0 */
 	uint64_t looking[CPUS]; /* atomic: how many look at it */
@@ -342,7 +343,8 @@ static void use_heap(void *context, unsigned cpu)
 
 	if (cpu == 0)
 		REQUIRE_EQUAL(machine,
-			      lh_heap_create(&kernel->heap, kernel->world.manager, &request), LH_OK);
+			      lh_heap_create(&kernel->heap, kernel->world.manager, &request,
+					     kernel->heap_flags), LH_OK);
 	machine_meet(machine);
 	for (uint64_t round = 0; round < kernel->rounds; round++) {
 		struct block *block = &blocks[draw(kernel, cpu, HELD)];
@@ -360,8 +362,14 @@ static void use_heap(void *context, unsigned cpu)
 			free_block(kernel, cpu, &blocks[n]);
 	machine_meet(machine);
 	if (cpu == 0) {
+		lh_heap_counters counters;
+
 		REQUIRE(machine, lh_heap_check(&kernel->heap) == NULL);
-		REQUIRE_EQUAL(machine, kernel->heap.counters.items, 0);
+		lh_heap_read_counters(&kernel->heap, &counters);
+		REQUIRE_EQUAL(machine, counters.items, 0);
+		(void)lh_heap_trim(&kernel->heap);
+		lh_heap_read_counters(&kernel->heap, &counters);
+		REQUIRE_EQUAL(machine, counters.pages, 0);
 		lh_heap_destroy(&kernel->heap);
 	}
 }
@@ -369,6 +377,13 @@ static void use_heap(void *context, unsigned cpu)
 TEST(the_heap_from_all_cpus)
 {
 	struct kernel kernel = { .rounds = 1500 };
+
+	run(&kernel, 4096, use_heap);
+}
+
+TEST(a_checked_heap_from_all_cpus)
+{
+	struct kernel kernel = { .rounds = 300, .heap_flags = LH_HEAP_CHECKED };
 
 	run(&kernel, 4096, use_heap);
 }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The bytes of blocks, reached through the frames that they lie in, page by page. */
+#include "heap/heap_internal.h"
+
+#include "base/memory.h"
+
+void *lh_heap_pointer(const lh_heap *heap, lh_virtual_address address)
+{
+	const struct lh_heap_page *page = lh_heap_page_of(heap, address.value);
+
+	if (!page || !lh_atomic_load_relaxed(&page->run))
+		return NULL;
+	return (char *)page->bytes + (address.value & (LH_PAGE_SIZE - 1));
+}
+
+/* As many of the bytes as lie in the address's page. */
+static uint64_t part_of(uint64_t address, uint64_t bytes)
+{
+	uint64_t rest = LH_PAGE_SIZE - (address & (LH_PAGE_SIZE - 1));
+
+	return bytes < rest ? bytes : rest;
+}
+
+void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes)
+{
+	while (bytes != 0) {
+		uint64_t part = part_of(address, bytes);
+
+		memset(lh_heap_pointer(heap, lh_virtual(address)), byte, part);
+		address += part;
+		bytes -= part;
+	}
+}
+
+void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	while (bytes != 0) {
+		uint64_t part = part_of(to, part_of(from, bytes));
+
+		memcpy(lh_heap_pointer(heap, lh_virtual(to)), lh_heap_pointer(heap, lh_virtual(from)),
+		       part);
+		to += part;
+		from += part;
+		bytes -= part;
+	}
+}
+
+uint64_t lh_heap_bytes_find_other(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes)
+{
+	while (bytes != 0) {
+		uint64_t part = part_of(address, bytes);
+		const uint8_t *at = lh_heap_pointer(heap, lh_virtual(address));
+
+		for (uint64_t i = 0; i < part; i++)
+			if (at[i] != byte)
+				return address + i;
+		address += part;
+		bytes -= part;
+	}
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changing a block's size. In place: a small one whose class still is the right one, or would be by no
+ * more than half; a large one by giving its last pages back, or by growing into the free
+ * pages behind it (runs.c). Otherwise the block moves.
+ */
+#include "heap/heap_internal.h"
+
+static bool fits_in_place(const struct lh_heap_run *run, uint64_t bytes)
+{
+	return run->size_class != LARGE && bytes <= run->size && bytes > run->size / 2;
+}
+
+/* A large block that stays large. => LH_NO_HOLE, LH_NO_MEMORY: it has to move. */
+static lh_error resize_large(lh_heap *heap, struct lh_heap_run *run, uint64_t bytes)
+{
+	uint64_t pages = ((bytes - 1) >> LH_PAGE_SHIFT) + 1;
+
+	return lh_heap_run_resize(heap, run, pages);
+}
+
+static lh_error move(lh_heap *heap, lh_virtual_address *address, lh_heap_request *request,
+		     uint64_t bytes_before, uint64_t bytes_kept)
+{
+	lh_virtual_address moved;
+
+	LH_TRY(lh_heap_allocate_as(heap, request, &moved));
+	lh_heap_bytes_copy(heap, moved.value, address->value, bytes_kept);
+	lh_heap_free_as(heap, *address, bytes_before, 0, request->caller);
+	*address = moved;
+	return LH_OK;
+}
+
+lh_error lh_heap_resize(lh_heap *heap, lh_virtual_address *address, uint64_t bytes_before,
+			uint64_t bytes)
+{
+	lh_heap_request request = { bytes, 0, 0, __builtin_return_address(0) };
+	uint64_t size = lh_heap_size_of(heap, *address);
+	bool is_checked = (heap->flags & LH_HEAP_CHECKED) != 0;
+	lh_heap_item item;
+
+	if (bytes == 0)
+		return LH_INVALID;
+	LH_REQUIRE(lh_heap_port(heap), lh_heap_find(heap, *address, &item) == NULL);
+	LH_REQUIRE(lh_heap_port(heap), bytes_before == 0 || lh_heap_could_be(item.run, bytes_before));
+	if (!is_checked && fits_in_place(item.run, bytes))
+		return LH_OK;
+	if (!is_checked && item.run->size_class == LARGE && bytes > LH_HEAP_CLASS_LARGEST &&
+	    resize_large(heap, item.run, bytes) == LH_OK)
+		return LH_OK;
+	return move(heap, address, &request, bytes_before, bytes < size ? bytes : size);
+}

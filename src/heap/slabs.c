@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Items and empty runs, under the heap's lock: lists and states change here, nothing is waited for,
+ * and whatever makes or ends a run is done before or after.
+ *
+ * Random order: a slab is searched from a random place on, and what was taken is shuffled, so that neither
+ * the next address nor the neighbour of a block can be foretold.
+ *
+ * Empty runs are kept for any size of as many pages: a few, and an eighth of what the heap used of late.
+ * When there are more, half of them go at once: one flush for many. "Of late" is counted in
+ * such moments, there being no clock: each brings the remembered peak nearer to what is used.
+ */
+#include "heap/heap_internal.h"
+
+#include "base/memory.h"
+
+#define SPARE_PAGES_LEAST 32
+#define SPARE_SHARE 8
+#define PEAK_DECAY 8
+
+static uintptr_t lock(lh_heap *heap)
+{
+	return lh_spin_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
+}
+
+static void unlock(lh_heap *heap, uintptr_t interrupts)
+{
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap), interrupts);
+}
+
+/* --- lists. => locked --- */
+
+static void push(struct lh_heap_run **head, struct lh_heap_run *run)
+{
+	run->previous = NULL;
+	run->next = *head;
+	if (run->next)
+		run->next->previous = run;
+	*head = run;
+}
+
+static void take_out(struct lh_heap_run **head, struct lh_heap_run *run)
+{
+	if (run->previous)
+		run->previous->next = run->next;
+	else
+		*head = run->next;
+	if (run->next)
+		run->next->previous = run->previous;
+	run->next = run->previous = NULL;
+}
+
+static struct lh_heap_run **spare_list(lh_heap *heap, const struct lh_heap_run *run)
+{
+	uint64_t pages = run->region.range.pages;
+
+	return &heap->spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0];
+}
+
+static void push_spare(lh_heap *heap, struct lh_heap_run *run)
+{
+	run->live = false;
+	run->is_zero = false;
+	heap->live_pages -= run->region.range.pages;
+	push(spare_list(heap, run), run);
+	heap->spare_pages += run->region.range.pages;
+}
+
+static void take_spare_out(lh_heap *heap, struct lh_heap_run *run)
+{
+	take_out(spare_list(heap, run), run);
+	heap->spare_pages -= run->region.range.pages;
+}
+
+/* --- taking. => locked --- */
+
+/* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016. */
+static uint64_t draw(lh_heap *heap, uint64_t below)
+{
+	heap->random ^= heap->random >> 12;
+	heap->random ^= heap->random << 25;
+	heap->random ^= heap->random >> 27;
+	return (heap->random * UINT64_C(0x2545f4914f6cdd1d) >> 32) * below >> 32;
+}
+
+/* Eight states: a bit at the top of each byte that is FREE, exact from the lowest up to the first. */
+static uint64_t free_in(const struct lh_heap_run *run, uint64_t word)
+{
+	uint64_t states = lh_atomic_load_relaxed((const uint64_t *)(const void *)run->states + word);
+
+	return (states - UINT64_C(0x0101010101010101)) & ~states & UINT64_C(0x8080808080808080);
+}
+
+static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items, unsigned want)
+{
+	uint64_t words = (run->items + 7) / 8, word = draw(heap, words);
+	unsigned count = 0;
+
+	while (count < want && run->taken < run->items) {
+		uint64_t found = free_in(run, word);
+
+		if (found == 0) {
+			word = word + 1 == words ? 0 : word + 1;
+			continue;
+		}
+		items[count] = (lh_heap_item){ run, word * 8 + (unsigned)__builtin_ctzll(found) / 8 };
+		lh_heap_set_state(items[count++], FRONT);
+		run->taken++;
+	}
+	return count;
+}
+
+static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want)
+{
+	struct lh_heap_run *run;
+	unsigned count = 0;
+
+	while (count < want && (run = heap->partial[size_class]) != NULL) {
+		count += take_from(heap, run, items + count, want - count);
+		if (run->taken == run->items)
+			take_out(&heap->partial[size_class], run);
+	}
+	return count;
+}
+
+/* An empty run comes to have items of a class. */
+static void begin_slab(lh_heap *heap, struct lh_heap_run *run, uint32_t size_class)
+{
+	lh_heap_run_shape(run, size_class);
+	run->live = true;
+	run->is_zero = false;
+	heap->live_pages += run->region.range.pages;
+	push(&heap->partial[size_class], run);
+}
+
+static bool begin_spare_slab(lh_heap *heap, uint32_t size_class)
+{
+	struct lh_heap_run *run = heap->spare[lh_heap_class_pages(size_class)];
+
+	while (run && !lh_heap_run_fits(run, size_class))
+		run = run->next;
+	if (!run)
+		return false;
+	take_spare_out(heap, run);
+	begin_slab(heap, run, size_class);
+	return true;
+}
+
+static void shuffle(lh_heap *heap, lh_heap_item *items, unsigned count)
+{
+	for (unsigned i = count; i > 1; i--) {
+		uint64_t other = draw(heap, i);
+		lh_heap_item item = items[i - 1];
+
+		items[i - 1] = items[other];
+		items[other] = item;
+	}
+}
+
+unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want)
+{
+	uintptr_t interrupts = lock(heap);
+	unsigned count = take_partial(heap, size_class, items, want);
+
+	if (count == 0 && begin_spare_slab(heap, size_class))
+		count = take_partial(heap, size_class, items, want);
+	heap->taken[size_class] += count;
+	shuffle(heap, items, count);
+	unlock(heap, interrupts);
+	return count;
+}
+
+unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items,
+				unsigned want)
+{
+	uint32_t size_class = run->size_class;
+	uint64_t fresh = lh_port_random(lh_heap_port(heap));
+	uintptr_t interrupts = lock(heap);
+	unsigned count;
+
+	heap->random = (heap->random ^ fresh) | 1;
+	begin_slab(heap, run, size_class);
+	count = take_partial(heap, size_class, items, want);
+	heap->taken[size_class] += count;
+	shuffle(heap, items, count);
+	unlock(heap, interrupts);
+	return count;
+}
+
+/* --- giving. => locked --- */
+
+static uint64_t spare_most(const lh_heap *heap)
+{
+	return SPARE_PAGES_LEAST + heap->peak_pages / SPARE_SHARE;
+}
+
+static void note_peak(lh_heap *heap)
+{
+	if (heap->live_pages > heap->peak_pages)
+		heap->peak_pages = heap->live_pages;
+}
+
+static bool is_surplus(const lh_heap *heap)
+{
+	return heap->spare_pages > spare_most(heap);
+}
+
+static void give(lh_heap *heap, lh_heap_item item)
+{
+	struct lh_heap_run *run = item.run;
+	struct lh_heap_run **partial = &heap->partial[run->size_class];
+
+	LH_REQUIRE(lh_heap_port(heap), lh_heap_state(item) != FREE);
+	lh_heap_set_state(item, FREE);
+	heap->taken[run->size_class]--;
+	if (run->taken-- == run->items)
+		push(partial, run);
+	if (run->taken != 0)
+		return;
+	take_out(partial, run);
+	push_spare(heap, run);
+}
+
+bool lh_heap_items_give(lh_heap *heap, const lh_heap_item *items, unsigned count)
+{
+	uintptr_t interrupts = lock(heap);
+	bool found;
+
+	note_peak(heap);
+	for (unsigned i = 0; i < count; i++)
+		give(heap, items[i]);
+	found = is_surplus(heap);
+	unlock(heap, interrupts);
+	return found;
+}
+
+/* --- large blocks --- */
+
+void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run)
+{
+	uintptr_t interrupts = lock(heap);
+
+	run->live = true;
+	run->taken = 1;
+	heap->live_pages += run->region.range.pages;
+	lh_heap_set_state((lh_heap_item){ run, 0 }, GIVEN);
+	heap->large_items++;
+	heap->large_bytes += run->size;
+	unlock(heap, interrupts);
+}
+
+bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run)
+{
+	uintptr_t interrupts = lock(heap);
+	bool found;
+
+	note_peak(heap);
+	run->taken = 0;
+	lh_heap_set_state((lh_heap_item){ run, 0 }, FREE);
+	heap->large_items--;
+	heap->large_bytes -= run->size;
+	push_spare(heap, run);
+	found = is_surplus(heap);
+	unlock(heap, interrupts);
+	return found;
+}
+
+static bool suits(const struct lh_heap_run *run, uint64_t pages, uint64_t alignment)
+{
+	return run->region.range.pages >= pages && run->region.range.pages <= pages + pages / 8 &&
+	       (run->base >> LH_PAGE_SHIFT) % alignment == 0;
+}
+
+static struct lh_heap_run *find_spare(lh_heap *heap, uint64_t pages, uint64_t alignment)
+{
+	struct lh_heap_run *run;
+
+	for (uint64_t n = pages; n <= pages + pages / 8 && n <= LH_HEAP_SPARE_PAGES; n++)
+		if (heap->spare[n] && suits(heap->spare[n], pages, alignment))
+			return heap->spare[n];
+	if (pages + pages / 8 <= LH_HEAP_SPARE_PAGES)
+		return NULL;
+	for (run = heap->spare[0]; run && !suits(run, pages, alignment); run = run->next)
+		;
+	return run;
+}
+
+struct lh_heap_run *lh_heap_spare_take(lh_heap *heap, uint64_t pages, uint64_t alignment)
+{
+	uintptr_t interrupts = lock(heap);
+	struct lh_heap_run *run = find_spare(heap, pages, alignment);
+
+	if (run) {
+		take_spare_out(heap, run);
+		lh_heap_run_shape(run, LARGE);
+	}
+	unlock(heap, interrupts);
+	return run;
+}
+
+/* --- shrinking --- */
+
+/* Larger runs first: they free most by one flush and are the least likely to be wanted again. */
+static struct lh_heap_run *detach(lh_heap *heap, uint64_t keep)
+{
+	struct lh_heap_run *list = NULL;
+
+	for (uint64_t n = 0; n <= LH_HEAP_SPARE_PAGES; n++) {
+		uint64_t pages = n == 0 ? 0 : LH_HEAP_SPARE_PAGES + 1 - n;
+		struct lh_heap_run *run;
+
+		while (heap->spare_pages > keep && (run = heap->spare[pages]) != NULL) {
+			take_spare_out(heap, run);
+			run->next = list;
+			list = run;
+		}
+	}
+	return list;
+}
+
+struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all)
+{
+	uintptr_t interrupts = lock(heap);
+	struct lh_heap_run *list = NULL;
+
+	note_peak(heap);
+	if (all)
+		list = detach(heap, 0);
+	else if (is_surplus(heap))
+		list = detach(heap, spare_most(heap) / 2);
+	heap->peak_pages -= (heap->peak_pages - heap->live_pages) / PEAK_DECAY;
+	unlock(heap, interrupts);
+	return list;
+}

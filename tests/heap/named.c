@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Properties by name: bugs that others had, and what the header promises beyond blocks of a size. */
+#include "heap/room.h"
+
+/* --- A9, A22 --- */
+
+/*
+ * Growth maps pages, mapping takes tables, and none of it may come back into the heap: the
+ * heap's lock would be found held, which the machine reports as spinning for ever;
+ * and each page that the heap got is a frame of its own, never a table's. (That no floor below
+ * calls the heap is shown by their own tests, which link without it.)
+ */
+TEST(a9_mapping_never_reaches_the_heap_and_growth_cannot_re_enter)
+{
+	static bool seen[FRAMES + 16];
+	uint64_t pages = 0;
+
+	memset(seen, 0, sizeof seen);
+	begin(1 << 14, 0);
+	for (unsigned i = 0; i < 12; i++) /* runs over the borders of several leaf tables */
+		CHECK_OK(allocate(100 * LH_PAGE_SIZE + 1, UINT64_C(1) << (12 + i % 5), false));
+	for (unsigned i = 0; i < 300; i++)
+		CHECK_OK(allocate(500, 0, false));
+	CHECK_EQUAL(machine->parks, 0);
+	for (const lh_region *run = lh_region_tree_first(&heap.runs); run;
+	     run = lh_region_tree_next(run))
+		for (uint64_t page = 0; page < run->range.pages; page++) {
+			lh_leaf leaf = leaf_at(lh_virtual_range_page(run->range, page).value);
+			const lh_frame_entry *entry = lh_frame_entry_of(frames, leaf.frame);
+
+			CHECK_EQUAL(leaf.kind, LH_LEAF_PRESENT);
+			CHECK_EQUAL(entry->state, LH_FRAME_KERNEL);
+			CHECK_EQUAL(entry->holders, 1);
+			CHECK(!seen[leaf.frame.value]);
+			seen[leaf.frame.value] = true;
+			pages++;
+		}
+	CHECK_EQUAL(pages, heap_pages());
+	check_sound();
+	check_all_returned();
+	end();
+}
+
+/* What a wrong host's port function might do: each way into the heap is told to be forbidden there. */
+static void use_heap(void *context)
+{
+	lh_virtual_address address = lh_virtual(0);
+
+	switch (*(const unsigned *)context) {
+	case 0:
+		(void)!lh_heap_allocate(&heap, 100, 0, &address);
+		break;
+	case 1:
+		(void)!lh_heap_allocate_zeroed(&heap, 100, 0, &address);
+		break;
+	case 2:
+		lh_heap_free(&heap, blocks[0].address, blocks[0].bytes);
+		break;
+	case 3:
+		(void)!lh_heap_resize(&heap, &blocks[0].address, 0, 9000);
+		break;
+	default:
+		(void)lh_heap_trim(&heap);
+	}
+}
+
+#define WAYS 5
+
+static void flush_uses_heap(void *context, unsigned cpu, lh_virtual_range range)
+{
+	(void)cpu;
+	(void)range;
+	for (unsigned way = 0; way < WAYS; way++) {
+		const char *message = machine_expect_panic(machine, use_heap, &way);
+
+		/* On the CPU that flushes for another one, by the state of its interrupts. */
+		CHECK(message && strstr(message, "lock order: the heap"));
+		*(unsigned *)context += strstr(message, "while held: a map lock") != NULL;
+	}
+}
+
+/* From within a port call of the memory manager: by a kernel region's end, and by the heap's own. */
+TEST(a9_the_heap_is_not_used_from_inside_the_memory_manager)
+{
+	lh_kernel_request request = { .placement = { .pages = 3 }, .rights = LH_RIGHT_READ };
+	lh_region region = { .range = { { 0 }, 0 } };
+	unsigned tried = 0;
+
+	begin(1 << 14, 0);
+	machine->hooks = (machine_hooks){ .context = &tried, .flush = flush_uses_heap };
+	CHECK_OK(allocate(100, 0, false));
+	CHECK_OK(lh_manager_map(manager, &region, &request));
+	lh_manager_unmap(manager, &region);
+	CHECK(tried >= WAYS);
+	tried = 0;
+	CHECK_OK(allocate(500000, 0, false));
+	CHECK_OK(resize(1, 10000)); /* gives pages back */
+	CHECK(tried >= WAYS);
+	machine->hooks = (machine_hooks){ .context = NULL };
+	check_all_returned();
+	end();
+}
+
+static void use_at_hand(void *context)
+{
+	lh_heap_request request = { 100, 0, LH_HEAP_AT_HAND, NULL };
+	lh_virtual_address address;
+
+	(void)context;
+	(void)!lh_heap_allocate_as(&heap, &request, &address);
+}
+
+static void free_at_hand(void *context)
+{
+	(void)context;
+	lh_heap_free_as(&heap, blocks[0].address, 0, LH_HEAP_AT_HAND, NULL);
+}
+
+TEST(a9_nor_at_hand_under_a_lock_that_spins)
+{
+	uint32_t word = 0;
+	uintptr_t interrupts;
+	const char *message;
+
+	begin(1000, 0);
+	CHECK_OK(allocate(100, 0, false));
+	interrupts = lh_spin_lock(&word, LH_LOCK_TABLE, machine);
+	message = machine_expect_panic(machine, use_at_hand, NULL);
+	CHECK(message && strstr(message, "the heap waited for while held: a table's lock"));
+	CHECK(machine_expect_panic(machine, free_at_hand, NULL) != NULL);
+	lh_spin_unlock(&word, LH_LOCK_TABLE, machine, interrupts);
+	check_all_returned();
+	end();
+}
+
+static bool trim_when_pressed(void *context, uint64_t pages)
+{
+	(void)pages;
+	++*(unsigned *)context;
+	return lh_heap_trim(&heap) != 0;
+}
+
+/* Fills memory but for what the heap keeps, then faults: the host's answer to pressure frees frames. */
+TEST(a22_the_heap_gives_frames_back_when_asked_from_memory_pressure)
+{
+	unsigned calls = 0;
+	lh_frame_number taken[FRAMES];
+	size_t held = 0;
+
+	begin(1 << 14, 0);
+	machine->hooks = (machine_hooks){ .context = &calls, .memory_pressure = trim_when_pressed };
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_OK(allocate(8192, 0, false));
+	while (count != 0)
+		release(count - 1);
+	CHECK(heap_pages() >= 16);
+	while (lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &taken[held]) == LH_OK)
+		held++;
+	/* As the fault path asks, holding nothing; the allocator's lock is free when it does. */
+	CHECK(lh_port_memory_pressure(machine, 1));
+	CHECK_EQUAL(calls, 1);
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &taken[held]));
+	held++;
+	while (held != 0)
+		(void)lh_frame_drop(frames, taken[--held]);
+	check_all_returned();
+	end();
+}
+
+/* --- growing and shrinking --- */
+
+TEST(empty_runs_are_kept_up_to_a_share_and_the_rest_goes_back_with_few_flushes)
+{
+	uint64_t flushes, pages, most;
+
+	begin(1 << 14, 0);
+	for (unsigned i = 0; i < 1200; i++)
+		CHECK_OK(allocate(4000, 0, false));
+	most = heap_pages();
+	CHECK(most > 1000);
+	flushes = machine->cpus[1].flushes;
+	while (count != 0)
+		release(count - 1);
+	flushes = machine->cpus[1].flushes - flushes;
+	pages = heap_pages();
+	CHECK(pages < 100); /* what may be kept, and what the fronts have */
+	CHECK(flushes > 0 && flushes < 30); /* of 150 runs */
+	CHECK(lh_heap_trim(&heap) >= pages - 8);
+	check_all_returned();
+	end();
+}
+
+/* What one size gave back, another of as many pages uses, without a frame taken. */
+TEST(an_empty_run_serves_any_size_of_as_many_pages)
+{
+	lh_virtual_address large;
+	uint64_t pages;
+
+	begin(1000, 0);
+	for (unsigned i = 0; i < 16 * 4; i++)
+		CHECK_OK(allocate(500, 0, false));
+	while (count != 0)
+		release(count - 1);
+	lh_heap_fronts_drain(&heap);
+	pages = heap_pages();
+	for (unsigned i = 0; i < 128 * 3; i++)
+		CHECK_OK(allocate(60, 0, false));
+	CHECK_EQUAL(heap_pages(), pages);
+	while (count != 0)
+		release(count - 1);
+	CHECK_OK(lh_heap_allocate(&heap, 20000, 0, &large));
+	lh_heap_free(&heap, large, 20000);
+	pages = heap_pages();
+	CHECK_OK(lh_heap_allocate_zeroed(&heap, 20000, 0, &large)); /* and is zeroed again */
+	CHECK_EQUAL(heap_pages(), pages);
+	lh_heap_free(&heap, large, 20000);
+	check_all_returned();
+	end();
+}
+
+TEST(a_large_block_grows_and_shrinks_where_it_is)
+{
+	lh_virtual_address address;
+
+	begin(1000, 0);
+	CHECK_OK(allocate(20 * LH_PAGE_SIZE, 0, false));
+	address = blocks[0].address;
+	CHECK_OK(resize(0, 25 * LH_PAGE_SIZE + 1));
+	CHECK_EQUAL(blocks[0].address.value, address.value);
+	CHECK_EQUAL(heap_pages(), 26);
+	CHECK_OK(resize(0, 3 * LH_PAGE_SIZE));
+	CHECK_EQUAL(blocks[0].address.value, address.value);
+	CHECK_EQUAL(heap_pages(), 3);
+	CHECK_EQUAL(leaf_at(address.value + 3 * LH_PAGE_SIZE).kind, LH_LEAF_EMPTY);
+	check_sound();
+	check_all_returned();
+	end();
+}
+
+/* --- from more than one CPU --- */
+
+TEST(a_block_may_be_freed_on_another_cpu_and_each_front_is_drained_by_trim)
+{
+	begin(1000, 0);
+	for (unsigned i = 0; i < 500; i++)
+		CHECK_OK(allocate(100, 0, false));
+	CHECK(heap.fronts[0] != NULL);
+	CHECK(heap.fronts[1] == NULL);
+	(void)machine_run_on(machine, 1);
+	while (count != 0)
+		release(count - 1);
+	CHECK(heap.fronts[1] == NULL); /* a free alone makes none */
+	CHECK_OK(allocate(100, 0, false));
+	release(0);
+	CHECK(heap.fronts[1] != NULL);
+	check_sound();
+	check_all_returned();
+	CHECK(heap.fronts[0] == NULL && heap.fronts[1] == NULL);
+	end();
+}
+
+/* --- in any context --- */
+
+TEST(at_hand_needs_no_interrupts_and_never_grows)
+{
+	lh_heap_request request = { 100, 0, LH_HEAP_AT_HAND | LH_HEAP_ZEROED, NULL };
+	lh_heap_request large = { 100000, 0, LH_HEAP_AT_HAND, NULL };
+	lh_virtual_address address, held[100];
+	uint64_t parks = machine ? machine->parks : 0, pages;
+	uintptr_t interrupts;
+	unsigned taken = 0;
+
+	begin(1000, 0);
+	CHECK_ERROR(lh_heap_allocate_as(&heap, &request, &address), LH_NO_MEMORY);
+	CHECK_ERROR(lh_heap_allocate_as(&heap, &large, &address), LH_NO_MEMORY);
+	CHECK_OK(lh_heap_allocate(&heap, 100000, 0, &address));
+	lh_heap_free_as(&heap, address, 100000, LH_HEAP_AT_HAND, NULL);
+	CHECK_OK(allocate(100, 0, false));
+	pages = heap_pages();
+	interrupts = lh_port_interrupts_off(machine);
+	while (taken < 100 && lh_heap_allocate_as(&heap, &request, &held[taken]) == LH_OK)
+		taken++;
+	CHECK_EQUAL(taken, 2 * LH_PAGE_SIZE / 112 - 1);
+	CHECK_EQUAL(heap_pages(), pages);
+	CHECK_OK(lh_heap_allocate_as(&heap, &large, &address));
+	lh_heap_free_as(&heap, address, 0, LH_HEAP_AT_HAND, NULL);
+	while (taken != 0)
+		lh_heap_free_as(&heap, held[--taken], 100, LH_HEAP_AT_HAND, NULL);
+	CHECK_EQUAL(heap_pages(), pages);
+	lh_port_interrupts_restore(machine, interrupts);
+	CHECK_EQUAL(machine->parks, parks);
+	check_all_returned();
+	end();
+}
+
+/* --- hostile to exploitation --- */
+
+static void check_unmapped(uint64_t address)
+{
+	machine_fault fault;
+	unsigned char byte;
+
+	CHECK_EQUAL(leaf_at(address).kind, LH_LEAF_EMPTY);
+	CHECK(!machine_read(machine, 0, lh_virtual(address), &byte, 1, MACHINE_KERNEL, &fault));
+}
+
+TEST(before_and_behind_each_run_lies_a_page_that_is_not_mapped)
+{
+	begin(1 << 14, 0);
+	for (unsigned i = 0; i < 400; i++)
+		CHECK_OK(allocate(random_bytes(), 0, false));
+	while (count > 200)
+		release(test_random_below(count));
+	for (const lh_region *run = lh_region_tree_first(&heap.runs); run;
+	     run = lh_region_tree_next(run)) {
+		check_unmapped(run->range.base.value - 1);
+		check_unmapped(run->range.base.value + run->range.pages * LH_PAGE_SIZE);
+	}
+	check_all_returned();
+	end();
+}
+
+TEST(no_page_of_the_heap_is_executable)
+{
+	machine_fault fault;
+
+	begin(1000, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		CHECK_OK(allocate(random_bytes(), 0, false));
+		CHECK_EQUAL(leaf_at(blocks[i].address.value).rights, LH_RIGHT_READ | LH_RIGHT_WRITE);
+		CHECK(!machine_fetch(machine, 0, blocks[i].address, NULL, 1, MACHINE_KERNEL, &fault));
+	}
+	check_all_returned();
+	end();
+}
+
+/* Neither in address nor in time does one block follow the other oftener than by chance. */
+TEST(items_of_a_slab_come_in_random_order)
+{
+	unsigned neighbours = 0, upward = 0, n = 1500;
+
+	begin(1000, 0);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK_OK(allocate(64, 0, false));
+		if (i == 0)
+			continue;
+		neighbours += blocks[i].address.value - blocks[i - 1].address.value == 64;
+		upward += blocks[i].address.value > blocks[i - 1].address.value;
+	}
+	CHECK(neighbours < n / 10);
+	CHECK(upward > n / 3 && upward < n / 3 * 2);
+	check_all_returned();
+	end();
+}
+
+TEST(the_heap_writes_nothing_into_what_is_free)
+{
+	unsigned char bytes[4000], *seen;
+	lh_virtual_address address;
+
+	begin(1000, 0);
+	CHECK_OK(allocate(4000, 0, false));
+	address = blocks[0].address;
+	seen = lh_heap_pointer(&heap, address);
+	memcpy(bytes, seen, sizeof bytes);
+	release(0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_OK(allocate(100, 0, false));
+	lh_heap_fronts_drain(&heap);
+	CHECK(memcmp(bytes, seen, sizeof bytes) == 0);
+	check_all_returned();
+	end();
+}
+
+/* --- what must stop the machine --- */
+
+TEST(b30_freeing_twice_or_what_was_never_given_stops_the_machine)
+{
+	lh_virtual_address small, large;
+
+	begin(1000, 0);
+	CHECK_OK(lh_heap_allocate(&heap, 100, 0, &small));
+	CHECK_OK(lh_heap_allocate(&heap, 100000, 0, &large));
+	CHECK(panic_of_free(small.value + 16, 0) != NULL);
+	CHECK(panic_of_free(small.value + 112, 0) != NULL);
+	CHECK(panic_of_free(small.value | 0xfff, 0) != NULL);
+	CHECK(panic_of_free(small.value, 113) != NULL);
+	CHECK(panic_of_free(large.value, 100000 - 5 * LH_PAGE_SIZE) != NULL);
+	CHECK(panic_of_free(large.value, 110000) != NULL);
+	CHECK(panic_of_free(large.value + LH_PAGE_SIZE, 0) != NULL);
+	CHECK(panic_of_free(large.value + 25 * LH_PAGE_SIZE, 0) != NULL);
+	CHECK(panic_of_free(HEAP_BASE, 0) != NULL);
+	CHECK(panic_of_free(UINT64_MAX, 0) != NULL);
+	lh_heap_free(&heap, small, 100);
+	lh_heap_free(&heap, large, 100000);
+	CHECK(panic_of_free(small.value, 100) != NULL); /* in the front */
+	CHECK(panic_of_free(large.value, 100000) != NULL); /* among the spare runs */
+	lh_heap_fronts_drain(&heap);
+	CHECK(panic_of_free(small.value, 100) != NULL); /* in the slab, or that is spare */
+	check_all_returned();
+	CHECK(panic_of_free(small.value, 100) != NULL); /* nowhere */
+	end();
+}
