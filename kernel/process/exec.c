@@ -174,9 +174,7 @@ static void commit(struct program *program, struct trap_frame *frame, uint64_t s
 	user_memory_drop(old);
 	process_return_memory(process);
 	descriptor_table_close_on_exec(process->files);
-	thread_reset_fpu();
-	(void)!thread_set_fs_base(0);
-	(void)!thread_set_gs_base(0);
+	thread_reset_user_state();
 	*frame = (struct trap_frame){
 		.vector = frame->vector,
 		.error_code = frame->error_code,

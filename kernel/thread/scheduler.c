@@ -22,6 +22,7 @@
 #include "arch/x86_64/trap.h"
 #include "lib/log.h"
 #include "memory/memory.h"
+#include "thread/selectors.h"
 
 void thread_switch_stacks(uint64_t *save, uint64_t load);
 
@@ -40,8 +41,10 @@ static bool has_user_state(const struct thread *thread)
 
 static void save_user_state(struct thread *thread)
 {
-	if (has_user_state(thread))
-		__asm__ volatile("fxsave64 %0" : "=m"(thread->fpu));
+	if (!has_user_state(thread))
+		return;
+	__asm__ volatile("fxsave64 %0" : "=m"(thread->fpu));
+	thread->selectors = selectors_read();
 }
 
 static void load_user_state(const struct thread *thread)
@@ -49,8 +52,9 @@ static void load_user_state(const struct thread *thread)
 	if (!has_user_state(thread))
 		return;
 	__asm__ volatile("fxrstor64 %0" : : "m"(thread->fpu));
-	write_msr(MSR_FS_BASE, thread->fs_base);
-	write_msr(MSR_KERNEL_GS_BASE, thread->gs_base);
+	selectors_load(thread->selectors);
+	write_msr(MSR_FS_BASE, SELECTOR_FS(thread->selectors) != 0 ? 0 : thread->fs_base);
+	write_msr(MSR_KERNEL_GS_BASE, SELECTOR_GS(thread->selectors) != 0 ? 0 : thread->gs_base);
 }
 
 static void change_space(lh_space *from, lh_space *to)

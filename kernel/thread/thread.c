@@ -9,6 +9,7 @@
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "thread/scheduler.h"
+#include "thread/selectors.h"
 #include "thread/wait.h"
 
 _Static_assert(offsetof(struct thread, saved_stack) == 0, "entry.S: thread_switch_stacks");
@@ -204,6 +205,7 @@ lh_error thread_set_fs_base(uint64_t base)
 	if (base >= USER_LIMIT)
 		return LH_NOT_PERMITTED;
 	interrupts = interrupts_off();
+	selectors_load(selectors_read() & ~SELECTORS_FS);
 	thread_current()->fs_base = base;
 	write_msr(MSR_FS_BASE, base);
 	interrupts_restore(interrupts);
@@ -217,6 +219,7 @@ lh_error thread_set_gs_base(uint64_t base)
 	if (base >= USER_LIMIT)
 		return LH_NOT_PERMITTED;
 	interrupts = interrupts_off();
+	selectors_load(selectors_read() & ~SELECTORS_GS);
 	thread_current()->gs_base = base;
 	write_msr(MSR_KERNEL_GS_BASE, base);
 	interrupts_restore(interrupts);
@@ -228,7 +231,7 @@ void thread_save_fpu(void *image)
 	__asm__ volatile("fxsave64 (%0)" : : "r"(image) : "memory");
 }
 
-void thread_load_fpu(const void *image)
+lh_error thread_load_fpu(const void *image)
 {
 	uint8_t copy[512] __attribute__((aligned(16)));
 	uint32_t mask, mxcsr;
@@ -238,17 +241,23 @@ void thread_load_fpu(const void *image)
 	memcpy(&mask, copy + MXCSR_MASK_OFFSET, sizeof(mask));
 	memcpy(copy, image, sizeof(copy));
 	memcpy(&mxcsr, copy + MXCSR_OFFSET, sizeof(mxcsr));
-	mxcsr &= mask != 0 ? mask : 0xffbf;
-	memcpy(copy + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+	if ((mxcsr & ~(mask != 0 ? mask : 0xffbf)) != 0)
+		return LH_INVALID;
 	__asm__ volatile("fxrstor64 %0" : : "m"(copy));
+	return LH_OK;
 }
 
-void thread_reset_fpu(void)
+void thread_reset_user_state(void)
 {
 	uint8_t image[512] __attribute__((aligned(16)));
+	uintptr_t interrupts = interrupts_off();
 
 	reset_image(image);
 	__asm__ volatile("fxrstor64 %0" : : "m"(image));
+	selectors_load(0);
+	interrupts_restore(interrupts);
+	(void)!thread_set_fs_base(0);
+	(void)!thread_set_gs_base(0);
 }
 
 void thread_copy_user_state(struct thread *child)
@@ -256,6 +265,7 @@ void thread_copy_user_state(struct thread *child)
 	struct thread *parent = thread_current();
 
 	thread_save_fpu(child->fpu);
+	child->selectors = selectors_read();
 	child->fs_base = parent->fs_base;
 	child->gs_base = parent->gs_base;
 	child->allowed_cpus = parent->allowed_cpus;

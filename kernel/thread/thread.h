@@ -34,7 +34,8 @@ struct thread {
 	uint8_t fpu[512] __attribute__((aligned(16))); /* [m] fxsave image while it does not run */
 	uint64_t stack_top;	      /* [c] */
 	lh_region stack;	      /* [c] the kernel region of its stack */
-	uint64_t fs_base, gs_base;    /* [m] user segment bases; see thread_set_fs_base */
+	uint64_t fs_base, gs_base;    /* [m] user segment bases, while the selector is 0 */
+	uint64_t selectors;	      /* [m] of user mode, while it does not run: thread/selectors.h */
 	struct user_thread *user;     /* [m] NULL: a kernel thread. Written by thread_set_space's
 					 caller or before thread_start */
 	lh_space *space;	      /* [m] NULL: runs on whatever is loaded. thread_set_space */
@@ -91,15 +92,15 @@ LH_MUST_USE lh_error thread_set_gs_base(uint64_t base);
  * itself, gives it that. => cpus: at least one that runs. Any context. */
 void thread_set_allowed_cpus(struct thread *thread, uint64_t cpus);
 
-/* The child's FPU image, FS and GS base, and where it may run, become the current thread's. child:
- * not started. */
+/* The child's FPU image, selectors, FS and GS base, and where it may run, become the current
+ * thread's. child: not started. */
 void thread_copy_user_state(struct thread *child);
-/* The current thread's FPU as a new program finds it. */
-void thread_reset_fpu(void);
+/* The current thread's FPU, selectors and segment bases as a new program finds them. */
+void thread_reset_user_state(void);
 /* For signal frames: the current thread's FPU to and from an aligned image of 512 bytes. What
- * was read back is sanitised (reserved MXCSR bits are cleared). */
+ * was read back may set no reserved bit of MXCSR: => LH_INVALID, and nothing is loaded. */
 void thread_save_fpu(void *image);
-void thread_load_fpu(const void *image);
+LH_MUST_USE lh_error thread_load_fpu(const void *image);
 
 /* Sets interrupted, and wakes the thread if it sleeps till signalled. Any context. */
 void thread_interrupt(struct thread *thread);
