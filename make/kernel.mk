@@ -6,9 +6,11 @@ GUEST_PROGRAMS := $(patsubst tests/guest/programs/%.c,$(BUILD)/guest/%,$(wildcar
 # Ordinary static Linux programs, made by the machine's own compiler and C library.
 CFLAGS_GUEST := $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -Iinclude -static
 
-$(BUILD)/guest/%: tests/guest/programs/%.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
+$(BUILD)/guest/%: tests/guest/programs/%.c $(wildcard tests/guest/programs/*.h) src/base/error.c include/landhold/error.h
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_GUEST) $< src/base/error.c -o $@
+# Begins before the C library does.
+$(BUILD)/guest/kept: CFLAGS_GUEST += -Wl,-e,saved_entry
 # The same source as a position-independent program, to see the loader place it.
 $(BUILD)/guest/memory-pie: tests/guest/programs/memory.c tests/guest/programs/guest.h src/base/error.c
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@ struct smap_site {
 };
 extern const struct smap_site smap_sites_start[], smap_sites_end[];
 void system_call_entry(void);
+void system_call_entry_32(void);
 
 void cpu_patch_sites(void)
 {
@@ -50,6 +51,7 @@ static void start_system_calls(void)
 	/* syscall loads CS and SS from the lower half; sysret counts from the upper: +16 CS, +8 SS. */
 	write_msr(MSR_STAR, (uint64_t)(USER_CODE_SELECTOR - 16) << 48 | (uint64_t)KERNEL_CODE_SELECTOR << 32);
 	write_msr(MSR_LSTAR, (uint64_t)(uintptr_t)system_call_entry);
+	write_msr(MSR_CSTAR, (uint64_t)(uintptr_t)system_call_entry_32);
 	write_msr(MSR_SFMASK, RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC);
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SCE);
 }
@@ -59,7 +61,7 @@ void cpu_start_features(void)
 	const struct cpu_identification *id = cpu_identification();
 
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_NXE);
-	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS | CR0_AM)) | CR0_MP | CR0_NE | CR0_WP);
+	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE | CR0_WP | CR0_AM);
 	write_cr4(read_cr4() | control_4(id));
 	write_msr(LH_X86_64_IA32_PAT, LH_X86_64_PAGE_ATTRIBUTES);
 	start_system_calls();
@@ -84,7 +86,7 @@ void cpu_check_features(void)
 {
 	uint64_t attributes = read_msr(LH_X86_64_IA32_PAT);
 
-	must_have("cr0", read_cr0(), CR0_MP | CR0_NE | CR0_WP);
+	must_have("cr0", read_cr0(), CR0_MP | CR0_NE | CR0_WP | CR0_AM);
 	must_have("cr4", read_cr4(), control_4(cpu_identification()));
 	must_have("efer", read_msr(MSR_EFER), EFER_NXE | EFER_SCE);
 	if (attributes != LH_X86_64_PAGE_ATTRIBUTES)

@@ -295,3 +295,23 @@ bool signal_stack_contains(const struct signal_stack *stack, uint64_t address)
 	return (stack->flags & SIGNAL_STACK_DISABLED) == 0 &&
 	       address - stack->address <= stack->bytes && address > stack->address;
 }
+
+lh_error signal_set_stack(const struct signal_stack *stack, uint64_t stack_pointer)
+{
+	struct user_thread *user = user_thread_current();
+	struct signal_stack given = *stack;
+	uintptr_t interrupts;
+
+	if (signal_stack_contains(&user->signals.stack, stack_pointer))
+		return LH_NOT_PERMITTED;
+	if ((given.flags & ~(SIGNAL_STACK_DISABLED | SIGNAL_STACK_ON | SIGNAL_STACK_AUTO_DISARM)) != 0)
+		return LH_INVALID;
+	given.flags &= ~SIGNAL_STACK_ON;
+	given.padding = 0;
+	if ((given.flags & SIGNAL_STACK_DISABLED) == 0 && given.bytes < SIGNAL_STACK_BYTES_MIN)
+		return LH_NO_MEMORY;
+	interrupts = process_lock();
+	user->signals.stack = given;
+	process_unlock(interrupts);
+	return LH_OK;
+}

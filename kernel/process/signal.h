@@ -83,6 +83,7 @@ struct signal_stack {
 #define SIGNAL_STACK_ON 1u
 #define SIGNAL_STACK_DISABLED 2u
 #define SIGNAL_STACK_AUTO_DISARM 0x80000000u
+#define SIGNAL_STACK_BYTES_MIN 2048u
 
 struct signal_set {
 	uint64_t pending;
@@ -162,8 +163,13 @@ LH_MUST_USE lh_error signal_frame_push(struct trap_frame *frame, uint32_t number
 /* A siginfo_t. LH_BAD_ADDRESS. */
 LH_MUST_USE lh_error signal_info_copy_out(uint64_t address, uint32_t number,
 					  const struct signal_info *info);
-/* rt_sigreturn(2). => LH_BAD_ADDRESS: no frame there. */
+/* rt_sigreturn(2). => LH_BAD_ADDRESS: no frame there; LH_INVALID: not one to return with. */
 LH_MUST_USE lh_error signal_frame_pop(struct trap_frame *frame);
+/*
+ * The alternate stack of the current thread. => stack_pointer: its own, now.
+ * => LH_NOT_PERMITTED: it runs on the one there is; LH_INVALID: flags; LH_NO_MEMORY: too small.
+ */
+LH_MUST_USE lh_error signal_set_stack(const struct signal_stack *stack, uint64_t stack_pointer);
 /* True if the address lies in the alternate stack. */
 bool signal_stack_contains(const struct signal_stack *stack, uint64_t address);
 

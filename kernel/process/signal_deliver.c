@@ -6,7 +6,9 @@
  * A stop: who takes the signal sets is_stopped and interrupts the others; each thread, on its way
  * to user mode, waits until that is false again. The parent is told when all wait.
  */
+#include "arch/x86_64/registers.h"
 #include "lib/log.h"
+#include "lib/string.h"
 #include "process/process.h"
 
 /* --- stopping and going on --- */
@@ -166,6 +168,18 @@ static void resume_call(struct user_thread *user, struct trap_frame *frame)
 	user->call.resumed_stack = frame->rsp;
 }
 
+/* A handler that has no stack to run on: a segment violation, whose handler may have one. */
+static void refuse(const struct delivery *delivery)
+{
+	struct signal_info info = { .code = SIGNAL_CODE_KERNEL };
+	struct signal_action old, action = { .handler = SIGNAL_DEFAULT };
+
+	signal_set_mask(delivery->mask_after);
+	if (delivery->number == SIGNAL_SEGMENT)
+		(void)!signal_set_action(SIGNAL_SEGMENT, &action, &old);
+	signal_force(SIGNAL_SEGMENT, &info);
+}
+
 static void deliver(struct user_thread *user, struct trap_frame *frame,
 		    const struct delivery *delivery)
 {
@@ -176,11 +190,8 @@ static void deliver(struct user_thread *user, struct trap_frame *frame,
 	settle_call(user, frame,
 		    (delivery->action.flags & ACTION_RESTART) != 0 && !user->call.gives_up);
 	if (signal_frame_push(frame, delivery->number, &delivery->info, &delivery->action,
-			      delivery->mask_after) != LH_OK) {
-		log_line("process %u: no room for a signal frame at %#llx", user->process->pid,
-			 (unsigned long long)frame->rsp);
-		process_exit(SIGNAL_SEGMENT);
-	}
+			      delivery->mask_after) != LH_OK)
+		refuse(delivery);
 }
 
 /* True if there may be something to do; cleared before looking, so that what comes later is seen. */
@@ -190,6 +201,15 @@ static bool take_call(struct user_thread *user)
 	       user->signals.mask_is_saved;
 }
 
+/* A return that the CPU would refuse is the program's fault, as on Linux, where it refuses. */
+static void check_return(const struct trap_frame *frame)
+{
+	struct signal_info info = { .code = SIGNAL_CODE_KERNEL };
+
+	if (!trap_address_is_canonical(frame->rip))
+		signal_force(SIGNAL_SEGMENT, &info);
+}
+
 void process_before_user(struct trap_frame *frame)
 {
 	struct user_thread *user = user_thread_current();
@@ -197,6 +217,7 @@ void process_before_user(struct trap_frame *frame)
 
 	if (user == NULL)
 		return;
+	check_return(frame);
 	while (take_call(user)) {
 		if (user_thread_must_end())
 			user_thread_exit(0);
@@ -204,6 +225,7 @@ void process_before_user(struct trap_frame *frame)
 		while (take(user, &delivery))
 			deliver(user, frame, &delivery);
 		signal_restore_mask();
+		check_return(frame);
 	}
 	if (user->call.number != THREAD_NO_CALL)
 		resume_call(user, frame);
@@ -232,20 +254,59 @@ static uint32_t signal_of_vector(uint64_t vector)
 	}
 }
 
-static int32_t code_of_vector(uint64_t vector)
+/* Of the exceptions in these bits, in the order of x87 status and MXCSR, the code of the first. */
+static int32_t code_of_numeric_exception(uint32_t bits)
 {
-	switch (vector) {
+	if ((bits & 0x01) != 0)
+		return 7; /* FPE_FLTINV */
+	if ((bits & 0x04) != 0)
+		return 3; /* FPE_FLTDIV */
+	if ((bits & 0x08) != 0)
+		return 4; /* FPE_FLTOVF */
+	if ((bits & 0x12) != 0)
+		return 5; /* FPE_FLTUND; also what was denormal to begin with */
+	return 6; /* FPE_FLTRES */
+}
+
+/* What was raised and not masked: Intel volume 1, sections 8.1.3 to 8.1.5 and 10.2.3. */
+static int32_t code_of_fpu_error(uint64_t vector)
+{
+	uint8_t image[512] __attribute__((aligned(16)));
+	uint16_t control, status;
+	uint32_t mxcsr;
+
+	thread_save_fpu(image);
+	memcpy(&control, image, sizeof control);
+	memcpy(&status, image + 2, sizeof status);
+	memcpy(&mxcsr, image + 24, sizeof mxcsr);
+	return code_of_numeric_exception(vector == TRAP_FPU_ERROR ? (uint32_t)(status & ~control)
+								  : mxcsr & ~(mxcsr >> 7));
+}
+
+static int32_t code_of(const struct user_trap *trap)
+{
+	switch (trap->vector) {
 	case TRAP_DIVIDE_ERROR:
 		return 1; /* FPE_INTDIV */
+	case TRAP_FPU_ERROR:
+	case TRAP_SIMD_ERROR:
+		return code_of_fpu_error(trap->vector);
 	case TRAP_INVALID_OPCODE:
 		return 2; /* ILL_ILLOPN */
 	case TRAP_DEBUG:
-		return 2; /* TRAP_TRACE */
+		return (trap->error_code & DR6_STEP) != 0 ? 2 : 1; /* TRAP_TRACE, TRAP_BRKPT */
 	case TRAP_ALIGNMENT_CHECK:
 		return 1; /* BUS_ADRALN */
 	default:
 		return SIGNAL_CODE_KERNEL;
 	}
+}
+
+/* Linux tells the instruction where it has a code of its own to tell; else 0. */
+static bool tells_instruction(uint64_t vector)
+{
+	return vector == TRAP_DIVIDE_ERROR || vector == TRAP_FPU_ERROR || vector == TRAP_SIMD_ERROR ||
+	       vector == TRAP_INVALID_OPCODE || vector == TRAP_DEBUG;
 }
 
 static void page_fault_signal(const struct user_trap *trap)
@@ -274,8 +335,8 @@ static void page_fault_signal(const struct user_trap *trap)
 void process_user_trap(struct trap_frame *frame, const struct user_trap *trap)
 {
 	struct signal_info info = {
-		.code = code_of_vector(trap->vector),
-		.address = trap->vector == TRAP_GENERAL_PROTECTION ? 0 : frame->rip,
+		.code = code_of(trap),
+		.address = tells_instruction(trap->vector) ? frame->rip : 0,
 	};
 
 	user_thread_current()->call.number = THREAD_NO_CALL;

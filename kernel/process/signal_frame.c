@@ -50,6 +50,13 @@ struct user_frame {
 	struct user_signal_info info;
 };
 
+/* AC, OF, DF, TF, SF, ZF, AF, PF, CF, RF: what a handler's return brings back. */
+#define FLAGS_RESTORED UINT64_C(0x50dd5)
+
+/* In flags: the stack's selector is there, and is to be brought back. */
+#define CONTEXT_HAS_STACK_SELECTOR 2u
+#define CONTEXT_STRICT_STACK 4u
+
 #define RED_ZONE 128u
 #define FPU_BYTES 512u
 
@@ -132,7 +139,16 @@ static void load_context(struct trap_frame *frame, const struct user_context *co
 	frame->rcx = context->rcx;
 	frame->rsp = context->rsp;
 	frame->rip = context->rip;
-	frame->rflags = trap_sanitise_rflags(context->rflags);
+	frame->rflags = trap_sanitise_rflags((frame->rflags & ~FLAGS_RESTORED) |
+					     (context->rflags & FLAGS_RESTORED));
+}
+
+/* Selectors that a program may return with: there are no others for code, and Linux looks at that
+ * for the stack only if the frame says so, as those that it makes do. */
+static bool selectors_are_valid(const struct user_context *context)
+{
+	return (context->cs | 3) == USER_CODE_SELECTOR &&
+	       ((context->flags & CONTEXT_STRICT_STACK) == 0 || (context->ss | 3) == USER_DATA_SELECTOR);
 }
 
 /* Where the frame's things go. */
@@ -140,18 +156,21 @@ struct frame_place {
 	uint64_t fpu, frame;
 };
 
-static struct frame_place place_frame(const struct signal_stack *stack, uint64_t stack_pointer,
-				      bool wants_alternate)
+/* => LH_BAD_ADDRESS: on the alternate stack there is no room. Else handlers that fault would follow
+ * one another for ever: below its end, the stack pointer is in it no more. */
+static lh_error place_frame(const struct signal_stack *stack, uint64_t stack_pointer,
+			    bool wants_alternate, struct frame_place *place)
 {
+	bool is_on = signal_stack_contains(stack, stack_pointer);
 	uint64_t top = stack_pointer - RED_ZONE;
-	struct frame_place place;
 
-	if (wants_alternate && (stack->flags & SIGNAL_STACK_DISABLED) == 0 &&
-	    !signal_stack_contains(stack, stack_pointer))
+	if (wants_alternate && (stack->flags & SIGNAL_STACK_DISABLED) == 0 && !is_on) {
 		top = stack->address + stack->bytes;
-	place.fpu = (top - FPU_BYTES) & ~UINT64_C(63);
-	place.frame = ((place.fpu - sizeof(struct user_frame)) & ~UINT64_C(15)) - 8;
-	return place;
+		is_on = true;
+	}
+	place->fpu = (top - FPU_BYTES) & ~UINT64_C(63);
+	place->frame = ((place->fpu - sizeof(struct user_frame)) & ~UINT64_C(15)) - 8;
+	return is_on && !signal_stack_contains(stack, place->frame) ? LH_BAD_ADDRESS : LH_OK;
 }
 
 static lh_error copy_frame_out(const struct frame_place *place, const struct user_frame *frame)
@@ -180,14 +199,15 @@ lh_error signal_frame_push(struct trap_frame *frame, uint32_t number,
 			   uint64_t mask_after)
 {
 	struct signal_stack stack = take_stack(true);
-	struct frame_place place =
-		place_frame(&stack, frame->rsp, (action->flags & ACTION_ON_STACK) != 0);
+	struct frame_place place;
 	struct user_frame out;
 
-	if ((action->flags & ACTION_RESTORER) == 0 || action->handler >= USER_LIMIT)
+	LH_TRY(place_frame(&stack, frame->rsp, (action->flags & ACTION_ON_STACK) != 0, &place));
+	if ((action->flags & ACTION_RESTORER) == 0)
 		return LH_BAD_ADDRESS;
 	memset(&out, 0, sizeof out);
 	out.restorer = action->restorer;
+	out.context.flags = CONTEXT_HAS_STACK_SELECTOR | CONTEXT_STRICT_STACK;
 	out.context.stack = stack;
 	out.context.mask = mask_after;
 	out.context.old_mask = mask_after;
@@ -209,25 +229,20 @@ lh_error signal_frame_push(struct trap_frame *frame, uint32_t number,
 
 lh_error signal_frame_pop(struct trap_frame *frame)
 {
-	struct user_thread *user = user_thread_current();
 	struct user_context context;
 	struct fpu_image image;
-	uintptr_t interrupts;
 
 	/* The handler's ret has taken the restorer's address off the stack. */
 	LH_TRY(user_copy_in(&context, frame->rsp, sizeof context));
-	if (context.rip >= USER_LIMIT) /* an address that the CPU would refuse to return to */
-		return LH_BAD_ADDRESS;
+	if (!selectors_are_valid(&context))
+		return LH_INVALID;
 	if (context.fpu_state != 0)
 		LH_TRY(user_copy_in(&image, context.fpu_state, sizeof image));
 	if (context.fpu_state != 0)
-		thread_load_fpu(&image);
+		LH_TRY(thread_load_fpu(&image));
 	load_context(frame, &context);
 	signal_set_mask(context.mask);
-	interrupts = process_lock();
-	if ((context.stack.flags & SIGNAL_STACK_DISABLED) == 0)
-		user->signals.stack = context.stack;
-	process_unlock(interrupts);
-	user->call.number = THREAD_NO_CALL;
+	(void)!signal_set_stack(&context.stack, frame->rsp); /* Linux, too, lets a bad one be */
+	user_thread_current()->call.number = THREAD_NO_CALL;
 	return LH_OK;
 }

@@ -233,28 +233,15 @@ lh_error call_rt_sigtimedwait(struct call *call)
 
 /* --- the alternate stack --- */
 
-#define STACK_BYTES_MIN 2048u
-
 lh_error call_sigaltstack(struct call *call)
 {
 	struct user_thread *user = user_thread_current();
 	struct signal_stack old = user->signals.stack, given;
 	bool is_on = signal_stack_contains(&old, call->frame->rsp);
-	uintptr_t interrupts;
 
 	if (call->a[0] != 0) {
 		LH_TRY(user_copy_in(&given, call->a[0], sizeof given));
-		if (is_on)
-			return LH_NOT_PERMITTED;
-		if ((given.flags & ~(SIGNAL_STACK_DISABLED | SIGNAL_STACK_ON |
-				     SIGNAL_STACK_AUTO_DISARM)) != 0)
-			return LH_INVALID;
-		given.flags &= ~SIGNAL_STACK_ON;
-		if ((given.flags & SIGNAL_STACK_DISABLED) == 0 && given.bytes < STACK_BYTES_MIN)
-			return LH_NO_MEMORY;
-		interrupts = process_lock();
-		user->signals.stack = given;
-		process_unlock(interrupts);
+		LH_TRY(signal_set_stack(&given, call->frame->rsp));
 	}
 	if (is_on)
 		old.flags |= SIGNAL_STACK_ON;

@@ -89,7 +89,7 @@ static void fill_tables(struct tables *own)
 	memset(own, 0, offsetof(struct tables, own_stacks));
 	own->segments[KERNEL_CODE_SELECTOR / 8] = UINT64_C(0x00209b0000000000);
 	own->segments[KERNEL_DATA_SELECTOR / 8] = UINT64_C(0x0000930000000000);
-	own->segments[4] = UINT64_C(0x00cffb000000ffff); /* 32-bit user code: STAR counts from it */
+	own->segments[4] = 0; /* STAR counts from here: 32-bit user code, which there is none of */
 	own->segments[USER_DATA_SELECTOR / 8] = UINT64_C(0x0000f30000000000);
 	own->segments[USER_CODE_SELECTOR / 8] = UINT64_C(0x0020fb0000000000);
 	own->segments[TASK_STATE_SELECTOR / 8] = limit | (base & 0xffffff) << 16 | UINT64_C(0x89) << 40 |
@@ -121,6 +121,8 @@ static void load_segments(const struct tables *own)
 			 :
 			 : "r"(KERNEL_DATA_SELECTOR), "r"(0));
 	__asm__ volatile("ltr %w0" : : "r"(TASK_STATE_SELECTOR));
+	/* After a reset the local table is 64 KiB at address 0. */
+	__asm__ volatile("lldt %w0" : : "r"(0));
 }
 
 void descriptors_load(struct cpu *cpu)

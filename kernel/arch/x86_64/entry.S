@@ -80,7 +80,9 @@ interrupt_stubs:
 	pushq $0
 	.endif
 	pushq $vector
-	.if vector == 1 || vector == 2 || vector == 8 || vector == 18
+	.if vector == 1
+	jmp debug_entry
+	.elseif vector == 2 || vector == 8 || vector == 18
 	jmp interrupt_on_own_stack
 	.else
 	jmp interrupt_common
@@ -107,6 +109,26 @@ interrupt_common:
 	call trap_handle
 	pop_registers
 	iretq
+
+/* A program's single step is a signal like others, and its stack for exceptions no place to wait
+ * on: the frame goes over to the thread's own. */
+debug_entry:
+	testb $3, 24(%rsp)		/* cs, above vector, error code and rip */
+	jz interrupt_on_own_stack
+	swapgs
+	pushq %rax
+	movq %rsp, %rax
+	movq %gs:CPU_KERNEL_STACK, %rsp
+	pushq 56(%rax)			/* ss, rsp, rflags, cs, rip, error code, vector */
+	pushq 48(%rax)
+	pushq 40(%rax)
+	pushq 32(%rax)
+	pushq 24(%rax)
+	pushq 16(%rax)
+	pushq 8(%rax)
+	movq (%rax), %rax
+	swapgs
+	jmp interrupt_common
 
 interrupt_on_own_stack:
 	cld
@@ -158,6 +180,13 @@ leave_by_iret:
 	swapgs
 	pop_registers
 	iretq
+
+/* The syscall instruction from 32-bit code, where the CPU has one: there is none (descriptors.c). A
+ * return to where it came from, with the error that Linux gives without 32-bit calls. */
+	.globl system_call_entry_32
+system_call_entry_32:
+	movl $-38, %eax			/* ENOSYS */
+	sysretl
 
 /* void trap_enter_user(struct trap_frame *): the frame lies at the top of the stack. */
 	.globl trap_enter_user

@@ -26,6 +26,7 @@ _Static_assert(offsetof(struct trap_frame, cs) == 144, "entry.S: FRAME_CS");
 _Static_assert(sizeof(struct trap_frame) % 16 == 0, "entry.S: the stack stays aligned");
 
 #define ERROR_WRITE 2u
+#define ERROR_USER 4u
 #define ERROR_RESERVED_BIT 8u
 #define ERROR_FETCH 16u
 
@@ -85,6 +86,13 @@ static lh_rights access_of(uint64_t error_code)
 	return (error_code & ERROR_WRITE) != 0 ? LH_RIGHT_WRITE : LH_RIGHT_READ;
 }
 
+/* An access that the CPU makes on a program's behalf, as to a descriptor, counts as the kernel's: it is
+ * nothing that can be brought. */
+static bool is_implicit(const struct trap_frame *frame)
+{
+	return trap_frame_is_user(frame) && (frame->error_code & ERROR_USER) == 0;
+}
+
 static lh_fault resolve(uint64_t address, uint64_t error_code)
 {
 	lh_space *space = thread_current()->space;
@@ -104,13 +112,26 @@ static uint64_t fixup_of(uint64_t rip)
 	return 0;
 }
 
+/* What the debug exception was for; cleared for the next one. */
+static uint64_t take_debug_status(void)
+{
+	uint64_t status = read_dr6();
+
+	write_dr6(DR6_NOTHING);
+	return status;
+}
+
 static void handle_user_exception(struct trap_frame *frame, uint64_t address)
 {
 	struct user_trap trap = { .vector = frame->vector, .error_code = frame->error_code,
 				  .address = frame->rip, .fault = LH_FAULT_OK };
 
+	if (frame->vector == TRAP_DEBUG)
+		trap.error_code = take_debug_status();
 	__asm__ volatile("sti" : : : "memory");
-	if (frame->vector == TRAP_PAGE_FAULT) {
+	if (frame->vector == TRAP_PAGE_FAULT && is_implicit(frame)) {
+		trap.vector = TRAP_GENERAL_PROTECTION;
+	} else if (frame->vector == TRAP_PAGE_FAULT) {
 		trap.address = address;
 		trap.fault = resolve(address, frame->error_code);
 		if (trap.fault == LH_FAULT_OK)
@@ -147,19 +168,14 @@ void trap_handle(struct trap_frame *frame)
 		handle_kernel_exception(frame, address);
 }
 
-/*
- * Debug exceptions of a program (the trap flag) are signals like others, but this stack is no
- * place to wait on: the frame is left for the way back, on the program's own kernel stack.
- * The kernel itself never sets a breakpoint.
- */
+/* What is not a program's: it has no stack to wait on. */
 void trap_handle_on_own_stack(struct trap_frame *frame)
 {
 	if (frame->vector == TRAP_NMI) {
 		panic_stop_if_another_panics();
 		log_line("trap: NMI at %#lx", frame->rip);
 	} else if (frame->vector == TRAP_DEBUG) {
-		/* TF is not supported for programs: it is cleared, and single steps are lost. In the
-		 * kernel it can only be the step into the system-call entry. */
+		/* The kernel sets no breakpoint: a step into an entry, which the program did not mask. */
 		frame->rflags &= ~RFLAGS_TF;
 	} else {
 		panic_at(frame, read_cr2(), "%s", exception_name(frame->vector));
@@ -174,7 +190,7 @@ void trap_system_call(struct trap_frame *frame)
 
 uint64_t trap_sanitise_rflags(uint64_t rflags)
 {
-	return (rflags & RFLAGS_USER & ~RFLAGS_NT) | RFLAGS_FIXED | RFLAGS_IF;
+	return (rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
 }
 
 /* iretq faults in the kernel, with the program's GS, if it is made to load what it cannot. */
@@ -183,8 +199,8 @@ static void sanitise(struct trap_frame *frame)
 	frame->cs = USER_CODE_SELECTOR;
 	frame->ss = USER_DATA_SELECTOR;
 	frame->rflags = trap_sanitise_rflags(frame->rflags);
-	if (frame->rip > USER_LIMIT)
-		frame->rip = USER_LIMIT; /* the page fault there is the program's */
+	if (!trap_address_is_canonical(frame->rip))
+		panic("the way back to user mode leads to %#lx", frame->rip);
 }
 
 /* Everything that is due before a return to user mode. Interrupts are off when it returns. */

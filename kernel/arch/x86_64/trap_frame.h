@@ -61,7 +61,14 @@ static inline bool trap_frame_is_user(const struct trap_frame *frame)
  */
 __attribute__((noreturn)) void user_enter(const struct trap_frame *frame);
 
-/* The bits of rflags that a program may set; interrupts are always on. For sigreturn. */
+/* The bits of rflags that a program may set; interrupts are always on. */
 uint64_t trap_sanitise_rflags(uint64_t rflags);
+
+/* False for an address that the CPU refuses to return to, with a fault in the kernel. All
+ * others may stand in a frame's rip: the page fault there is the program's. */
+static inline bool trap_address_is_canonical(uint64_t address)
+{
+	return address + (UINT64_C(1) << 47) < UINT64_C(1) << 48;
+}
 
 #endif
