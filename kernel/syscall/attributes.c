@@ -196,7 +196,7 @@ lh_error call_utimensat(struct call *call)
 
 	if (call->a[2] != 0)
 		LH_TRY(read_timespecs(call->a[2], &times));
-	if (call->a[1] == 0)
+	if (call->a[1] == 0 && call_int(call, 0) != AT_CURRENT_DIRECTORY)
 		LH_TRY(find_open(call, &inode));
 	else
 		LH_TRY(find(call_int(call, 0), call->a[1], call_unsigned(call, 3), &inode));

@@ -41,6 +41,10 @@ static lh_error move_call(struct call *call, bool is_write, const uint64_t *posi
 	if (position != NULL && (int64_t)*position < 0)
 		return LH_INVALID;
 	LH_TRY(call_file(call, 0, &file));
+	if (!user_range_is_valid(call->a[1], call->a[2])) {
+		file_drop(file);
+		return LH_BAD_ADDRESS;
+	}
 	error = move(file, call->a[1], call->a[2], is_write, position, &call->value);
 	file_drop(file);
 	return error;
@@ -94,6 +98,14 @@ static lh_error move_vectors(struct file *file, const struct vector *vectors, ui
 	return LH_OK;
 }
 
+/* Nothing is moved if one of them lies, or ends, where no program's memory is. */
+static lh_error check_vector(const struct vector *vector)
+{
+	if ((int64_t)vector->bytes < 0)
+		return LH_INVALID;
+	return user_range_is_valid(vector->address, vector->bytes) ? LH_OK : LH_BAD_ADDRESS;
+}
+
 static lh_error vector_call(struct call *call, bool is_write, uint64_t *position)
 {
 	uint32_t count = call_unsigned(call, 2);
@@ -110,8 +122,7 @@ static lh_error vector_call(struct call *call, bool is_write, uint64_t *position
 	else
 		error = user_copy_in(vectors, call->a[1], count * sizeof *vectors);
 	for (uint32_t i = 0; error == LH_OK && i < count; i++)
-		if ((int64_t)vectors[i].bytes < 0)
-			error = LH_INVALID;
+		error = check_vector(&vectors[i]);
 	if (error == LH_OK)
 		error = move_vectors(file, vectors, count, is_write, position, &call->value);
 	kernel_free(vectors, (count + 1) * sizeof *vectors);

@@ -179,7 +179,7 @@ static lh_error give_limit(uint32_t resource, uint64_t address)
 
 	if (resource >= LIMITS)
 		return LH_INVALID;
-	return address == 0 ? LH_OK : user_copy_out(address, &limit, sizeof limit);
+	return user_copy_out(address, &limit, sizeof limit);
 }
 
 /* Setting a limit to what it is does nothing, and succeeds. */
@@ -218,7 +218,7 @@ lh_error call_prlimit64(struct call *call)
 	}
 	if (call->a[2] != 0)
 		LH_TRY(set_limit(call_unsigned(call, 1), call->a[2]));
-	return give_limit(call_unsigned(call, 1), call->a[3]);
+	return call->a[3] == 0 ? LH_OK : give_limit(call_unsigned(call, 1), call->a[3]);
 }
 
 /* --- random --- */
@@ -234,12 +234,14 @@ lh_error call_getrandom(struct call *call)
 	if (out.left > INT32_MAX)
 		out.left = INT32_MAX;
 	out.rested = out.left;
-	call->value = out.left;
 	while (out.left > 0) {
 		uint64_t bits = random_64();
+		size_t bytes = out.left < sizeof bits ? (size_t)out.left : sizeof bits;
+		lh_error error = transfer_give(&out, &bits, bytes);
 
-		LH_TRY(transfer_give(&out, &bits, out.left < sizeof bits ? (size_t)out.left
-									 : sizeof bits));
+		if (error != LH_OK)
+			return call->value > 0 ? LH_OK : error;
+		call->value += bytes;
 	}
 	return LH_OK;
 }

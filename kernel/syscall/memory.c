@@ -18,10 +18,10 @@ static lh_rights rights_of(uint32_t protection)
 	return (lh_rights)(protection & RIGHTS_OF_PROTECTION_ALL);
 }
 
-/* The pages of [address, address + bytes), inside user space. */
+/* The pages of [address, address + bytes), inside user space. => LH_INVALID: not all of it. */
 static lh_error user_pages(uint64_t address, uint64_t bytes, lh_virtual_range *range)
 {
-	if (address >= USER_LIMIT || bytes > USER_LIMIT - address)
+	if (address < USER_BASE || address >= USER_LIMIT || bytes > USER_LIMIT - address)
 		return LH_INVALID;
 	return lh_virtual_range_cover(lh_virtual(address), bytes, range);
 }
@@ -200,9 +200,17 @@ lh_error call_munmap(struct call *call)
 {
 	lh_virtual_range range;
 
-	if (call->a[0] % LH_PAGE_SIZE != 0 || call->a[1] == 0)
+	uint64_t address = call->a[0], bytes = call->a[1];
+
+	if (address % LH_PAGE_SIZE != 0 || bytes == 0)
 		return LH_INVALID;
-	LH_TRY(user_pages(call->a[0], call->a[1], &range));
+	if (address < USER_BASE) { /* where nothing ever is */
+		if (bytes <= USER_BASE - address)
+			return LH_OK;
+		bytes -= USER_BASE - address;
+		address = USER_BASE;
+	}
+	LH_TRY(user_pages(address, bytes, &range));
 	return lh_space_unmap(current_space(), range);
 }
 
@@ -303,8 +311,10 @@ lh_error call_madvise(struct call *call)
 		return LH_INVALID;
 	if (call->a[1] == 0)
 		return LH_OK;
-	if (user_pages(call->a[0], call->a[1], &range) != LH_OK)
+	if (call->a[1] > UINT64_MAX - LH_PAGE_SIZE || call->a[0] > UINT64_MAX - page_ceiling(call->a[1]))
 		return LH_INVALID;
+	if (user_pages(call->a[0], call->a[1], &range) != LH_OK)
+		return LH_NO_MEMORY;
 	if (advice != ADVICE_DONT_NEED)
 		return LH_OK;
 	return for_each_part(range, false, discard_part, 0);

@@ -550,8 +550,8 @@ static bool gather(struct listing *listing, const char *name, size_t length, uin
 	return true;
 }
 
-/* => LH_INVALID: not one entry fits. */
-static lh_error list(struct file *file, struct gathering *gathering)
+/* => LH_INVALID: not one entry fits; LH_BAD_ADDRESS: the position is as before. */
+static lh_error list(struct file *file, struct gathering *gathering, uint64_t out)
 {
 	uint64_t before;
 	lh_error error;
@@ -564,6 +564,10 @@ static lh_error list(struct file *file, struct gathering *gathering)
 	if (error == LH_OK && gathering->used == 0 && file->position == before &&
 	    gathering->size < ENTRY_HEADER_BYTES + NAME_BYTES_MAX + 1)
 		error = LH_INVALID;
+	if (error == LH_OK)
+		error = user_copy_out(out, gathering->buffer, gathering->used);
+	if (error != LH_OK)
+		file->position = before;
 	mutex_unlock(&file->position_lock);
 	return error;
 }
@@ -583,9 +587,7 @@ static lh_error list_to_user(struct file *file, uint64_t out, uint64_t size, uin
 	gathering.buffer = kernel_allocate(gathering.size);
 	if (gathering.buffer == NULL)
 		return LH_NO_MEMORY;
-	error = list(file, &gathering);
-	if (error == LH_OK)
-		error = user_copy_out(out, gathering.buffer, gathering.used);
+	error = list(file, &gathering, out);
 	if (error == LH_OK)
 		*value = gathering.used;
 	kernel_free(gathering.buffer, gathering.size);
@@ -597,6 +599,8 @@ lh_error call_getdents64(struct call *call)
 	struct file *file;
 	lh_error error;
 
+	if (call_int(call, 2) < 0) /* more than a call may give back: an error since Linux 6.18 */
+		return LH_INVALID;
 	LH_TRY(call_file(call, 0, &file));
 	error = list_to_user(file, call->a[1], call_unsigned(call, 2), &call->value);
 	file_drop(file);

@@ -187,6 +187,8 @@ struct wait_info {
 	uint8_t rest[100];
 };
 
+#define WAIT_INFO_WRITTEN offsetof(struct wait_info, rest)
+
 static struct wait_info describe(const struct wait_result *result)
 {
 	struct wait_info info = { .signal = SIGNAL_CHILD, .pid = result->pid };
@@ -241,16 +243,18 @@ lh_error call_waitid(struct call *call)
 	};
 	struct wait_result result;
 	struct wait_info info = { 0 };
+	lh_error error;
 
 	if ((options & (WAIT_STOPPED | WAIT_EXITED | WAIT_CONTINUED)) == 0)
 		return LH_INVALID;
 	LH_TRY(wait_target(call, &request.pid));
-	LH_TRY(process_wait(&request, &result));
-	if (call->a[2] == 0)
-		return LH_OK;
-	if (result.pid != 0)
+	error = process_wait(&request, &result);
+	if (error == LH_OK && result.pid != 0)
 		info = describe(&result);
-	return user_copy_out(call->a[2], &info, sizeof info);
+	/* Written, or found to be unreachable, also if there is no child to tell of: as on Linux. */
+	if (call->a[2] != 0)
+		LH_TRY(user_copy_out(call->a[2], &info, WAIT_INFO_WRITTEN));
+	return error;
 }
 
 /* --- numbers --- */

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Hostile programs: each act ends as on Linux, and nothing is left, or seen, that is not its own."""
 
-from checks import check, contains, equal
-from guests import expect, guest, host, program
+import os
+import re
+
+from checks import Failure, check, contains, equal, that
+from guests import PROJECT, expect, guest, host, program
 from memory_checks import check_counters
 
 
@@ -40,3 +43,28 @@ def hostile_acts_leave_nothing():
     both = [program(name) for name in ("attacks", "frames")]
     check_counters(f"{both[0]} smap >/dev/null; {both[1]} >/dev/null 2>&1; ",
                    options=["--add", both[0], "--add", both[1]])
+
+
+def numbers_of_calls():
+    """Of the kernel's table."""
+    with open(os.path.join(PROJECT, "kernel", "syscall", "table.h"), encoding="utf-8") as file:
+        numbers = re.findall(r"\bX\(\w+, (\d+)\)", file.read())
+    that(len(numbers) > 150, f"{len(numbers)} calls were found in the kernel's table")
+    return numbers
+
+
+@check
+def bad_addresses_and_lengths_in_each_argument_of_each_call_give_what_linux_gives():
+    here, linux = expect(guest(program("calls"))).decode(), host(program("calls")).decode()
+    that(linux.count("\n") > 2000, f"Linux gives {linux.count(chr(10))} lines")
+    for found, wanted in zip(here.splitlines(), linux.splitlines()):
+        if found != wanted:
+            raise Failure(f"{found!r}, not {wanted!r}")
+    equal(here.count("\n"), linux.count("\n"), "the number of lines")
+
+
+@check
+def bad_arguments_of_all_calls_do_no_harm_and_leave_nothing():
+    name = program("calls")
+    run = f"{name} here {' '.join(numbers_of_calls())} >/dev/null 2>&1; rm -rf /tmp/*; "
+    check_counters(run, options=["--cpus", "2", "--add", name])
