@@ -91,9 +91,11 @@ static lh_error add_segment(struct elf_plan *plan, const struct elf_program_head
 {
 	const struct elf_segment *before;
 
+	if (header->file_bytes > header->bytes)
+		return LH_NOT_EXECUTABLE;
 	if (header->bytes == 0)
 		return LH_OK;
-	if (plan->segment_count == ELF_SEGMENTS_MAX || header->file_bytes > header->bytes ||
+	if (plan->segment_count == ELF_SEGMENTS_MAX ||
 	    header->address >= USER_LIMIT || header->bytes > USER_LIMIT - header->address ||
 	    header->offset > file_size || header->file_bytes > file_size - header->offset ||
 	    (header->address - header->offset) % LH_PAGE_SIZE != 0)
@@ -116,6 +118,18 @@ static lh_error add_segment(struct elf_plan *plan, const struct elf_program_head
 	return LH_OK;
 }
 
+/* The first one counts. A name has a byte at least, and its end. */
+static lh_error add_interpreter(struct elf_plan *plan, const struct elf_program_header *header)
+{
+	if (header->file_bytes < 2)
+		return LH_NOT_EXECUTABLE;
+	if (plan->interpreter_bytes != 0)
+		return LH_OK;
+	plan->interpreter_offset = header->offset;
+	plan->interpreter_bytes = header->file_bytes;
+	return LH_OK;
+}
+
 static lh_error add_headers(struct elf_plan *plan, const struct elf_program_header *headers,
 			    uint32_t count, uint64_t file_size)
 {
@@ -124,10 +138,8 @@ static lh_error add_headers(struct elf_plan *plan, const struct elf_program_head
 			LH_TRY(add_segment(plan, &headers[i], file_size));
 		if (headers[i].type == SEGMENT_HEADERS)
 			plan->headers = headers[i].address;
-		if (headers[i].type == SEGMENT_INTERPRETER) {
-			plan->interpreter_offset = headers[i].offset;
-			plan->interpreter_bytes = headers[i].file_bytes;
-		}
+		if (headers[i].type == SEGMENT_INTERPRETER)
+			LH_TRY(add_interpreter(plan, &headers[i]));
 	}
 	return plan->segment_count > 0 ? LH_OK : LH_NOT_EXECUTABLE;
 }

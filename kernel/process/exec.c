@@ -16,6 +16,12 @@
 #define MAP_AREA_GAP (UINT64_C(128) << 20) /* kept for the stack, as Linux does */
 #define MOVABLE_BASE UINT64_C(0x555555554000)
 
+/* Where the stack's top may lie below the end of user memory, and what may become of a stack: segments
+ * do not reach into that, wherever chance has put this one. */
+#define STACK_TOPS (UINT64_C(1) << 20)
+#define STACK_FLOOR                                                                              \
+	(USER_LIMIT - (STACK_TOPS + USER_STACK_PAGES_MAX + USER_STACK_GUARD_PAGES + 1) * LH_PAGE_SIZE)
+
 /* A page-aligned random distance below so many pages. */
 static uint64_t random_distance(uint64_t pages)
 {
@@ -24,7 +30,7 @@ static uint64_t random_distance(uint64_t pages)
 
 static lh_error map_stack(struct user_memory *memory, uint64_t pages)
 {
-	uint64_t top = USER_LIMIT - LH_PAGE_SIZE - random_distance(UINT64_C(1) << 20);
+	uint64_t top = USER_LIMIT - LH_PAGE_SIZE - random_distance(STACK_TOPS);
 	lh_map_request request = {
 		.where = LH_AT,
 		.address = lh_virtual(top - pages * LH_PAGE_SIZE),
@@ -79,6 +85,8 @@ static lh_error map_program(struct program *program)
 			return LH_NOT_EXECUTABLE;
 		program->bias = base - plan->lowest;
 	}
+	if (plan->highest + program->bias > STACK_FLOOR)
+		return LH_NOT_EXECUTABLE;
 	LH_TRY(elf_map(memory, program->file, plan, program->bias));
 	memory->brk_start = plan->highest + program->bias + random_distance(1u << 13);
 	memory->brk = memory->brk_start;
@@ -103,7 +111,8 @@ static lh_error open_interpreter(struct program *program)
 	if (transfer.left != 0 || path[program->plan.interpreter_bytes - 1] != '\0')
 		return LH_NOT_EXECUTABLE;
 	LH_TRY(program_open_path(path, &program->interpreter));
-	if (inode_type(program->interpreter->inode) != MODE_REGULAR)
+	if (inode_type(program->interpreter->inode) != MODE_REGULAR ||
+	    (inode_mode(program->interpreter->inode) & MODE_EXECUTE_ANY) == 0)
 		return LH_NO_ACCESS;
 	return elf_read(program->interpreter, &program->interpreter_plan);
 }

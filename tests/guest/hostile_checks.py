@@ -68,3 +68,27 @@ def bad_arguments_of_all_calls_do_no_harm_and_leave_nothing():
     name = program("calls")
     run = f"{name} here {' '.join(numbers_of_calls())} >/dev/null 2>&1; rm -rf /tmp/*; "
     check_counters(run, options=["--cpus", "2", "--add", name])
+
+
+@check
+def damaged_programs_are_refused_or_end_as_on_linux():
+    """Each of a table; and at random: what Linux refuses is refused, what runs ends as there."""
+    name = program("damaged")
+    all_as_they_must(host(name, "linux"))
+    all_as_they_must(expect(guest(name)))
+    check_damaged(1, 500)
+
+
+def check_damaged(seed, count):
+    arguments = program("damaged"), str(seed), str(count)
+    here, linux = expect(guest(*arguments)).decode().splitlines(), host(*arguments).decode().splitlines()
+    equal(len(here), count, "the number of damaged programs")
+    for found, wanted in zip(here, linux):
+        refused = found.split(": ")[1].startswith("LH_")
+        that(refused or found == wanted, f"{found!r}, not {wanted!r}, nor an error")
+
+
+@check
+def damaged_programs_leave_nothing():
+    name = program("damaged")
+    check_counters(f"{name} >/dev/null; {name} 2 200 >/dev/null; ", options=["--cpus", "2", "--add", name])
