@@ -51,18 +51,15 @@ static struct process *choose_largest(uint64_t *most)
 	struct process *largest = NULL, *process = process_next(0);
 
 	*most = 0;
-	while (process != NULL) {
-		uint32_t next = process->pid + 1;
+	for (; process != NULL; process = process_after(process)) {
 		uint64_t pages = resident_pages(process);
 
-		if (pages > *most && !is_stuck(process)) {
-			process_drop(largest);
-			largest = process;
-			*most = pages;
-		} else {
-			process_drop(process);
-		}
-		process = process_next(next);
+		if (pages <= *most || is_stuck(process))
+			continue;
+		process_drop(largest);
+		process_hold(process);
+		largest = process;
+		*most = pages;
 	}
 	return largest;
 }

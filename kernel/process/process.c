@@ -5,12 +5,14 @@
 #include "arch/x86_64/clock.h"
 #include "lib/string.h"
 #include "memory/heap.h"
+#include "memory/memory.h"
 
 #define PID_MAX 4194304u
 
 static struct spinlock lock = SPINLOCK_INIT;
 static struct list all = LIST_INIT(all); /* [p] by pid, but for a wrap */
 static uint32_t count;			 /* [p] */
+static uint64_t records;		 /* [a] of processes: also those that are reaped, but still held */
 static uint32_t last_pid;		 /* [p] */
 
 uintptr_t process_lock(void)
@@ -38,12 +40,33 @@ uint32_t process_last_pid(void)
 	return __atomic_load_n(&last_pid, __ATOMIC_RELAXED);
 }
 
+/* As many as Linux allows threads: an eighth of the memory may go into kernel stacks. */
+uint64_t process_limit(void)
+{
+	lh_frame_counters counters;
+
+	lh_frames_read_counters(memory_frames(), &counters);
+	return counters.total / (8 * THREAD_STACK_PAGES);
+}
+
+static lh_error count_record(void)
+{
+	if (__atomic_add_fetch(&records, 1, __ATOMIC_RELAXED) <= process_limit())
+		return LH_OK;
+	__atomic_fetch_sub(&records, 1, __ATOMIC_RELAXED);
+	return LH_AGAIN;
+}
+
 lh_error process_create(struct process **result)
 {
-	struct process *process = kernel_allocate(sizeof *process);
+	struct process *process;
 
-	if (process == NULL)
+	LH_TRY(count_record());
+	process = kernel_allocate(sizeof *process);
+	if (process == NULL) {
+		__atomic_fetch_sub(&records, 1, __ATOMIC_RELAXED);
 		return LH_NO_MEMORY;
+	}
 	process->holders = 1;
 	process->umask = 022;
 	process->exit_signal = SIGNAL_CHILD;
@@ -136,6 +159,7 @@ void process_drop(struct process *process)
 		descriptor_table_drop(process->files);
 		inode_drop(process->directory);
 		kernel_free(process, sizeof *process);
+		__atomic_fetch_sub(&records, 1, __ATOMIC_RELAXED);
 		process = parent;
 	}
 }
@@ -165,6 +189,23 @@ struct process *process_next(uint32_t pid)
 	if (next != NULL)
 		process_hold(next);
 	process_unlock(interrupts);
+	return next;
+}
+
+struct process *process_after(struct process *process)
+{
+	uintptr_t interrupts = process_lock();
+	bool is_listed = !list_is_empty(&process->all);
+	struct process *next = NULL;
+
+	if (is_listed && process->all.next != &all) {
+		next = container_of(process->all.next, struct process, all);
+		process_hold(next);
+	}
+	process_unlock(interrupts);
+	if (!is_listed)
+		next = process_next(process->pid + 1);
+	process_drop(process);
 	return next;
 }
 

@@ -116,7 +116,10 @@ static inline uint32_t process_umask(void)
 uintptr_t process_lock(void);
 void process_unlock(uintptr_t interrupts);
 
-/* A process without memory, threads, files: in no list, no pid. LH_NO_MEMORY. */
+/* How many there may be; who is dead and still held counts. */
+uint64_t process_limit(void);
+/* A process without memory, threads, files: in no list, no pid. LH_NO_MEMORY; LH_AGAIN: there are as
+ * many as there may be. */
 LH_MUST_USE lh_error process_create(struct process **process);
 /* Gives it a pid and puts it into the list of all, as a child of parent (NULL: none); publishes its
  * first thread. */
@@ -128,6 +131,9 @@ void process_drop(struct process *process);
 struct process *process_find(uint32_t pid);
 /* The one with the lowest pid at or above, held; NULL: none. */
 struct process *process_next(uint32_t pid);
+/* For a walk over all: the one that comes after, held, in the place of this one. Those that are made or
+ * end in the meantime may be missed; pids are not in order after a wrap. NULL: it was the last. */
+struct process *process_after(struct process *process);
 /* Memory of any process, held; NULL: it has none any more. */
 struct user_memory *process_hold_memory(struct process *process);
 /* The current process' directory, held: another thread may change it at any time. */

@@ -157,6 +157,7 @@ struct linux_limit {
 
 #define LIMIT_STACK 3u
 #define LIMIT_CORE 4u
+#define LIMIT_PROCESSES 6u
 #define LIMIT_FILES 7u
 #define LIMITS 16u
 
@@ -168,6 +169,8 @@ static struct linux_limit limit_of(uint32_t resource)
 		value = USER_STACK_PAGES_MAX * LH_PAGE_SIZE;
 	if (resource == LIMIT_CORE)
 		value = 0;
+	if (resource == LIMIT_PROCESSES)
+		value = process_limit();
 	if (resource == LIMIT_FILES)
 		value = DESCRIPTORS_MAX;
 	return (struct linux_limit){ value, value };

@@ -92,3 +92,27 @@ def check_damaged(seed, count):
 def damaged_programs_leave_nothing():
     name = program("damaged")
     check_counters(f"{name} >/dev/null; {name} 2 200 >/dev/null; ", options=["--cpus", "2", "--add", name])
+
+
+LIMITS = {
+    "regions": b"regions: 65530, then LH_NO_MEMORY\n",
+    "parts": b"a hole at the limit: made\na part at the limit: undone\nparts: 1, then LH_NO_MEMORY\n",
+    "descriptors": b"descriptors to the limit: 1, LH_TOO_MANY_OPEN\nopen: 1, pipe: 1\n",
+    "pipes": b"pipes: 1, then LH_TOO_MANY_OPEN\n",
+    "file": b"a file of more than 32 MiB: 1, then LH_NO_ROOM\n",
+    "names": b"names: 10000, then LH_OK\n",
+    "forks": b"children to the limit, or to the end of memory: 1, LH_AGAIN\n"
+             b"children that did not come back: 0\n",
+    "bomb": b"",
+}
+# Until nobody is left of those whose parents were killed.
+ALONE = "while [ $(ls /proc | grep -c '^[0-9]') -gt 5 ]; do sleep 0.2; done; "
+
+
+@check
+def what_there_is_of_each_kind_can_be_taken_and_comes_back():
+    """In 128 MiB; a fork bomb among them, which ends as soon as its own time is over."""
+    name = program("limits")
+    middle = check_counters(f"{name} {' '.join(LIMITS)}; {ALONE}", prepare=f"{name} bomb forks names; {ALONE}",
+                            options=["--memory", "128M", "--cpus", "2", "--add", name])
+    equal(middle, b"".join(LIMITS.values()))
