@@ -116,3 +116,20 @@ def what_there_is_of_each_kind_can_be_taken_and_comes_back():
     middle = check_counters(f"{name} {' '.join(LIMITS)}; {ALONE}", prepare=f"{name} bomb forks names; {ALONE}",
                             options=["--memory", "128M", "--cpus", "2", "--add", name])
     equal(middle, b"".join(LIMITS.values()))
+
+
+@check
+def a_hundred_trees_of_forks_ten_deep_leave_nothing():
+    name = program("storm")
+    check_counters(f"{name} 1 tree 10 100; ", prepare=f"{name} 2 tree 10 5; ",
+                   options=["--cpus", "2", "--add", name])
+
+
+@check
+def thirty_two_processes_that_map_fault_protect_and_fork_leave_nothing():
+    """On 4 CPUs: counters as before, and as many pages for a program that takes them all."""
+    name = program("storm")
+    check_counters(f"{name} 1 32 100; ", prepare=f"{name} 2 32 10; ", options=["--cpus", "4", "--add", name])
+    output = expect(guest(program("exhaust"), name, "3", "32", "40",
+                          options=["--memory", "128M", "--cpus", "4", "--add", name]))
+    contains(output, b"the same")
