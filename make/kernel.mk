@@ -19,7 +19,7 @@ $(BUILD)/tour: tools/tour/tour.c tests/guest/programs/guest.h src/base/error.c i
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
 
-.PHONY: run tour test test-guest test-tools image kernel
+.PHONY: run tour test test-guest test-guest-cpus test-tools soak image kernel
 kernel: kernel-image ## builds the reference kernel: build/kernel/landhold.elf
 
 run: setup kernel $(BUILD)/tour ## boots into a shell; without a terminal: a short tour
@@ -42,6 +42,15 @@ test-tools: ## tests of the tools; needs Python and busybox, no kernel
 
 test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the booted kernel
 	@LANDHOLD_KERNELS="$(LANDHOLD_KERNELS)" tests/guest/run
+
+# What depends on how many CPUs there are, on each count; CPU_CHECKS: by parts of their names.
+CPU_COUNTS ?= 1 2 4 8
+CPU_CHECKS ?= children pipelines killed removed exhaustion handlers stacks_handlers registers_are jumps_instructions
+test-guest-cpus: kernel $(GUEST_PROGRAMS) ## guest checks on 1, 2, 4 and 8 CPUs
+	@tests/total $(foreach count,$(CPU_COUNTS),'LANDHOLD_CPUS=$(count) tests/guest/run $(CPU_CHECKS)')
+
+soak: setup kernel $(GUEST_PROGRAMS) ## hostile programs for SOAK_MINUTES (60), with seeds
+	@tests/guest/soak
 
 # The hosted tests run once with each of these, and the kernel is built and booted by each.
 TEST_COMPILERS ?= gcc clang

@@ -13,7 +13,7 @@ PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 TOOL = os.path.join(PROJECT, "tools", "run-guest")
 PROGRAMS = os.path.join(PROJECT, "build", "guest")
 BUSYBOX = "/bin/busybox"
-TIMEOUT = "240"                     # of a run in the guest: a hang, not slowness
+TIMEOUT = os.environ.get("LANDHOLD_TIMEOUT", "240") # of a run in the guest: a hang, not slowness
 ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
                "USER": "root", "PWD": "/"}
 CPUS = os.environ.get("LANDHOLD_CPUS", "")  # of every machine whose check does not say
