@@ -70,6 +70,18 @@ void inode_end_writing(struct inode *inode)
 	__atomic_fetch_sub(&inode->writers, 1, __ATOMIC_ACQ_REL);
 }
 
+lh_error inode_resize(struct inode *inode, uint64_t size)
+{
+	lh_error error;
+
+	if (inode->operations->resize == NULL)
+		return LH_INVALID;
+	LH_TRY(inode_begin_writing(inode));
+	error = inode->operations->resize(inode, size);
+	inode_end_writing(inode);
+	return error;
+}
+
 lh_error inode_begin_running(struct inode *inode)
 {
 	return move_writers(inode, -1);

@@ -102,6 +102,10 @@ void inode_end_writing(struct inode *inode);
 LH_MUST_USE lh_error inode_begin_running(struct inode *inode);
 void inode_end_running(struct inode *inode);
 
+/* Sets a regular file's size. => LH_TEXT_BUSY: it runs; LH_INVALID: it has none; LH_NO_MEMORY,
+ * LH_FILE_TOO_LARGE. Context: may wait. */
+LH_MUST_USE lh_error inode_resize(struct inode *inode, uint64_t size);
+
 /* Notes that the contents, or only the inode, changed now. */
 void inode_touch_modified(struct inode *inode);
 void inode_touch_changed(struct inode *inode);

@@ -343,7 +343,7 @@ static lh_error open_place(struct path_place *place, uint32_t flags, uint32_t mo
 	LH_TRY(file_open_inode(place->inode, flags, file));
 	if (!made && (flags & OPEN_TRUNCATE) != 0 && place->inode->operations->resize != NULL &&
 	    inode_type(place->inode) == MODE_REGULAR) {
-		lh_error error = place->inode->operations->resize(place->inode, 0);
+		lh_error error = inode_resize(place->inode, 0);
 
 		if (error != LH_OK)
 			file_drop(*file);

@@ -447,10 +447,7 @@ static lh_error resize(struct inode *inode, uint64_t size)
 		return LH_INVALID;
 	if (inode_is_directory(inode))
 		return LH_IS_DIRECTORY;
-	if (__atomic_load_n(&inode->writers, __ATOMIC_RELAXED) < 0)
-		return LH_TEXT_BUSY;
-	return inode->operations->resize == NULL ? LH_INVALID
-						 : inode->operations->resize(inode, size);
+	return inode_resize(inode, size);
 }
 
 lh_error call_truncate(struct call *call)

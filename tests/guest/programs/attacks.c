@@ -424,6 +424,15 @@ static void call_is_missing(uint64_t number)
 		_exit(90);
 }
 
+/* The file of a program that runs is cut off by nobody, also not by who opens it only to read. */
+static void cut_own_program(uint64_t unused)
+{
+	(void)unused;
+	if (open("/proc/self/exe", O_RDONLY | O_TRUNC) != -1 || errno != ETXTBSY ||
+	    truncate("/proc/self/exe", 0) == 0 || errno != ETXTBSY)
+		_exit(89);
+}
+
 #define SEGV_MAPPED "signal 11 code 1 at the address"
 #define SEGV_ACCESS "signal 11 code 2 at the address"
 #define GENERAL "signal 11 code 128 at 0"
@@ -547,6 +556,7 @@ static const struct act acts[] = {
 	{ "a base that is no address", set_base, NOT_CANONICAL, "goes on", ANYWHERE },
 	{ "a base in the kernel", set_base, DIRECT_MAP, "goes on", ANYWHERE },
 	{ "a base beyond user memory", set_base, BEYOND_USER, "goes on", ANYWHERE },
+	{ "cutting off one's own program", cut_own_program, 0, "goes on", ANYWHERE },
 	{ "ptrace", call_is_missing, SYS_ptrace, "goes on", ONLY_HERE },
 	{ "modify_ldt", call_is_missing, SYS_modify_ldt, "goes on", ONLY_HERE },
 	{ "iopl", call_is_missing, SYS_iopl, "goes on", ONLY_HERE },
