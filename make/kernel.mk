@@ -46,6 +46,7 @@ test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the b
 # What depends on how many CPUs there are, on each count; CPU_CHECKS: by parts of their names.
 CPU_COUNTS ?= 1 2 4 8
 CPU_CHECKS ?= children pipelines killed removed exhaustion handlers stacks_handlers registers_are jumps_instructions
+CPU_CHECKS_OF_TEST := children_that_are killed_and files_that stacks_handlers
 test-guest-cpus: kernel $(GUEST_PROGRAMS) ## guest checks on 1, 2, 4 and 8 CPUs
 	@tests/total $(foreach count,$(CPU_COUNTS),'LANDHOLD_CPUS=$(count) tests/guest/run $(CPU_CHECKS)')
 
@@ -67,4 +68,5 @@ test: setup ## every test; the last line is the total
 		'$(SUB_MAKE) test-examples' \
 		'$(SUB_MAKE) test-cpus' \
 		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) $(BUILD)/kernel-$(compiler)/landhold.elf') \
-		'$(SUB_MAKE) test-guest LANDHOLD_KERNELS="$(KERNEL_IMAGES)"'
+		'$(SUB_MAKE) test-guest LANDHOLD_KERNELS="$(KERNEL_IMAGES)"' \
+		'$(SUB_MAKE) test-guest-cpus CPU_COUNTS="2 8" CPU_CHECKS="$(CPU_CHECKS_OF_TEST)"'

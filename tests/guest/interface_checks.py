@@ -24,8 +24,8 @@ def files_and_their_mappings_are_one_as_on_linux():
 
 
 # The program, a seed, how many children. A random name may lie anywhere: what is newer than the start goes,
-# and all of /tmp, where the program itself may lie.
-NONSENSE = ("[ -e /bin/nonsense ] || cp {} /bin/nonsense; touch /begun; sleep 0.1; /bin/nonsense {} {} 250 >/dev/null 2>&1 </dev/null && echo ended; rm -rf /tmp/* /tmp/.[!.]*; "
+# and all of /tmp, where the program itself may lie; it runs from a copy, which it may spoil.
+NONSENSE = ("[ -e /bin/sound ] || cp {} /bin/sound; cp /bin/sound /bin/nonsense; chmod 755 /bin/nonsense; touch /begun; sleep 0.1; /bin/nonsense {} {} 250 >/dev/null 2>&1 </dev/null && echo ended; rm -rf /tmp/* /tmp/.[!.]*; "
             "find / -xdev -mindepth 1 -depth -newer /begun ! -path /begun ! -path /tmp ! -path '/proc*' "
             "! -path '/dev*' ! -path '/bin*' -exec rm -rf {{}} + ; rm /begun; sleep 1; ")
 
@@ -33,7 +33,7 @@ NONSENSE = ("[ -e /bin/nonsense ] || cp {} /bin/nonsense; touch /begun; sleep 0.
 @check
 def random_system_calls_do_the_kernel_no_harm_and_leave_nothing():
     name = program("nonsense")
-    middle = check_counters("".join(NONSENSE.format(name, seed, 150) for seed in (1, 2)),
+    middle = check_counters("".join(NONSENSE.format(name, seed, 100) for seed in (1, 2)),
                             prepare=NONSENSE.format(name, 3, 5),
                             options=["--memory", "128M", "--cpus", "2", "--add", name])
     equal(middle, b"ended\n" * 2, "what was said of the two runs")

@@ -15,7 +15,7 @@
 #include "calls.h"
 
 #define NUMBERS 460u
-#define WAIT_AT_MOST 20 /* hundredths of a second, for a child */
+#define WAIT_AT_MOST 10 /* hundredths of a second, for a child */
 
 static uint64_t state;
 static char bytes[65536];
