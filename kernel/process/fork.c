@@ -131,7 +131,8 @@ static lh_error clone_process(const struct trap_frame *frame, const struct clone
 	start(user, request);
 	if ((request->flags & CLONE_FLAG_VFORK) != 0)
 		(void)WAIT_UNTIL_OR_ENDED(&child->return_queue,
-					  !__atomic_load_n(&child->memory_is_borrowed, __ATOMIC_ACQUIRE));
+					  !__atomic_load_n(&child->memory_is_borrowed,
+							   __ATOMIC_ACQUIRE));
 	process_drop(child);
 	return LH_OK;
 }
@@ -141,12 +142,13 @@ static lh_error check(const struct clone_request *request)
 {
 	uint64_t flags = request->flags;
 	bool is_thread = (flags & CLONE_FLAG_THREAD) != 0;
+	uint64_t allowed = CLONE_OF_BOTH | (is_thread ? CLONE_OF_THREADS : CLONE_OF_PROCESSES);
 
 	if ((flags & CLONE_SIGNAL_MASK) > SIGNAL_MAX)
 		return LH_INVALID;
 	if (is_thread && (flags & CLONE_OF_THREADS) != CLONE_OF_THREADS)
 		return LH_INVALID;
-	if ((flags & ~(uint64_t)(CLONE_OF_BOTH | (is_thread ? CLONE_OF_THREADS : CLONE_OF_PROCESSES))) != 0)
+	if ((flags & ~allowed) != 0)
 		return LH_INVALID;
 	if ((flags & CLONE_FLAG_SET_TLS) != 0 && request->tls >= USER_LIMIT)
 		return LH_NOT_PERMITTED;

@@ -43,8 +43,8 @@ for number in (1, 2, 4, 8):
 @check
 def four_threads_that_change_one_space_leave_nothing_on_4_cpus():
     name = program("thread_pages")
-    check_counters("set -e; " + "".join(f"{name} 4 2000 {seed}; " for seed in (5, 6, 7)), prepare=f"{name} 4 200 8; ",
-                   options=["--cpus", "4", "--add", name])
+    script = "set -e; " + "".join(f"{name} 4 2000 {seed}; " for seed in (5, 6, 7))
+    check_counters(script, prepare=f"{name} 4 200 8; ", options=["--cpus", "4", "--add", name])
 
 
 def killed_at_any_moment(cpus, rounds):
@@ -62,7 +62,8 @@ for number, kills in ((1, 100), (2, 60), (4, 40), (8, 20)):
 
 def run_out_of_memory(what, cpus):
     name = program("thread_limits")
-    return check_counters(f"{name} {what}; ", options=["--memory", "128M", "--cpus", str(cpus), "--add", name])
+    return check_counters(f"{name} {what}; ",
+                          options=["--memory", "128M", "--cpus", str(cpus), "--add", name])
 
 
 @check
