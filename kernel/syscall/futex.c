@@ -123,14 +123,13 @@ uint32_t futex_wake_shared(uint64_t address, uint32_t count)
 	return find_key(address, false, &key) == LH_OK ? wake(key, count, ALL_BITS) : 0;
 }
 
-/* The next count of those that wait for one key wait for the other from now on. => how many. */
+/* The next count of those that wait for one key wait for the other from now on; it may be the same.
+ * => how many. */
 static uint32_t move_locked(struct futex_key from, struct futex_key to, uint32_t count)
 {
 	struct list *source = list_of_locked(from), *target = list_of_locked(to);
 	uint32_t moved = 0;
 
-	if (is_same(from, to))
-		return 0;
 	LIST_FOR_EACH_SAFE(node, next, source) {
 		struct futex_waiter *waiter = container_of(node, struct futex_waiter, link);
 
@@ -138,10 +137,12 @@ static uint32_t move_locked(struct futex_key from, struct futex_key to, uint32_t
 			break;
 		if (!is_same(waiter->key, from))
 			continue;
+		moved++;
+		if (is_same(from, to))
+			continue;
 		list_remove(&waiter->link);
 		waiter->key = to;
 		list_append(target, &waiter->link);
-		moved++;
 	}
 	return moved;
 }

@@ -92,27 +92,37 @@ static void *wait_for_word(void *argument)
 	return NULL;
 }
 
+/* So many wait for the word: those that are moved to where they are. */
+static long count_waiters(uint32_t *word, int flags)
+{
+	return futex(word, FUTEX_REQUEUE | flags, 0, (void *)(uintptr_t)INT32_MAX, word, 0);
+}
+
 static lh_error start_waiters(uint32_t *word, int flags)
 {
 	for (unsigned i = 0; i < WAITERS; i++) {
 		waiters[i] = (struct waiter){ .word = word, .bits = 1u << i, .flags = flags };
 		LH_TRY(lh_error_from_errno(
 			pthread_create(&waiters[i].thread, NULL, wait_for_word, &waiters[i])));
-		while (!__atomic_load_n(&waiters[i].is_waiting, __ATOMIC_ACQUIRE))
+		while (count_waiters(word, flags) != i + 1)
 			usleep(1000);
-		usleep(30000);
 	}
 	return LH_OK;
 }
 
-static unsigned still_waiting(void)
+/* The set of those that wait, when all that were woken have said so. */
+static unsigned still_waiting(int flags)
 {
 	unsigned set = 0;
 
-	usleep(30000);
-	for (unsigned i = 0; i < WAITERS; i++)
-		if (__atomic_load_n(&waiters[i].is_waiting, __ATOMIC_ACQUIRE))
-			set |= 1u << i;
+	do {
+		usleep(1000);
+		set = 0;
+		for (unsigned i = 0; i < WAITERS; i++)
+			if (__atomic_load_n(&waiters[i].is_waiting, __ATOMIC_ACQUIRE))
+				set |= 1u << i;
+	} while (__builtin_popcount(set) !=
+		 count_waiters(words, flags) + count_waiters(words + 2, flags));
 	return set;
 }
 
@@ -132,15 +142,15 @@ static lh_error try_wakes(int flags)
 	LH_TRY(start_waiters(words, flags));
 	say("the other word", futex(words + 1, FUTEX_WAKE | flags, 9, NULL, NULL, 0));
 	say("by bits", futex(words, FUTEX_WAKE_BITSET | flags, 9, NULL, NULL, 8 | 2));
-	say("who waits", still_waiting());
+	say("who waits", still_waiting(flags));
 	say("the first", futex(words, FUTEX_WAKE | flags, 1, NULL, NULL, 0));
-	say("who waits", still_waiting());
+	say("who waits", still_waiting(flags));
 	say("the rest", futex(words, FUTEX_WAKE | flags, INT32_MAX, NULL, NULL, 0));
 	join_waiters();
 	LH_TRY(start_waiters(words, flags));
 	say("one woken, three moved",
 	    futex(words, FUTEX_CMP_REQUEUE | flags, 1, (void *)3, words + 2, 0));
-	say("who waits", still_waiting());
+	say("who waits", still_waiting(flags));
 	say("at the first word", futex(words, FUTEX_WAKE | flags, 9, NULL, NULL, 0));
 	say("at the other", futex(words + 2, FUTEX_WAKE | flags, 9, NULL, NULL, 0));
 	join_waiters();
@@ -232,7 +242,8 @@ static lh_error interrupt(const char *what, int flags, const struct timespec *ti
 	caught = 0;
 	LH_TRY(lh_error_from_errno(
 		pthread_create(&thread, NULL, wait_interrupted, (void *)(uintptr_t)time)));
-	usleep(50000);
+	while (count_waiters(words + 3, FUTEX_PRIVATE_FLAG) == 0)
+		usleep(1000);
 	pthread_kill(thread, SIGUSR1);
 	while (caught == 0)
 		usleep(1000);

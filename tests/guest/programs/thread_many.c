@@ -10,7 +10,7 @@
 #define BATCH 16
 #define BATCHES 250
 #define STACK_BYTES ((size_t)65536)
-#define LOOKS 100
+#define LOOKS 1000
 
 static _Thread_local char own[8192];
 static long sum;
@@ -82,15 +82,27 @@ static lh_error look_until_equal(const long before[HELD], long after[HELD])
 	return LH_OK;
 }
 
+/* As it is when what has ended has been given back. */
+static lh_error look_settled(long counts[HELD])
+{
+	long earlier[HELD];
+
+	LH_TRY(look(counts));
+	do {
+		memcpy(earlier, counts, sizeof earlier);
+		LH_TRY(check_call(usleep(500000)));
+		LH_TRY(look(counts));
+	} while (memcmp(earlier, counts, sizeof earlier) != 0);
+	return LH_OK;
+}
+
 static lh_error run(void)
 {
 	long before[HELD], after[HELD];
 
 	for (int i = 0; i < 8; i++) /* the C library keeps stacks for the next time */
 		LH_TRY(run_batch(STACK_BYTES));
-	LH_TRY(look(after));
-	LH_TRY(check_call(usleep(500000)));
-	LH_TRY(look(before));
+	LH_TRY(look_settled(before));
 	sum = 0;
 	for (int i = 0; i < BATCHES; i++)
 		LH_TRY(run_batch(STACK_BYTES));

@@ -291,6 +291,7 @@ static void *read_for_ever(void *cleaned)
 	char byte;
 
 	pthread_cleanup_push(clean_up, cleaned);
+	sem_post(&items);
 	UNUSED_RESULT(read(pipe_ends[0], &byte, 1));
 	pthread_cleanup_pop(0);
 	return NULL;
@@ -300,6 +301,7 @@ static void *wait_for_ever(void *cleaned)
 {
 	pthread_mutex_lock(&mutex);
 	pthread_cleanup_push(clean_up, cleaned);
+	sem_post(&items);
 	for (;;)
 		pthread_cond_wait(&condition, &mutex);
 	pthread_cleanup_pop(0);
@@ -308,8 +310,9 @@ static void *wait_for_ever(void *cleaned)
 
 static void *spin_for_ever(void *cleaned)
 {
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 	pthread_cleanup_push(clean_up, cleaned);
+	sem_post(&items);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 	for (;;)
 		*(volatile int *)&turn = 0;
 	pthread_cleanup_pop(0);
@@ -322,7 +325,8 @@ static lh_error cancel(const char *what, void *(*function)(void *))
 	long cleaned = 0, result;
 
 	LH_TRY(start(&thread, function, &cleaned));
-	usleep(50000);
+	sem_wait(&items);
+	usleep(10000); /* so that it sleeps, most often */
 	LH_TRY(check_number(pthread_cancel(thread)));
 	LH_TRY(join(thread, &result));
 	printf("%s: cancelled %d, cleaned up %ld\n", what, result == (long)(intptr_t)PTHREAD_CANCELED,
@@ -333,6 +337,7 @@ static lh_error cancel(const char *what, void *(*function)(void *))
 static lh_error try_cancelling(void)
 {
 	LH_TRY(check_call(pipe(pipe_ends)));
+	sem_init(&items, 0, 0);
 	LH_TRY(cancel("a read", read_for_ever));
 	LH_TRY(cancel("a loop", spin_for_ever));
 	LH_TRY(cancel("a wait, which has its mutex again", wait_for_ever));
