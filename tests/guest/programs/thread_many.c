@@ -2,13 +2,14 @@
 /*
  * Thousands of threads, made and joined in batches. On the kernel, which counts what it holds, all
  * of that must be as it was before them: looked at by the process itself, which lives on.
+ *
+ * usage: thread_many BATCHES, of 16 threads each
  */
 #include <pthread.h>
 
 #include "guest.h"
 
 #define BATCH 16
-#define BATCHES 250
 #define STACK_BYTES ((size_t)65536)
 #define LOOKS 1000
 
@@ -96,7 +97,7 @@ static lh_error look_settled(long counts[HELD])
 	return LH_OK;
 }
 
-static lh_error run(void)
+static lh_error run(int batches)
 {
 	long before[HELD], after[HELD];
 
@@ -104,16 +105,16 @@ static lh_error run(void)
 		LH_TRY(run_batch(STACK_BYTES));
 	LH_TRY(look_settled(before));
 	sum = 0;
-	for (int i = 0; i < BATCHES; i++)
+	for (int i = 0; i < batches; i++)
 		LH_TRY(run_batch(STACK_BYTES));
 	LH_TRY(look_until_equal(before, after));
 	for (size_t i = 0; i < HELD; i++)
 		printf("%s %ld more\n", held[i], after[i] - before[i]);
-	printf("%d threads, sum %ld\n", BATCH * BATCHES, sum);
+	printf("%d threads, sum %ld\n", BATCH * batches, sum);
 	return LH_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return report("thread_many", run());
+	return report("thread_many", argc == 2 ? run(atoi(argv[1])) : LH_INVALID);
 }
