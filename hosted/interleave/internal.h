@@ -150,7 +150,6 @@ struct run {
 	struct schedule taken;	 /* the changes as they were made */
 	struct fibre fibres[INTERLEAVE_FIBRES];
 	struct fibre *current;	 /* NULL outside the fibres */
-	struct fibre *last;	 /* the current one, also in a check of an invariant */
 	unsigned sleepers;
 	void *main_context, *scratch;
 	enum outcome outcome;
@@ -177,6 +176,43 @@ void run_seed(uint64_t seed);
 
 /* An access is made, or a buffered store reaches memory: who slept or span for it. */
 void run_note_access(const struct fibre *by, const struct place *place);
+
+static inline unsigned number_of(const struct fibre *fibre)
+{
+	return (unsigned)(fibre - run.fibres);
+}
+
+/* Ends the run's part that is on the fibres' stacks. */
+_Noreturn void run_leave(enum outcome outcome);
+/* A finding that says of each fibre where it is. */
+_Noreturn void run_fail_stuck(const char *what);
+/* Counts a step, before it is made. */
+void run_count_step(struct fibre *fibre);
+/* => place, code: NULL for what is no access */
+void run_trace(const struct fibre *fibre, const struct place *place, enum kind kind, bool is_point,
+	       const void *code, const char *what);
+
+/* --- who goes on: choose.c --- */
+
+/* Another fibre goes on in place of this one, until this one's turn comes again. */
+void run_switch_to(struct fibre *from, struct fibre *to);
+/* The schedule's next change, if it is for this step of the fibre: it counts as made then. */
+const struct change *run_scheduled(unsigned fibre, uint64_t step);
+/* All changes of the schedule are made, and others are asked for. */
+bool run_is_past_changes(void);
+/* Before the access: makes a change; or one that priorities ask for; or notes what could be. */
+void run_make_change(struct fibre *fibre, const struct place *place, const struct change *change);
+void run_follow_priorities(struct fibre *fibre, const struct place *place);
+void run_note_preemptions(struct fibre *fibre, const struct place *place);
+/* The one to go on in place of a fibre that does not; NULL: none. => cost: of another choice */
+struct fibre *run_choose(struct fibre *fibre, unsigned cost);
+unsigned run_choose_first(void);
+
+/* --- states that were checked: states.c --- */
+
+bool states_has(uint64_t hash);
+void states_add(uint64_t hash);
+uint64_t states_count(void);
 
 /* Builds a case's start state, once. explore.c */
 void explore_open(const interleave_case *of);

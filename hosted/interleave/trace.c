@@ -142,22 +142,31 @@ struct lines {
 	char (*text)[LINE];
 };
 
+/* From the project's own folder on: the path before it says nothing. */
+static void cut_path(char *place)
+{
+	static const char *const folders[] = { "/src/", "/hosted/", "/tests/", "/arch/" };
+
+	for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		const char *folder = strstr(place, folders[i]);
+
+		if (folder)
+			memmove(place, folder + 1, strlen(folder));
+	}
+}
+
 static void ask_lines(FILE *answers, struct lines *lines)
 {
 	for (size_t i = 0; i < lines->count; i++) {
-		char function[LINE] = "", place[1024] = "", *name;
-		size_t used;
+		char function[LINE] = "", place[1024] = "";
 
 		if (!fgets(function, sizeof function, answers) ||
 		    !fgets(place, sizeof place, answers))
 			return;
-		function[strcspn(function, "\n")] = place[strcspn(place, " \n")] = '\0';
-		for (const char *const *root = (const char *const[]){ "/src/", "/hosted/", "/tests/", "/arch/", NULL };
-		     *root; root++)
-			if ((name = strstr(place, *root)) != NULL)
-				memmove(place, name + 1, strlen(name));
-		used = (size_t)snprintf(lines->text[i], LINE, "%.80s", place);
-		snprintf(lines->text[i] + used, LINE - used, " %.60s", function);
+		function[strcspn(function, "\n")] = '\0';
+		place[strcspn(place, " \n")] = '\0';
+		cut_path(place);
+		snprintf(lines->text[i], LINE, "%.80s %.60s", place, function);
 	}
 }
 

@@ -390,5 +390,5 @@ CASE(surplus_hold_insist, .host = &scene_host, .fibres = 2, .open = open_one_fre
 CASE(surplus_hold_hold_insist, .host = &scene_host, .fibres = 3, .open = open_one_free, .bound = 2,
      .run = { hold_for_a_moment, hold_for_a_moment, insist }, .check = check_insisted)
 CASE(surplus_hold_insist_buffered, .host = &scene_host, .fibres = 2, .open = open_one_free,
-     .bound = 2, .run = { hold_for_a_moment, insist }, .check = check_insisted,
+     .bound = 1, .run = { hold_for_a_moment, insist }, .check = check_insisted,
      .store_buffers = true)
