@@ -359,3 +359,35 @@ TEST(a_cursor_that_is_stale_is_not_believed)
 	CHECK_OK(lh_region_tree_resize(&tree, &region[1], pages(10, 2)));
 	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[1]);
 }
+
+/* A reservation is a region like the others: nobody is placed over it unless told to, and it can
+ * be split, carved up, and given back in whole or in part. */
+TEST(a_reservation_can_be_carved_up_and_given_back)
+{
+	lh_region_change change = { .before = NULL };
+
+	start(0, 100);
+	for (unsigned i = 0; i < 16; i++)
+		lh_region_init(&region[i], LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
+	put(0, 0, 100);
+	CHECK_ERROR(anywhere(1, 1, 0), LH_NO_HOLE);
+	CHECK_ERROR(lh_region_tree_place_specifically(&tree, &region[1], pages(50, 5)), LH_EXISTS);
+	lh_region_tree_split(&tree, &region[0], PAGE(40), &region[2]);
+	/* Carved: what comes takes its pages from the reservation, which stays on both sides. */
+	lh_region_init(&region[1], LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
+	CHECK_ERROR(lh_region_tree_replace(&tree, &region[1], pages(50, 5), &change), LH_NO_MEMORY);
+	lh_region_list_push(&change.spares, &region[3]);
+	CHECK_OK(lh_region_tree_replace(&tree, &region[1], pages(50, 5), &change));
+	/* Only what touches the range merges: the cut at 40 stays. */
+	CHECK_EQUAL(tree.count, 4);
+	CHECK(lh_region_tree_find(&tree, PAGE(60)) == &region[3]);
+	CHECK_EQUAL(region[3].backing, LH_BACKING_NONE);
+	CHECK_OK(lh_region_tree_unmap(&tree, pages(55, 45), &change));
+	CHECK_EQUAL(change.dead.count, 1);
+	CHECK_OK(anywhere(4, 45, 0));
+	CHECK_EQUAL(first_page(4), 55);
+	lh_region_tree_remove(&tree, &region[0]);
+	CHECK_OK(anywhere(5, 40, 0));
+	CHECK_EQUAL(first_page(5), 0);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+}
