@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
+#include "memory/nodes.h"
 #include "memory/start.h"
 #include "thread/scheduler.h"
 
@@ -123,6 +124,7 @@ static bool start_one(uint32_t identifier, const lh_directory *directory)
 	if (cpu == NULL)
 		return false;
 	cpu->apic_identifier = identifier;
+	lh_frames_set_node(memory_frames(), cpu->number, nodes_of_cpu(identifier));
 	if (cpu->idle == NULL && thread_create(NULL, NULL, &cpu->idle) != LH_OK)
 		return false;
 	write_page(cpu, directory);

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
+#include "memory/nodes.h"
 
 #define MAP_CAPACITY 256
 #define DIRECT_REGIONS_MAX 64
@@ -146,15 +147,19 @@ void memory_give_low_page_back(void)
 
 static lh_frames *make_frames(lh_memory_map *usable)
 {
-	uint64_t size = lh_frames_size(usable);
+	size_t count;
+	const lh_node_range *ranges = nodes_ranges(&count);
+	uint64_t size = lh_frames_size_nodes(usable, ranges, count);
 	lh_physical_address base;
 	lh_frames *frames;
 
 	must(lh_memory_map_carve(usable, size, LH_PAGE_SIZE, 0, &base), "room for the frame array");
-	must(lh_frames_create(direct_pointer(base.value), size, usable, LH_CHARGE_HEURISTIC, NULL, &frames),
+	must(lh_frames_create_nodes(direct_pointer(base.value), size, usable, ranges, count,
+				    LH_CHARGE_HEURISTIC, NULL, &frames),
 	     "the frame allocator");
 	take_low_page(frames);
 	log_line("memory: %lu frames, frame array of %lu KiB", lh_memory_map_frames(usable), size / 1024);
+	nodes_log(frames, usable);
 	return frames;
 }
 
@@ -218,6 +223,7 @@ void memory_start(lh_memory_map *firmware, const struct boot_module *initramfs)
 	     "the initramfs");
 	must(lh_memory_map_normalise(firmware), "normalising the memory map");
 	extend_early_map(firmware, end_of(&direct));
+	nodes_read();
 	make_manager(make_frames(firmware));
 	map_kernel(&direct);
 	lh_manager_activate(manager);

@@ -106,6 +106,20 @@ def a_panic_gives_126_and_says_what_is_needed():
 
 
 @check
+def the_memory_of_two_nodes_is_eaten_and_given_back():
+    log = scratch("nodes-log")
+    text = expect(guest(program("exhaust"), "--times", "4",
+                        options=["--cpus", "2", "--nodes", "2", "--memory", "128M", "--kernel-log", log]))
+    pages = [int(n) for n in re.findall(rb"(\d+) pages", text)]
+    equal(len(set(pages[1:])), 1)
+    with open(log, encoding="ascii", errors="replace") as file:
+        frames = [int(n) for n in re.findall(r"memory: node [01] has (\d+) frames", file.read())]
+    equal(len(frames), 2)
+    that(all(n > 15000 for n in frames), f"the nodes have {frames} frames")
+    that(pages[-1] > 20000, f"of two nodes of 64 MiB a program got {pages[-1]} pages")
+
+
+@check
 def a_panic_text_is_in_the_kernel_log_as_well():
     log = scratch("panic-log")
     guest(BUSYBOX, "true", options=["--panic", "--kernel-log", log])

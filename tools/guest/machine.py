@@ -75,6 +75,19 @@ def qemu_value(text):
     return text.replace(",", ",,")
 
 
+def node_options(options):
+    """Each node has the same memory, and the CPUs in turn."""
+    if options.nodes == 1:
+        return []
+    made = ["-smp", f"{options.cpus},sockets={options.cpus}"]
+    for node in range(options.nodes):
+        made += ["-object", f"memory-backend-ram,id=node{node},size={options.memory // options.nodes}",
+                 "-numa", f"node,nodeid={node},memdev=node{node}"]
+    for cpu in range(options.cpus):
+        made += ["-numa", f"cpu,node-id={cpu % options.nodes},socket-id={cpu}"]
+    return made
+
+
 def qemu_command(options, boot, log, link):
     command = [
         find_qemu(), "-machine", "q35",
@@ -88,7 +101,7 @@ def qemu_command(options, boot, log, link):
         "-device", "virtio-serial-pci,disable-modern=on,max_ports=1",
         "-device", "virtconsole,chardev=link",
     ]
-    return command + boot + (["-icount", "shift=0"] if options.icount else [])
+    return command + node_options(options) + boot + (["-icount", "shift=0"] if options.icount else [])
 
 
 def die_with(parent):

@@ -18,6 +18,7 @@ for byte, standard error goes to standard error.
 
   --cpus N            number of CPUs (default 1)
   --memory SIZE       memory, as 512M or 8G (default 512M)
+  --nodes N           shares CPUs and memory out to so many NUMA nodes (default 1)
   --cpu MODEL         QEMU's CPU model (default max)
   --root DIR          files of the root file system (default: busybox and its applets)
   --add FILE          puts another host file into the root, at its absolute path;
@@ -41,11 +42,13 @@ error. If nobody reads standard output any more: 141, as after SIGPIPE.
 MEMORY_UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MEMORY_LEAST = 32 << 20
 CPUS_MOST = 255
+NODES_MOST = 16
 
 
 @dataclass
 class Options:
     cpus: int = 1
+    nodes: int = 1
     memory: int = 512 << 20
     cpu: str = "max"
     root: str = None
@@ -113,6 +116,12 @@ def parse_root(text):
     return text
 
 
+def parse_nodes(text):
+    if not re.fullmatch(r"[0-9]{1,2}", text) or not 1 <= int(text) <= NODES_MOST:
+        raise ToolError(f"--nodes: '{text}' is not a number from 1 to {NODES_MOST}")
+    return int(text)
+
+
 def parse_file(text):
     if not text:
         raise ToolError("a file name is empty")
@@ -122,6 +131,7 @@ def parse_file(text):
 VALUES = {
     "--cpus": ("cpus", parse_cpus),
     "--memory": ("memory", parse_memory),
+    "--nodes": ("nodes", parse_nodes),
     "--cpu": ("cpu", parse_cpu),
     "--root": ("root", parse_root),
     "--add": ("add", parse_add),
@@ -182,5 +192,7 @@ def check_together(options):
         raise ToolError("no PROGRAM is given")
     if not options.program[0]:
         raise ToolError("the name of PROGRAM is empty")
+    if options.nodes > options.cpus or (options.memory >> 20) % options.nodes:
+        raise ToolError(f"--nodes: {options.nodes} nodes cannot have a CPU each and the same memory")
     if options.tty and options.panic:
         raise ToolError("--tty and --panic exclude each other")
