@@ -38,7 +38,7 @@ $(INTERLEAVE)/tests/%.o: tests/%.c
 
 INTERLEAVE_SOURCES := $(foreach f,$(FLOORS),$(SOURCES_$(f))) \
 	$(filter-out hosted/threads.c,$(SOURCES_hosted)) $(sort $(wildcard hosted/interleave/*.c)) \
-	$(filter-out tests/world/injection.c tests/world/state.c,$(sort $(wildcard tests/world/*.c))) \
+	tests/world/world.c tests/world/walkers.c tests/world/file.c \
 	tests/threads/crowd.c $(sort $(wildcard tests/interleave/*.c))
 INTERLEAVE_PROGRAM := $(INTERLEAVE)/interleave
 

@@ -94,7 +94,7 @@ static void *open_heap(void)
 	lh_virtual_address address;
 
 	scene->items[0] = aligned_alloc(64, sizeof(lh_heap));
-	CHECK_OK(lh_heap_create(heap_of(scene), scene->world.manager, &request));
+	CHECK_OK(lh_heap_create(heap_of(scene), scene->world.manager, &request, 0));
 	CHECK_OK(lh_heap_allocate(heap_of(scene), 1000, 0, &address));
 	scene->extra[1] = address.value;
 	scene_load(scene, -1, -1, -1);
