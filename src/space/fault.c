@@ -2,6 +2,8 @@
 /* The way of a fault: fault.h. Here the attempts, and what is prepared between them. */
 #include "space/fault.h"
 
+#include <landhold/reclaim.h>
+
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock_order.h"
@@ -143,11 +145,16 @@ static bool was_refused_by_a_race(lh_fault_plan *plan)
 /* No frame: is it worth trying again? *retries: how often it was for a race. */
 static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 {
+	lh_frames *frames = plan->space->manager->frames;
+
 	if (*retries < LH_SURPLUS_RETRIES && was_refused_by_a_race(plan)) {
 		++*retries;
 		return true;
 	}
 	lh_order_may_wait(plan->space->manager->port, "memory");
+	/* Who keeps what may be of use again, before anybody is killed. */
+	if (lh_frames_reclaim(frames, lh_frames_shortage(frames) + 1) != 0)
+		return true;
 	return lh_port_memory_pressure(plan->space->manager->port, 1);
 }
 

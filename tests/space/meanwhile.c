@@ -3,6 +3,8 @@
  * A fault waits for its pager, or for memory, holding nothing; meanwhile the space changes. What
  * the fault then does is what a fault begun afterwards would have done.
  */
+#include <landhold/reclaim.h>
+
 #include "base/lock.h"
 #include "space/space.h"
 #include "world/file.h"
@@ -296,6 +298,56 @@ static void wait_for_memory(void (*happens)(struct meanwhile *), lh_fault expect
 	world_check(&world);
 	while (count > 0)
 		lh_frame_drop(world.frames, frames[--count]);
+	world_close(&world);
+}
+
+/* --- and shrinkers before that --- */
+
+struct keeper {
+	lh_shrinker shrinker; /* first: a shrinker is its keeper */
+	test_world *world;
+	lh_frame_number frames[1024];
+	unsigned count;
+};
+
+static uint64_t give_two(lh_shrinker *shrinker, unsigned priority, uint64_t most)
+{
+	struct keeper *keeper = (struct keeper *)shrinker;
+	uint64_t freed = 0;
+
+	(void)priority;
+	for (; freed < 2 && freed < most && keeper->count > 0; freed++)
+		lh_frame_drop(keeper->world->frames, keeper->frames[--keeper->count]);
+	return freed;
+}
+
+static bool no_pressure(void *context, uint64_t pages)
+{
+	(void)context;
+	(void)pages;
+	test_fail(__FILE__, __LINE__, "the host was asked before the shrinkers");
+}
+
+TEST(a22_a_fault_asks_shrinkers_before_the_host_and_holds_no_lock)
+{
+	static struct keeper keeper;
+	test_world world;
+
+	keeper = (struct keeper){ .shrinker = { .scan = give_two }, .world = &world };
+	world_open(&world, &(world_setup){ .frames = 1024, .policy = LH_CHARGE_ALWAYS });
+	world_make(&world, 0);
+	world_map(&world, 0, 30, 8, READ_WRITE);
+	while (lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
+				 &keeper.frames[keeper.count]) == LH_OK)
+		keeper.count++;
+	lh_shrinker_add(world.frames, &keeper.shrinker);
+	world.machine->hooks.memory_pressure = no_pressure;
+	for (uint64_t page = 30; page < 38; page++)
+		CHECK_EQUAL(world_write(&world, 0, world_page(&world, page), 1), LH_FAULT_OK);
+	world_check(&world);
+	lh_shrinker_remove(world.frames, &keeper.shrinker);
+	while (keeper.count > 0)
+		lh_frame_drop(world.frames, keeper.frames[--keeper.count]);
 	world_close(&world);
 }
 
