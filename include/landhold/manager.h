@@ -77,7 +77,8 @@ LH_MUST_USE lh_error lh_manager_map(lh_manager *manager, lh_region *region,
  * The same over memory that is there already (image, direct map, device registers, firmware
  * tables): physical is the address of the first page, page-aligned. The frames are not
  * counted. Uses the largest leaves that alignment and format allow.
- * => LH_INVALID also: physical unaligned, or beyond what a table entry can name.
+ * => LH_INVALID also: physical unaligned, or beyond what a table entry can name. LH_EXISTS also: a page
+ *    of it is seen with another memory type, in a region made so, or being a frame of the allocator's.
  */
 LH_MUST_USE lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 					     const lh_kernel_request *request,
@@ -90,6 +91,30 @@ LH_MUST_USE lh_error lh_manager_map_physical(lh_manager *manager, lh_region *reg
 LH_MUST_USE lh_error lh_manager_map_bytes(lh_manager *manager, lh_region *region,
 					  lh_physical_address physical, uint64_t bytes,
 					  lh_rights rights, lh_memory_type type, void **pointer);
+
+/* Where a device can reach memory: a row of frames for it lies below. */
+typedef struct lh_dma_request {
+	uint64_t mask;	    /* the highest address that the device can name: all ones below a bit */
+	uint64_t alignment; /* of the first frame, in frames, a power of two; 0 means 1 */
+} lh_dma_request;
+
+/*
+ * Maps zeroed frames that lie in a row, for a device and the CPUs, written back and coherent.
+ * => physical: where the device finds the first byte.
+ * => LH_INVALID: no such mask or alignment; LH_NO_MEMORY: no such row of frames; else as lh_manager_map.
+ *    Nothing changed. lh_manager_unmap gives the frames back: the device must have stopped.
+ */
+LH_MUST_USE lh_error lh_manager_map_dma(lh_manager *manager, lh_region *region,
+					const lh_kernel_request *request, const lh_dma_request *dma,
+					lh_physical_address *physical);
+
+/*
+ * A ring of bytes: the same, mapped twice in a row, so that what runs over the end goes on at the
+ * beginning, and no piece of it as long as the ring is torn. The region has twice the pages asked for.
+ */
+LH_MUST_USE lh_error lh_manager_map_ring(lh_manager *manager, lh_region *region,
+					 const lh_kernel_request *request, const lh_dma_request *dma,
+					 lh_physical_address *physical);
 
 /* Reserves without backing. A fault in it is never resolved. */
 LH_MUST_USE lh_error lh_manager_reserve(lh_manager *manager, lh_region *region,

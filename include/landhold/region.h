@@ -40,6 +40,7 @@ typedef enum lh_backing {
 #define LH_REGION_GROWS_DOWN (1u << 4)	  /* a stack: a fault in the guard below extends it */
 #define LH_REGION_NOT_INHERITED (1u << 5) /* fork leaves it out */
 #define LH_REGION_EMPTY_ON_FORK (1u << 6) /* fork gives the child zeroes */
+#define LH_REGION_PHYSICAL (1u << 7)	  /* a kernel's, over memory that was there: the manager's */
 
 /*
  * A node of the region tree (src/region/tree.c has the theory). Each region brings the storage of

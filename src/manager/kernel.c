@@ -13,23 +13,13 @@
  *
  * Lock: kernel_lock is the kernel space's map lock. A flush goes to every CPU, interrupts on.
  */
-#include "object/machine.h"
+#include "manager/kernel.h"
 #include "paging/entry.h"
 #include "space/space.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock.h"
-
-#define TAKE_FRAMES LH_NO_FRAME
-
-/* What a kernel region's pages are. */
-struct content {
-	lh_rights rights;
-	lh_memory_type type;
-	uint64_t frame; /* of the first page; TAKE_FRAMES: fresh ones */
-	bool is_zero;	/* fresh ones */
-};
 
 static lh_error validate(const lh_kernel_request *request, lh_rights rights)
 {
@@ -81,7 +71,7 @@ static lh_error write_leaf(lh_manager *manager, lh_virtual_address address, lh_l
 	return error;
 }
 
-static lh_leaf leaf_of(const struct content *content)
+static lh_leaf leaf_of(const struct lh_kernel_content *content)
 {
 	return (lh_leaf){
 		.kind = content->rights == LH_RIGHT_NONE ? LH_LEAF_NO_ACCESS : LH_LEAF_PRESENT,
@@ -91,7 +81,7 @@ static lh_leaf leaf_of(const struct content *content)
 	};
 }
 
-static lh_error take_frame(lh_manager *manager, const struct content *content, lh_frame_number *frame)
+static lh_error take_frame(lh_manager *manager, const struct lh_kernel_content *content, lh_frame_number *frame)
 {
 	if (content->is_zero)
 		return lh_frame_allocate_zeroed(manager->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, frame);
@@ -99,7 +89,7 @@ static lh_error take_frame(lh_manager *manager, const struct content *content, l
 }
 
 /* Fresh frames, page by page. On error some are mapped: the caller clears the range. */
-static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const struct content *content,
+static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const struct lh_kernel_content *content,
 			   lh_spare_tables *tables)
 {
 	lh_leaf leaf = leaf_of(content);
@@ -130,7 +120,7 @@ static uint8_t fitting_level(const lh_paging_format *format, lh_virtual_address 
 
 /* Frames that are there already, by the largest leaves that fit. Takes its tables as it goes. */
 static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
-			      const struct content *content)
+			      const struct lh_kernel_content *content)
 {
 	lh_spare_tables tables = { 0, 0 };
 	lh_leaf leaf = leaf_of(content);
@@ -154,13 +144,37 @@ static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
 	return error;
 }
 
+/* A row of frames that bring a holder each, mapped again as often as the range has room for it: each
+ * leaf is a holder. The tables first: nothing fails once a leaf has taken a holder over. */
+static lh_error fill_row(lh_manager *manager, lh_virtual_range range,
+			 const struct lh_kernel_content *content)
+{
+	lh_spare_tables tables = { 0, 0 };
+	lh_leaf leaf = leaf_of(content);
+
+	LH_TRY(lh_directory_prepare(&manager->kernel_directory, range, &tables));
+	for (uint64_t page = 0; page < range.pages; page++) {
+		lh_error error;
+
+		leaf.frame = lh_frame(content->frame + page % content->row);
+		if (page >= content->row)
+			lh_frame_hold(manager->frames, leaf.frame);
+		error = write_leaf(manager, lh_virtual_range_page(range, page), leaf, &tables);
+		LH_REQUIRE(manager->port, error == LH_OK);
+	}
+	lh_spare_tables_give_back(manager->frames, &tables);
+	return LH_OK;
+}
+
 /* Maps the range as the content says. => LH_NO_MEMORY: nothing of it is mapped. */
-static lh_error fill(lh_manager *manager, lh_virtual_range range, const struct content *content)
+static lh_error fill(lh_manager *manager, lh_virtual_range range, const struct lh_kernel_content *content)
 {
 	lh_spare_tables tables = { 0, 0 };
 	lh_error error;
 
-	if (content->frame != TAKE_FRAMES) {
+	if (content->row != 0) {
+		error = fill_row(manager, range, content);
+	} else if (content->frame != TAKE_FRAMES) {
 		error = fill_physical(manager, range, content);
 	} else {
 		LH_TRY(lh_directory_prepare(&manager->kernel_directory, range, &tables));
@@ -172,15 +186,18 @@ static lh_error fill(lh_manager *manager, lh_virtual_range range, const struct c
 	return error;
 }
 
-static lh_error make(lh_manager *manager, lh_region *region, const lh_kernel_request *request,
-		     const struct content *content)
+lh_error lh_kernel_make(lh_manager *manager, lh_region *region, const lh_kernel_request *request,
+			const struct lh_kernel_content *content)
 {
-	lh_error error;
+	lh_error error = LH_OK;
 
 	LH_TRY(validate(request, request->rights));
 	init_region(region, request, content ? LH_BACKING_ANONYMOUS : LH_BACKING_NONE);
 	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
-	error = place_locked(manager, region, request);
+	if (content && content->is_physical)
+		error = lh_kernel_note_physical_locked(manager, region, request, content);
+	if (error == LH_OK)
+		error = place_locked(manager, region, request);
 	if (error == LH_OK && content) {
 		error = fill(manager, region->range, content);
 		if (error != LH_OK)
@@ -194,58 +211,15 @@ static lh_error make(lh_manager *manager, lh_region *region, const lh_kernel_req
 
 lh_error lh_manager_map(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
 {
-	struct content content = { request->rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES, true };
+	struct lh_kernel_content content = { .rights = request->rights, .type = LH_MEMORY_WRITE_BACK,
+					     .frame = TAKE_FRAMES, .is_zero = true };
 
-	return make(manager, region, request, &content);
-}
-
-static uint64_t pages_of(const lh_kernel_request *request)
-{
-	return lh_virtual_range_is_empty(request->specifically) ? request->placement.pages
-								: request->specifically.pages;
-}
-
-/* Can an entry hold the address of each of the pages? */
-static bool is_addressable(const lh_paging_format *format, lh_physical_address first, uint64_t pages)
-{
-	uint64_t end = lh_physical_frame(lh_paging_format_last(format)).value;
-	uint64_t frame = lh_physical_frame(first).value;
-
-	return frame <= end && pages <= end - frame + 1;
-}
-
-lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
-				 const lh_kernel_request *request, lh_physical_address physical,
-				 lh_memory_type type)
-{
-	struct content content = { request->rights, type, lh_physical_frame(physical).value, false };
-
-	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT)
-		return LH_INVALID;
-	if (!is_addressable(manager->format, physical, pages_of(request)))
-		return LH_INVALID;
-	return make(manager, region, request, &content);
-}
-
-lh_error lh_manager_map_bytes(lh_manager *manager, lh_region *region, lh_physical_address physical,
-			      uint64_t bytes, lh_rights rights, lh_memory_type type, void **pointer)
-{
-	uint64_t into = physical.value & (LH_PAGE_SIZE - 1);
-	lh_kernel_request request = { .rights = rights };
-	lh_virtual_range cover;
-
-	/* A cover of physical bytes, by the same arithmetic as one of virtual bytes. */
-	LH_TRY(lh_virtual_range_cover(lh_virtual(physical.value), bytes, &cover));
-	request.placement.pages = cover.pages;
-	LH_TRY(lh_manager_map_physical(manager, region, &request,
-				       lh_physical(physical.value - into), type));
-	*pointer = (char *)(uintptr_t)region->range.base.value + into;
-	return LH_OK;
+	return lh_kernel_make(manager, region, request, &content);
 }
 
 lh_error lh_manager_reserve(lh_manager *manager, lh_region *region, const lh_kernel_request *request)
 {
-	return make(manager, region, request, NULL);
+	return lh_kernel_make(manager, region, request, NULL);
 }
 
 /* --- in a reservation --- */
@@ -259,7 +233,7 @@ static bool note_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 }
 
 static lh_error commit_locked(lh_manager *manager, lh_virtual_range range,
-			      const struct content *content)
+			      const struct lh_kernel_content *content)
 {
 	bool taken = false;
 
@@ -276,7 +250,8 @@ lh_error lh_manager_commit(lh_manager *manager, lh_region *region, lh_virtual_ra
 lh_error lh_manager_commit_as(lh_manager *manager, lh_region *region, lh_virtual_range range,
 			      lh_rights rights, bool is_zero)
 {
-	struct content content = { rights, LH_MEMORY_WRITE_BACK, TAKE_FRAMES, is_zero };
+	struct lh_kernel_content content = { .rights = rights, .type = LH_MEMORY_WRITE_BACK,
+					     .frame = TAKE_FRAMES, .is_zero = is_zero };
 	lh_kernel_request request = { .specifically = range };
 	lh_error error;
 

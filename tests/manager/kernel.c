@@ -181,7 +181,7 @@ TEST(a_physical_map_shows_the_memory_that_is_there)
 	/* 20 bytes that cross a border: two pages. */
 	CHECK_OK(lh_manager_map_bytes(world.manager, &region,
 				      lh_physical(frame.value * PAGE + PAGE - 12), 20, READ,
-				      LH_MEMORY_WRITE_THROUGH, &pointer));
+				      LH_MEMORY_WRITE_BACK, &pointer));
 	CHECK_EQUAL((uintptr_t)pointer & (PAGE - 1), PAGE - 12);
 	CHECK_EQUAL(region.range.pages, 2);
 	CHECK(kernel_read(&world, 0, (uintptr_t)pointer, &value));

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory that devices look at: rows of frames, rings, and one memory type a page. */
+#include <string.h>
+
+#include "object/machine.h"
+#include "world/walkers.h"
+#include "world/world.h"
+
+#define ANY_MASK UINT64_MAX
+
+static const lh_dma_request anywhere = { .mask = ANY_MASK };
+
+static uint64_t frame_under(test_world *world, const lh_region *region, uint64_t page)
+{
+	lh_directory *directory = &world->manager->kernel_directory;
+	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual_range_page(region->range, page));
+
+	lh_directory_unlock(directory, interrupts);
+	CHECK_EQUAL(leaf.kind, LH_LEAF_PRESENT);
+	return leaf.frame.value;
+}
+
+static bool reaches(test_world *world, uint64_t address, bool writes, uint64_t *value)
+{
+	machine_fault fault;
+
+	world_settle(world);
+	if (writes)
+		return machine_write(world->machine, 0, lh_virtual(address), value, 8, MACHINE_KERNEL,
+				     &fault);
+	return machine_read(world->machine, 0, lh_virtual(address), value, 8, MACHINE_KERNEL, &fault);
+}
+
+TEST(a_dma_buffer_is_a_zeroed_row_within_the_mask)
+{
+	test_world world;
+	lh_kernel_request request = { .placement = { .pages = 5 }, .rights = READ_WRITE };
+	lh_dma_request low = { .mask = 0xffffff, .alignment = 8 };
+	lh_region region = { 0 };
+	lh_physical_address physical;
+	uint64_t free, value = 7;
+
+	world_open(&world, &(world_setup){ 0 });
+	free = world_frame_counters(&world).free;
+	CHECK_OK(lh_manager_map_dma(world.manager, &region, &request, &low, &physical));
+	CHECK(physical.value + 5 * PAGE - 1 <= low.mask);
+	CHECK_EQUAL(physical.value % (8 * PAGE), 0);
+	for (uint64_t page = 0; page < 5; page++) {
+		CHECK_EQUAL(frame_under(&world, &region, page), physical.value / PAGE + page);
+		CHECK(reaches(&world, region.range.base.value + page * PAGE, false, &value));
+		CHECK_EQUAL(value, 0);
+	}
+	world_check(&world);
+	lh_manager_unmap(world.manager, &region);
+	CHECK_EQUAL(world_frame_counters(&world).free, free);
+	world_close(&world);
+}
+
+TEST(a_ring_goes_on_at_its_beginning)
+{
+	test_world world;
+	lh_kernel_request request = { .placement = { .pages = 3 }, .rights = READ_WRITE };
+	lh_region region = { 0 };
+	lh_physical_address physical;
+	uint64_t base, free, value = 0x1122334455667788u;
+	const uint8_t *bytes;
+
+	world_open(&world, &(world_setup){ 0 });
+	free = world_frame_counters(&world).free;
+	CHECK_OK(lh_manager_map_ring(world.manager, &region, &request, &anywhere, &physical));
+	CHECK_EQUAL(region.range.pages, 6);
+	base = region.range.base.value;
+	CHECK(reaches(&world, base + 3 * PAGE - 4, true, &value));
+	bytes = lh_frame_pointer(world.frames, lh_physical_frame(physical));
+	CHECK(memcmp(bytes, "\x44\x33\x22\x11", 4) == 0);
+	value = 0;
+	CHECK(reaches(&world, base, false, &value));
+	CHECK_EQUAL(value, 0x11223344);
+	for (uint64_t page = 0; page < 6; page++)
+		CHECK_EQUAL(frame_under(&world, &region, page), physical.value / PAGE + page % 3);
+	lh_manager_unmap(world.manager, &region);
+	CHECK_EQUAL(world_frame_counters(&world).free, free);
+	world_check(&world);
+	world_close(&world);
+}
+
+static void check_refused(test_world *world, const lh_kernel_request *request,
+			  const lh_dma_request *dma, lh_error error)
+{
+	lh_frame_counters before = world_frame_counters(world), after;
+	lh_region region = { 0 };
+	lh_physical_address physical = { 5 };
+
+	CHECK_ERROR(lh_manager_map_dma(world->manager, &region, request, dma, &physical), error);
+	CHECK_ERROR(lh_manager_map_ring(world->manager, &region, request, dma, &physical), error);
+	after = world_frame_counters(world);
+	CHECK(memcmp(&before, &after, sizeof before) == 0);
+	CHECK_EQUAL(physical.value, 5);
+	CHECK(region.tree == NULL);
+}
+
+TEST(what_no_row_can_be_is_refused_and_changes_nothing)
+{
+	test_world world;
+	lh_kernel_request request = { .placement = { .pages = 3 }, .rights = READ_WRITE };
+
+	world_open(&world, &(world_setup){ 0 });
+	check_refused(&world, &request, &(lh_dma_request){ .mask = 0 }, LH_INVALID);
+	check_refused(&world, &request, &(lh_dma_request){ .mask = 0x1234567 }, LH_INVALID);
+	check_refused(&world, &request, &(lh_dma_request){ .mask = ANY_MASK, .alignment = 3 }, LH_INVALID);
+	check_refused(&world, &request, &(lh_dma_request){ .mask = PAGE - 1 }, LH_NO_MEMORY);
+	request.placement.pages = 0;
+	check_refused(&world, &request, &anywhere, LH_INVALID);
+	request.placement.pages = UINT64_MAX / 2;
+	check_refused(&world, &request, &anywhere, LH_NO_MEMORY);
+	request.placement.pages = 3;
+	request.rights = LH_RIGHT_WRITE | LH_RIGHT_EXECUTE;
+	check_refused(&world, &request, &anywhere, LH_INVALID);
+	world_check(&world);
+	world_close(&world);
+}
+
+TEST(every_step_of_a_row_can_fail_and_changes_nothing)
+{
+	test_world world;
+	lh_kernel_request request = { .placement = { .pages = 5 }, .rights = READ_WRITE };
+	uint64_t refused = 0, steps = 1;
+
+	world_open(&world, &(world_setup){ 0 });
+	for (uint64_t n = 1; n <= steps; n++) {
+		lh_frame_counters before = world_frame_counters(&world), after;
+		lh_region region = { 0 };
+		lh_physical_address physical;
+		lh_error error;
+
+		lh_frames_fail_at(world.frames, n);
+		error = lh_manager_map_ring(world.manager, &region, &request, &anywhere, &physical);
+		steps = lh_frames_steps(world.frames);
+		lh_frames_fail_at(world.frames, 0);
+		CHECK_ERROR(error, n <= steps ? LH_NO_MEMORY : LH_OK);
+		refused += error != LH_OK;
+		if (error == LH_OK) {
+			lh_manager_unmap(world.manager, &region);
+			break;
+		}
+		after = world_frame_counters(&world);
+		CHECK(memcmp(&before, &after, sizeof before) == 0);
+	}
+	CHECK(refused >= 1);
+	world_check(&world);
+	world_close(&world);
+}
+
+/* --- one type a page --- */
+
+#define DEVICE UINT64_C(0xfe000000)
+
+static lh_error map_typed(test_world *world, lh_region *region, uint64_t physical, uint64_t pages,
+			  lh_memory_type type)
+{
+	lh_kernel_request request = { .placement = { .pages = pages }, .rights = LH_RIGHT_READ };
+
+	return lh_manager_map_physical(world->manager, region, &request, lh_physical(physical), type);
+}
+
+TEST(an_alias_with_another_memory_type_is_refused)
+{
+	test_world world;
+	lh_region a = { 0 }, b = { 0 }, c = { 0 };
+	void *pointer;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(map_typed(&world, &a, DEVICE, 4, LH_MEMORY_UNCACHED));
+	CHECK_ERROR(map_typed(&world, &b, DEVICE, 4, LH_MEMORY_WRITE_BACK), LH_EXISTS);
+	CHECK_ERROR(map_typed(&world, &b, DEVICE + 3 * PAGE, 1, LH_MEMORY_WRITE_COMBINING), LH_EXISTS);
+	CHECK_ERROR(map_typed(&world, &b, DEVICE - PAGE, 2, LH_MEMORY_WRITE_BACK), LH_EXISTS);
+	CHECK_ERROR(lh_manager_map_bytes(world.manager, &b, lh_physical(DEVICE + 4 * PAGE - 1), 2,
+					 LH_RIGHT_READ, LH_MEMORY_WRITE_BACK, &pointer), LH_EXISTS);
+	CHECK_OK(map_typed(&world, &b, DEVICE + 2 * PAGE, 4, LH_MEMORY_UNCACHED));
+	CHECK_OK(map_typed(&world, &c, DEVICE - PAGE, 1, LH_MEMORY_WRITE_BACK));
+	lh_manager_unmap(world.manager, &a);
+	CHECK_OK(map_typed(&world, &a, DEVICE, 2, LH_MEMORY_WRITE_COMBINING));
+	lh_manager_unmap(world.manager, &a);
+	lh_manager_unmap(world.manager, &b);
+	lh_manager_unmap(world.manager, &c);
+	world_check(&world);
+	world_close(&world);
+}
+
+/* The library and the kernel see its frames written back: no other view of them can be had. */
+TEST(a_frame_of_the_allocator_is_seen_as_write_back_only)
+{
+	test_world world;
+	lh_region region = { 0 };
+	lh_frame_number frame;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	CHECK_ERROR(map_typed(&world, &region, frame.value * PAGE, 1, LH_MEMORY_UNCACHED), LH_EXISTS);
+	CHECK_OK(map_typed(&world, &region, frame.value * PAGE, 1, LH_MEMORY_WRITE_BACK));
+	lh_manager_unmap(world.manager, &region);
+	lh_frame_drop(world.frames, frame);
+	world_check(&world);
+	world_close(&world);
+}
