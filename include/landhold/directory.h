@@ -14,7 +14,7 @@
  * last one is cleared (the kernel half's top entries excepted). A table page is a
  * frame in state LH_FRAME_TABLE; the frame array counts it, no side map:
  *     holders  upper entries that name it (1; the root: 1)
- *     word     LH_TABLE_LIVE: entries in it that are not empty
+ *     word     LH_TABLE_LIVE: entries in it that are not empty; its level; its lock
  *
  * Nothing here reaches a heap, and writing an entry reaches nothing that could fail:
  * whoever writes brings *spare tables*, taken beforehand (lh_directory_prepare).
@@ -25,9 +25,19 @@
  * it is cleared, and is dropped after the flush. A leaf flagged LH_LEAF_UNCOUNTED
  * (zero page, device memory) holds nothing.
  *
- * Locks: one spinning lock a directory, taken by lh_directory_lock around reads and
- * writes of entries (order: after map and object locks, before pools and frames).
- * Never held while a flush is waited for.
+ * Locks. Each table has one, a bit in its frame's word, over its entries: whoever writes
+ * an entry holds it (order: after map and object locks, before pools and frames). Each
+ * function here takes and leaves what it needs; any number of CPUs may call them on one
+ * directory at once. What stays the caller's: a range operation passes table after table, so
+ * who needs a whole range to stand still must keep others from changing it (the space's map
+ * lock, and its versions).
+ *
+ * Walking. Who goes through the tables has interrupts off from the root to the end. A table that
+ * was made unreachable is freed only after a call to every CPU that may be walking: those that
+ * run the directory (`active`), and those that said so in `walkers`. Such a call is answered with
+ * interrupts on, so then no walker holds the table any more.
+ *
+ * Field tags: c constant, a atomic.
  */
 #ifndef LANDHOLD_DIRECTORY_H
 #define LANDHOLD_DIRECTORY_H
@@ -40,12 +50,19 @@
 extern "C" {
 #endif
 
-/* The word of a table's frame: live entries in the low bits (of the root: those of both
- * halves); then the table's level; above, while the table is in a gather or among spares,
- * the next one's frame number plus 1 (0: none). */
+/*
+ * The word of a table's frame:
+ *     live entries (of the root: those of both halves)
+ *     the table's level
+ *     its lock: changed by compare-exchange, all else in the word by the lock's holder alone. A table
+ *     that was taken out of the tree stays locked until it is freed
+ *     above: while it is in a gather or among spares, the next one's frame number plus 1
+ *     (0: none). In use 0: the place is kept for the number of directories that share it
+ */
 #define LH_TABLE_LIVE UINT64_C(0x3fff)
 #define LH_TABLE_LEVEL_SHIFT 14
 #define LH_TABLE_LEVEL UINT64_C(0x7)
+#define LH_TABLE_LOCKED (UINT64_C(1) << 17)
 #define LH_TABLE_NEXT_SHIFT 24
 
 typedef enum lh_leaf_kind {
@@ -69,19 +86,31 @@ typedef struct lh_leaf {
 	lh_frame_number frame;
 } lh_leaf;
 
+/*
+ * Part of what a directory counts; what it has is the sum. Faults on many CPUs count at the same
+ * time: each CPU adds to the part that its number chooses, on a line that it shares with
+ * one CPU in eight. A part alone means nothing and may be below zero (as two's complement):
+ * the CPU that clears a leaf need not be the one that wrote it.
+ */
+#define LH_DIRECTORY_PARTS 8
+typedef struct lh_directory_part {
+	uint64_t tables;      /* a: table pages of its own, root included */
+	uint64_t leaves;      /* a: leaf entries not empty, own half, in pages */
+	uint64_t reserved[6]; /* to the next line */
+} lh_directory_part;
+
 typedef struct lh_directory {
-	lh_frames *frames;		/* constant */
-	const lh_paging_format *format; /* constant */
-	lh_port *port;			/* constant */
-	lh_frame_number root;		/* constant once added; LH_NO_FRAME before */
-	uint32_t lock;
-	bool is_kernel;			/* owns the kernel half */
-	bool shares_kernel_half;
-	uint64_t tables;		/* [lock] table pages of its own, root included */
-	uint64_t leaves;		/* [lock] leaf entries not empty, own half, in pages */
-	lh_cpu_set active;		/* CPUs that may hold translations: read and written
-					   by atomic operations */
-	uint64_t generation;		/* flushes published: bumped before active is read */
+	lh_frames *frames;		/* c */
+	const lh_paging_format *format; /* c */
+	lh_port *port;			/* c */
+	lh_frame_number root;		/* c once added; LH_NO_FRAME before */
+	bool is_kernel;			/* c owns the kernel half */
+	bool shares_kernel_half;	/* c */
+	uint32_t keeps_tables;		/* a not 0: tables that become empty stay for a while */
+	lh_cpu_set active;		/* a CPUs that run it, and so may hold translations */
+	lh_cpu_set walkers;		/* a others that are walking its tables */
+	uint64_t generation;		/* a flushes published: raised before active is read */
+	lh_directory_part parts[LH_DIRECTORY_PARTS];
 } lh_directory;
 
 /* Spare table pages: zeroed frames in state TABLE, chained through their words. */
@@ -134,20 +163,19 @@ void lh_directory_activate(lh_directory *directory);
  */
 void lh_directory_deactivate(lh_directory *directory);
 
-/* --- locks --- */
+/* Table pages of its own, root included; leaf entries not empty in its own half, in pages. While
+ * others change it, a number that was true of some parts before others. */
+uint64_t lh_directory_tables(const lh_directory *directory);
+uint64_t lh_directory_leaves(const lh_directory *directory);
 
-uintptr_t lh_directory_lock(lh_directory *directory);
-void lh_directory_unlock(lh_directory *directory, uintptr_t interrupts);
-
-/* --- entries, under the lock where _locked --- */
+/* --- single entries. Context: interrupts on or off --- */
 
 /* The range of addresses that this directory owns: low half, or upper half if is_kernel. */
 lh_virtual_range lh_directory_own_range(const lh_directory *directory);
 
 /*
  * Takes as many spare tables as writing every page of the range at level 0 could
- * need, beyond those that exist now, on top of what spares holds already. Takes and
- * leaves the lock itself.
+ * need, beyond those that exist now, on top of what spares holds already.
  * => LH_NO_MEMORY: nothing taken beyond what spares held before.
  */
 LH_MUST_USE lh_error lh_directory_prepare(lh_directory *directory, lh_virtual_range range,
@@ -161,8 +189,9 @@ LH_MUST_USE lh_error lh_spare_tables_take(lh_frames *frames, uint64_t count, lh_
 void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 
 /* The leaf for an address, in either half: EMPTY where a table is missing (level says at which
- * level the descent ended), outside both halves, and in one that has a root of its own. Of a huge leaf, the frame is its first. */
-lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address);
+ * level the descent ended), outside both halves, and in one that has a root of its own. Of a
+ * huge leaf, the frame is its first. */
+lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address);
 
 /*
  * Writes a level-0 leaf where there is an empty one, or over a leaf that names the
@@ -173,8 +202,8 @@ lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address add
  * => LH_NO_MEMORY: a table is missing and the spares are used up; LH_EXISTS: a leaf
  *    stands there that may not be written over in place. Nothing changed.
  */
-LH_MUST_USE lh_error lh_directory_write_locked(lh_directory *directory, lh_virtual_address address,
-					       lh_leaf leaf, lh_spare_tables *spares);
+LH_MUST_USE lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
+					lh_leaf leaf, lh_spare_tables *spares);
 
 /*
  * Writes a huge leaf (leaf.level larger than 0) where nothing is below. If it is counted, the
@@ -182,33 +211,22 @@ LH_MUST_USE lh_error lh_directory_write_locked(lh_directory *directory, lh_virtu
  * => LH_INVALID: the format has no leaf there, or address or frame is not aligned to it;
  *    LH_EXISTS: something is mapped there; LH_NO_MEMORY as above. Nothing changed.
  */
-LH_MUST_USE lh_error lh_directory_write_large_locked(lh_directory *directory,
-						     lh_virtual_address address, lh_leaf leaf,
-						     lh_spare_tables *spares);
-
-/*
- * Writes a level-0 leaf over a NO_ACCESS one that names the frame old: the last step of changing
- * a live translation, after the leaf was restricted to no right and flushed. The entry's holder
- * passes: leaf brings its own, the old one's is the caller's to drop.
- * => LH_EXISTS: another leaf, or none, stands there. Nothing changed.
- */
-LH_MUST_USE lh_error lh_directory_replace_locked(lh_directory *directory, lh_virtual_address address,
-						 lh_frame_number old, lh_leaf leaf);
+LH_MUST_USE lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address address,
+					      lh_leaf leaf, lh_spare_tables *spares);
 
 /*
  * Clears one leaf into the gather; tables that become empty too. Nothing where it is
  * empty. Not for a huge leaf (a broken invariant): lh_directory_clear_range.
- * => false: the gather is full, nothing done: unlock, lh_gather_flush, lock.
+ * => false: the gather is full, nothing done: lh_gather_flush, and again.
  */
-LH_MUST_USE bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address address,
-					   lh_gather *gather);
+LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address address,
+				    lh_gather *gather);
 
 /*
- * --- ranges: take and leave the lock themselves ---
+ * --- ranges ---
  *
- * One descent each, absent tables skipped whole. On a long way the lock is released for a
- * moment every 32 tables, between two leaves: who needs the range to stand still holds the
- * space's map lock. => the range lies in the own range.
+ * One descent each, absent tables skipped whole. Every 32 tables the walk ends for a moment and
+ * interrupts come through. => the range lies in the own range.
  */
 
 /*
@@ -227,8 +245,8 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
 				 lh_gather *gather);
 
 /*
- * Calls visit for each leaf of the range that is not empty, in order, with the lock
- * held. It may return a leaf with fewer rights in *leaf to be written back (same kind
+ * Calls visit for each leaf of the range that is not empty, in order, with its table's lock
+ * held and interrupts off. It may return a leaf with fewer rights in *leaf to be written back (same kind
  * or NO_ACCESS, same frame), or without an accessed or dirty flag it had; what the hardware
  * sets meanwhile stays. What must be flushed for that, it notes in a gather of its own.
  * It returns false to stop the walk (after the write-back). A huge leaf is given with its
@@ -241,23 +259,23 @@ void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf
 /* --- gathers --- */
 
 void lh_gather_begin(lh_gather *gather, lh_directory *directory);
-/* Adds a page to what must be flushed, without a frame. Under the lock. */
+/* Adds a page to what must be flushed, without a frame. */
 void lh_gather_note(lh_gather *gather, lh_virtual_address address);
-/* Flushes all that was noted, on all CPUs that may hold it, then drops it; the gather
- * is empty and can be used on. Context: interrupts on, the directory's lock not held. */
+/* Flushes all that was noted, on all CPUs that may hold it or be walking it, then drops it; the
+ * gather is empty and can be used on. Context: interrupts on, no spinning lock. */
 void lh_gather_flush(lh_gather *gather);
 static inline void lh_gather_finish(lh_gather *gather) { lh_gather_flush(gather); }
 
 /*
  * Recounts live entries, holders of tables, tables and leaves; finds entries whose bits
  * the format does not allow, user entries in the upper half and the reverse.
- * => NULL if all is well, else what is wrong. Takes the lock.
+ * => the directory is at rest. NULL if all is well, else what is wrong.
  */
 const char *lh_directory_check(lh_directory *directory);
 
 /*
  * Calls visit for each present leaf that the root leads to, a shared kernel half included, in
- * order of address, with the directory's lock held. The rights are what the CPU would grant, upper
+ * order of address, with interrupts off. The rights are what the CPU would grant, upper
  * entries considered; user: user mode reaches it. Changes nothing.
  * => nobody changes the kernel half meanwhile.
  */

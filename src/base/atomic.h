@@ -17,6 +17,7 @@
 /* These return the value from before. */
 #define lh_atomic_exchange(pointer, value) __atomic_exchange_n(pointer, value, __ATOMIC_SEQ_CST)
 #define lh_atomic_add(pointer, value) __atomic_fetch_add(pointer, value, __ATOMIC_SEQ_CST)
+#define lh_atomic_add_relaxed(pointer, value) __atomic_fetch_add(pointer, value, __ATOMIC_RELAXED)
 #define lh_atomic_subtract(pointer, value) __atomic_fetch_sub(pointer, value, __ATOMIC_SEQ_CST)
 #define lh_atomic_or(pointer, value) __atomic_fetch_or(pointer, value, __ATOMIC_SEQ_CST)
 #define lh_atomic_and(pointer, value) __atomic_fetch_and(pointer, value, __ATOMIC_SEQ_CST)

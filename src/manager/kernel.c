@@ -62,13 +62,9 @@ static lh_error write_leaf(lh_manager *manager, lh_virtual_address address, lh_l
 			   lh_spare_tables *tables)
 {
 	lh_directory *directory = &manager->kernel_directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_error error = leaf.level == 0
-				 ? lh_directory_write_locked(directory, address, leaf, tables)
-				 : lh_directory_write_large_locked(directory, address, leaf, tables);
 
-	lh_directory_unlock(directory, interrupts);
-	return error;
+	return leaf.level == 0 ? lh_directory_write(directory, address, leaf, tables)
+			       : lh_directory_write_large(directory, address, leaf, tables);
 }
 
 static lh_leaf leaf_of(const struct lh_kernel_content *content)

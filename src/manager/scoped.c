@@ -30,12 +30,10 @@ static void map_identity(lh_directory *directory, lh_virtual_range identity, lh_
 
 	for (uint64_t page = 0; page < identity.pages; page++) {
 		lh_virtual_address address = lh_virtual_range_page(identity, page);
-		uintptr_t interrupts = lh_directory_lock(directory);
 		lh_error error;
 
 		leaf.frame = lh_physical_frame(lh_physical(address.value));
-		error = lh_directory_write_locked(directory, address, leaf, tables);
-		lh_directory_unlock(directory, interrupts);
+		error = lh_directory_write(directory, address, leaf, tables);
 		LH_REQUIRE(directory->port, error == LH_OK);
 	}
 }

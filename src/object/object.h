@@ -17,8 +17,8 @@
  *   committed objects charge pages_of(size) pages, other anonymous ones index.pages.
  *
  * Publish, then visit: who takes a page away first clears the frame's word, then visits the
- * regions' directories, each under its lock. Who installs a leaf checks the word under that
- * lock. So a leaf written before the visit is seen by it, and none is written after it.
+ * regions' leaves, each under its table's lock. Who installs a leaf links its table first and then
+ * checks the word under that lock (paging/slot.h). So a leaf written before the visit is seen by it, and none is written after it.
  */
 #ifndef LANDHOLD_OBJECT_OBJECT_H
 #define LANDHOLD_OBJECT_OBJECT_H

@@ -31,6 +31,8 @@ static const char *check_table_frame(const lh_directory *directory, lh_frame_num
 		return "a table is of another level than the entry that names it";
 	if (entry->word >> LH_TABLE_NEXT_SHIFT != 0)
 		return "a table in use is chained";
+	if ((entry->word & LH_TABLE_LOCKED) != 0)
+		return "a table stayed locked";
 	return NULL;
 }
 
@@ -109,6 +111,7 @@ static const char *check_own_half(recount *count)
 	lh_walk_begin(&walk, count->directory, lh_directory_own_range(count->directory));
 	while (!finding && lh_walk_next(&walk))
 		finding = check_slot(count, &walk);
+	lh_walk_end(&walk);
 	return finding;
 }
 
@@ -149,7 +152,7 @@ static const char *check_root(const lh_directory *directory)
 	return check_live(directory, directory->root, top);
 }
 
-static const char *check_locked(lh_directory *directory)
+const char *lh_directory_check(lh_directory *directory)
 {
 	recount count = { .directory = directory };
 	const char *finding;
@@ -157,26 +160,17 @@ static const char *check_locked(lh_directory *directory)
 	if (directory->is_kernel && directory->shares_kernel_half)
 		return "a directory both owns and shares the kernel half";
 	if (lh_frame_is_none(directory->root))
-		return directory->tables == 0 && directory->leaves == 0
+		return lh_directory_tables(directory) == 0 && lh_directory_leaves(directory) == 0
 			       ? NULL : "a directory without a root counts tables or leaves";
 	finding = check_table_frame(directory, directory->root, lh_format_top(directory->format));
 	if (!finding)
 		finding = check_root(directory);
 	if (!finding)
 		finding = check_own_half(&count);
-	if (!finding && count.tables + 1 != directory->tables)
+	if (!finding && count.tables + 1 != lh_directory_tables(directory))
 		finding = "a directory's tables are miscounted";
-	if (!finding && count.leaves != directory->leaves)
+	if (!finding && count.leaves != lh_directory_leaves(directory))
 		finding = "a directory's leaves are miscounted";
-	return finding;
-}
-
-const char *lh_directory_check(lh_directory *directory)
-{
-	uintptr_t interrupts = lh_directory_lock(directory);
-	const char *finding = check_locked(directory);
-
-	lh_directory_unlock(directory, interrupts);
 	return finding;
 }
 
@@ -213,6 +207,7 @@ static void audit_half(lh_directory *directory, lh_virtual_range half, lh_audit_
 		user = apply_upper_entries(&walk, &leaf);
 		visit(context, lh_walk_address(&walk), &leaf, user);
 	}
+	lh_walk_end(&walk);
 }
 
 void lh_directory_audit(lh_directory *directory, lh_audit_visit *visit, void *context)
@@ -220,11 +215,9 @@ void lh_directory_audit(lh_directory *directory, lh_audit_visit *visit, void *co
 	uint64_t half = UINT64_C(1) << lh_format_half_bits(directory->format);
 	lh_virtual_range lower = { lh_virtual(0), half >> LH_PAGE_SHIFT };
 	lh_virtual_range upper = { lh_virtual(0 - half), half >> LH_PAGE_SHIFT };
-	uintptr_t interrupts = lh_directory_lock(directory);
 
 	if (!directory->format->root_each || !directory->is_kernel)
 		audit_half(directory, lower, visit, context);
 	if (!directory->format->root_each || directory->is_kernel)
 		audit_half(directory, upper, visit, context);
-	lh_directory_unlock(directory, interrupts);
 }

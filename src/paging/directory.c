@@ -2,7 +2,6 @@
 /*
  * The life of a directory: made step by step, loaded and left, torn down from any step.
  */
-#include "base/lock.h"
 #include "paging/walk.h"
 
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
@@ -18,7 +17,7 @@ lh_error lh_directory_add_root(lh_directory *directory)
 	LH_ASSERT(directory->port, lh_frame_is_none(directory->root));
 	LH_TRY(lh_table_allocate(directory->frames, lh_format_top(directory->format),
 				 &directory->root));
-	directory->tables = 1;
+	directory->parts[0].tables = 1;
 	return LH_OK;
 }
 
@@ -27,7 +26,7 @@ lh_error lh_directory_add_root_below(lh_directory *directory, uint64_t limit)
 	LH_ASSERT(directory->port, lh_frame_is_none(directory->root));
 	LH_TRY(lh_table_allocate_below(directory->frames, lh_format_top(directory->format), limit,
 				       &directory->root));
-	directory->tables = 1;
+	directory->parts[0].tables = 1;
 	return LH_OK;
 }
 
@@ -54,7 +53,7 @@ lh_error lh_directory_add_kernel_half(lh_directory *directory)
 		LH_TRY(lh_table_allocate(directory->frames, top - 1, &table));
 		lh_atomic_store_total(&entries[i], lh_entry_make_table(format, table, false));
 		count_root_entries(directory, 1);
-		directory->tables++;
+		directory->parts[0].tables++;
 	}
 	return LH_OK;
 }
@@ -99,10 +98,10 @@ void lh_directory_destroy(lh_directory *directory)
 	lh_chain_push(directory->frames, &chain, directory->root);
 	directory->root = lh_frame(LH_NO_FRAME);
 	dropped = lh_chain_drop(directory->frames, directory->format, chain);
-	LH_ASSERT(directory->port, dropped.tables == directory->tables);
-	LH_ASSERT(directory->port, dropped.leaf_pages == directory->leaves);
-	directory->tables = 0;
-	directory->leaves = 0;
+	LH_ASSERT(directory->port, dropped.tables == lh_directory_tables(directory));
+	LH_ASSERT(directory->port, dropped.leaf_pages == lh_directory_leaves(directory));
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		directory->parts[i] = (lh_directory_part){ .tables = 0 };
 	directory->is_kernel = false;
 }
 
@@ -124,20 +123,22 @@ void lh_directory_deactivate(lh_directory *directory)
 	lh_atomic_and(&directory->active.bits[cpu / 64], ~(UINT64_C(1) << cpu % 64));
 }
 
-uintptr_t lh_directory_lock(lh_directory *directory)
+uint64_t lh_directory_tables(const lh_directory *directory)
 {
-	uintptr_t interrupts;
+	uint64_t tables = 0;
 
-	/* By the rules of a lock that is tried: fork holds two, the child's as the second. */
-	lh_order_may_try(directory->port, &directory->lock, LH_LOCK_TABLE);
-	interrupts = lh_spin_take(&directory->lock, directory->port);
-	lh_order_took(directory->port, &directory->lock, LH_LOCK_TABLE);
-	return interrupts;
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		tables += lh_atomic_load_relaxed(&directory->parts[i].tables);
+	return tables;
 }
 
-void lh_directory_unlock(lh_directory *directory, uintptr_t interrupts)
+uint64_t lh_directory_leaves(const lh_directory *directory)
 {
-	lh_spin_unlock(&directory->lock, LH_LOCK_TABLE, directory->port, interrupts);
+	uint64_t leaves = 0;
+
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		leaves += lh_atomic_load_relaxed(&directory->parts[i].leaves);
+	return leaves;
 }
 
 lh_virtual_range lh_directory_own_range(const lh_directory *directory)

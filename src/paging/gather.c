@@ -7,6 +7,10 @@
  * sets its bit and then loads the root, which empties its TLB. So a CPU that we do not
  * see in the set walks only tables without our entries.
  *
+ * Tables are reached by software too (walk.h): where some are to be freed, those who walk without
+ * running the directory are called as well. They have nothing to flush; that they answer is what
+ * is waited for. It is needed also where the hardware flushes other CPUs by itself.
+ *
  * A kernel's leaves are global, every active CPU translates by them under any root.
  */
 #include "base/lock_order.h"
@@ -78,16 +82,19 @@ static void flush_here(void *argument)
 	lh_architecture_flush_local(order->port, order->root, order->span, order->global);
 }
 
-/* The active CPUs. => true: none of them but this one. */
-static bool read_active(lh_directory *directory, unsigned cpu, lh_cpu_set *active)
+/* The CPUs to call. => true: none of them but this one. */
+static bool read_cpus(const lh_gather *gather, unsigned cpu, lh_cpu_set *cpus)
 {
+	lh_directory *directory = gather->directory;
 	bool alone = true;
 
-	for (unsigned i = 0; i < sizeof(active->bits) / sizeof(active->bits[0]); i++) {
+	for (unsigned i = 0; i < sizeof(cpus->bits) / sizeof(cpus->bits[0]); i++) {
 		uint64_t mine = i == cpu / 64 ? UINT64_C(1) << cpu % 64 : 0;
 
-		active->bits[i] = lh_atomic_load_total(&directory->active.bits[i]);
-		if (active->bits[i] & ~mine)
+		cpus->bits[i] = lh_atomic_load_total(&directory->active.bits[i]);
+		if (gather->tables != 0)
+			cpus->bits[i] |= lh_atomic_load_total(&directory->walkers.bits[i]);
+		if (cpus->bits[i] & ~mine)
 			alone = false;
 	}
 	return alone;
@@ -103,7 +110,7 @@ static void flush(const lh_gather *gather)
 	lh_directory *directory = gather->directory;
 	lh_port *port = directory->port;
 	flush_order order = { port, directory->root, gather->span, gather->global };
-	lh_cpu_set active;
+	lh_cpu_set cpus;
 	uintptr_t interrupts;
 	unsigned cpu;
 	bool alone;
@@ -113,12 +120,12 @@ static void flush(const lh_gather *gather)
 	/* Interrupts off: this CPU stays this CPU until it has flushed. */
 	interrupts = lh_port_interrupts_off(port);
 	cpu = lh_port_cpu(port);
-	alone = read_active(directory, cpu, &active);
-	if (alone && has_cpu(&active, cpu))
+	alone = read_cpus(gather, cpu, &cpus);
+	if (alone && has_cpu(&cpus, cpu))
 		flush_here(&order);
 	lh_port_interrupts_restore(port, interrupts);
 	if (!alone)
-		lh_port_call_cpus(port, &active, flush_here, &order);
+		lh_port_call_cpus(port, &cpus, flush_here, &order);
 }
 
 void lh_gather_flush(lh_gather *gather)

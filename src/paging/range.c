@@ -4,84 +4,87 @@
  */
 #include "paging/walk.h"
 
-/* The lock is released for a moment after so many tables. */
+/* The walk ends for a moment after so many tables: interrupts have waited long enough. */
 #define TABLES_AT_A_TIME 32
 
-/* A walk that takes the lock, and lets others in now and then. */
-typedef struct long_walk {
-	lh_walk walk;
-	uintptr_t interrupts;
-} long_walk;
-
-static void begin(long_walk *way, lh_directory *directory, lh_virtual_range range)
+static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
 	LH_ASSERT(directory->port,
 		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
-	way->interrupts = lh_directory_lock(directory);
-	lh_walk_begin(&way->walk, directory, range);
+	lh_walk_begin(walk, directory, range);
 }
 
-static void end(long_walk *way)
+static bool next(lh_walk *walk)
 {
-	lh_directory_unlock(way->walk.directory, way->interrupts);
-}
-
-static void breathe(long_walk *way, lh_gather *flushed)
-{
-	lh_directory *directory = way->walk.directory;
-
-	lh_directory_unlock(directory, way->interrupts);
-	if (flushed)
-		lh_gather_flush(flushed);
-	way->interrupts = lh_directory_lock(directory);
-	lh_walk_restart(&way->walk);
-}
-
-static bool next(long_walk *way)
-{
-	if (way->walk.tables >= TABLES_AT_A_TIME) {
+	if (walk->tables >= TABLES_AT_A_TIME) {
 		/* The slot under the cursor is dealt with, unless it is a table to enter. */
-		if (way->walk.at_slot && !lh_walk_is_table(&way->walk))
-			lh_walk_skip(&way->walk);
-		if (way->walk.page == way->walk.range.pages)
+		if (walk->at_slot && !lh_walk_is_table(walk))
+			lh_walk_skip(walk);
+		if (walk->page == walk->range.pages)
 			return false;
-		breathe(way, NULL);
+		lh_walk_end(walk);
+		lh_walk_begin_again(walk);
 	}
-	return lh_walk_next(&way->walk);
+	return lh_walk_next(walk);
 }
 
-/* A leaf table that may be detached whole; a kernel's top tables never are. */
-static bool is_detachable(const lh_walk *walk)
+/* A table that must be entered: any but a leaf table that goes as a whole. */
+static bool must_enter(const lh_walk *walk)
 {
-	bool top = walk->level == lh_format_top(walk->directory->format);
+	return lh_walk_is_table(walk) && !(walk->level == 1 && lh_walk_covers(walk));
+}
 
-	return walk->level == 1 && lh_walk_is_table(walk) && lh_walk_covers(walk) &&
-	       !(top && lh_directory_keeps_top(walk->directory));
+static void flush_between(lh_walk *walk, lh_gather *gather)
+{
+	lh_walk_end(walk);
+	lh_gather_flush(gather);
+	lh_walk_begin_again(walk);
 }
 
 /*
  * Leaf tables that the range covers go unopened; upper tables go when they are empty, which
  * the loss of their last leaf table makes them. So the counts stay exact without opening
- * any leaf table under the lock.
+ * any leaf table in the walk.
  */
 void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, lh_gather *gather)
 {
-	long_walk way;
+	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
-	begin(&way, directory, range);
-	while (next(&way)) {
-		lh_walk *walk = &way.walk;
-
-		if (lh_walk_is_table(walk) && !is_detachable(walk))
+	begin(&walk, directory, range);
+	while (next(&walk)) {
+		if (must_enter(&walk))
 			continue;
-		if (lh_gather_is_full(gather)) {
-			breathe(&way, gather);
-			continue;
-		}
-		lh_walk_clear(walk, gather);
+		if (lh_gather_is_full(gather))
+			flush_between(&walk, gather);
+		else if (!lh_walk_clear(&walk, gather))
+			lh_walk_pause(&walk);
 	}
-	end(&way);
+	lh_walk_end(&walk);
+}
+
+/* True if the slot names a table that is empty, as far as one can see without its lock. */
+static bool names_empty_table(const lh_walk *walk)
+{
+	const lh_directory *directory = walk->directory;
+
+	return lh_walk_is_table(walk) &&
+	       lh_table_live(lh_table_entry(directory->frames,
+					    lh_entry_table(directory->format, walk->entry))) == 0;
+}
+
+void lh_directory_prune(lh_directory *directory, lh_virtual_range range)
+{
+	lh_gather gather;
+	lh_walk walk;
+
+	lh_gather_begin(&gather, directory);
+	begin(&walk, directory, range);
+	while (next(&walk))
+		if (names_empty_table(&walk) && !lh_walk_clear(&walk, &gather))
+			lh_walk_pause(&walk);
+	lh_walk_end(&walk);
+	lh_gather_finish(&gather);
 }
 
 /* The leaf with no more rights than those given. */
@@ -115,49 +118,57 @@ static bool replace(lh_walk *walk, lh_leaf leaf)
 	return true;
 }
 
+/* Stands the walk at a leaf, its table held? => false: there is none here, or it had to pause. */
+static bool hold_leaf(lh_walk *walk)
+{
+	if (lh_walk_is_table(walk))
+		return false;
+	if (lh_walk_hold(walk))
+		return walk->entry != 0 && !lh_walk_is_table(walk);
+	lh_walk_pause(walk);
+	return false;
+}
+
 void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range, lh_rights rights,
 				 lh_gather *gather)
 {
-	long_walk way;
+	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
-	begin(&way, directory, range);
-	while (next(&way)) {
-		lh_walk *walk = &way.walk;
+	begin(&walk, directory, range);
+	while (next(&walk)) {
 		lh_leaf leaf;
 
-		if (lh_walk_is_table(walk))
+		if (!hold_leaf(&walk))
 			continue;
-		leaf = lh_walk_leaf(walk);
-		if (leaf.kind != LH_LEAF_PRESENT || !replace(walk, restricted(leaf, rights)))
-			continue;
-		lh_gather_note_range(gather, lh_walk_span(walk));
+		leaf = lh_walk_leaf(&walk);
+		if (leaf.kind == LH_LEAF_PRESENT && replace(&walk, restricted(leaf, rights)))
+			lh_gather_note_range(gather, lh_walk_span(&walk));
 	}
-	end(&way);
+	lh_walk_end(&walk);
 }
 
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,
 			void *context)
 {
-	long_walk way;
+	lh_walk walk;
 	bool more = true;
 
-	begin(&way, directory, range);
-	while (more && next(&way)) {
-		lh_walk *walk = &way.walk;
+	begin(&walk, directory, range);
+	while (more && next(&walk)) {
 		lh_leaf leaf, seen;
 
-		if (lh_walk_is_table(walk))
+		if (!hold_leaf(&walk))
 			continue;
-		seen = leaf = lh_walk_leaf(walk);
-		more = visit(context, lh_walk_address(walk), &leaf);
+		seen = leaf = lh_walk_leaf(&walk);
+		more = visit(context, lh_walk_address(&walk), &leaf);
 		LH_ASSERT(directory->port, leaf.frame.value == seen.frame.value &&
 			  leaf.level == seen.level && (leaf.rights & ~seen.rights) == 0);
 		LH_ASSERT(directory->port,
 			  leaf.kind == seen.kind || leaf.kind == LH_LEAF_NO_ACCESS);
-		replace(walk, leaf);
+		replace(&walk, leaf);
 	}
-	end(&way);
+	lh_walk_end(&walk);
 }
 
 /* Tables of the level that the pages from first to last cross. */
@@ -176,7 +187,6 @@ static uint64_t tables_crossed(const lh_paging_format *format, unsigned level,
  */
 static uint64_t tables_there(lh_directory *directory, lh_virtual_range range, unsigned level)
 {
-	uintptr_t interrupts = lh_directory_lock(directory);
 	uint64_t count = 0;
 	lh_walk walk;
 
@@ -187,7 +197,7 @@ static uint64_t tables_there(lh_directory *directory, lh_virtual_range range, un
 		if (walk.level <= level + 1)
 			lh_walk_skip(&walk);
 	}
-	lh_directory_unlock(directory, interrupts);
+	lh_walk_end(&walk);
 	return count;
 }
 

@@ -15,7 +15,10 @@ void lh_chain_push(lh_frames *frames, uint64_t *chain, lh_frame_number table)
 {
 	lh_frame_entry *entry = lh_table_entry(frames, table);
 
-	entry->word = (entry->word & ~NEXT_MASK) | (*chain << NEXT_SHIFT);
+	uint64_t word = lh_atomic_load_relaxed(&entry->word);
+
+	/* Who walks to it still, and tries its lock, may read the word. */
+	lh_atomic_store_relaxed(&entry->word, (word & ~NEXT_MASK) | (*chain << NEXT_SHIFT));
 	*chain = table.value + 1;
 }
 
@@ -23,10 +26,32 @@ lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain)
 {
 	lh_frame_number table = lh_frame(*chain - 1);
 	lh_frame_entry *entry = lh_table_entry(frames, table);
+	uint64_t word = lh_atomic_load_relaxed(&entry->word);
 
-	*chain = entry->word >> NEXT_SHIFT;
-	entry->word &= ~NEXT_MASK;
+	*chain = word >> NEXT_SHIFT;
+	lh_atomic_store_relaxed(&entry->word, word & ~NEXT_MASK);
 	return table;
+}
+
+bool lh_table_try_lock(lh_port *port, lh_frame_entry *table)
+{
+	uint64_t word = lh_atomic_load_relaxed(&table->word);
+
+	lh_order_may_try(port, table, LH_LOCK_TABLE);
+	if ((word & LH_TABLE_LOCKED) != 0 ||
+	    !lh_atomic_compare_exchange(&table->word, &word, word | LH_TABLE_LOCKED))
+		return false;
+	lh_order_took(port, table, LH_LOCK_TABLE);
+	return true;
+}
+
+void lh_table_unlock(lh_port *port, lh_frame_entry *table)
+{
+	uint64_t word = lh_atomic_load_relaxed(&table->word);
+
+	LH_ASSERT(port, (word & LH_TABLE_LOCKED) != 0);
+	lh_order_let_go(port, table, LH_LOCK_TABLE);
+	lh_atomic_store(&table->word, word & ~LH_TABLE_LOCKED);
 }
 
 lh_error lh_table_allocate(lh_frames *frames, unsigned level, lh_frame_number *table)

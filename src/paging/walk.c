@@ -6,29 +6,97 @@ static const lh_paging_format *format_of(const lh_walk *walk)
 	return walk->directory->format;
 }
 
+static lh_port *port_of(const lh_walk *walk)
+{
+	return walk->directory->port;
+}
+
+static lh_frame_entry *table_at(const lh_walk *walk, unsigned level)
+{
+	return lh_table_entry(walk->directory->frames, walk->path[level].frame);
+}
+
+/* --- begin and end --- */
+
+static uint64_t *walkers_word(const lh_walk *walk)
+{
+	return &walk->directory->walkers.bits[walk->cpu / 64];
+}
+
+/* A CPU that runs the directory is called in any case. Nested in another walk of the same
+ * directory on this CPU, the outer one's mark is enough. */
+static void enter_set(lh_walk *walk)
+{
+	uint64_t bit = UINT64_C(1) << walk->cpu % 64;
+
+	walk->is_foreign = (lh_atomic_load_relaxed(&walk->directory->active.bits[walk->cpu / 64]) &
+			    bit) == 0 &&
+			   (lh_atomic_or(walkers_word(walk), bit) & bit) == 0;
+}
+
+static void let_go(lh_walk *walk)
+{
+	if (walk->held)
+		lh_table_unlock(port_of(walk), walk->held);
+	walk->held = NULL;
+}
+
 static void open_table(lh_walk *walk, unsigned level, lh_frame_number frame)
 {
+	let_go(walk);
 	walk->path[level].frame = frame;
 	walk->path[level].entries = lh_frame_pointer(walk->directory->frames, frame);
 	walk->level = level;
 }
 
-void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
+void lh_walk_begin_again(lh_walk *walk)
 {
-	walk->directory = directory;
-	walk->range = range;
-	walk->page = 0;
-	walk->entry = 0;
-	lh_walk_restart(walk);
-}
-
-void lh_walk_restart(lh_walk *walk)
-{
-	LH_ASSERT(walk->directory->port, !lh_frame_is_none(walk->directory->root));
+	walk->interrupts = lh_port_interrupts_off(port_of(walk));
+	walk->cpu = lh_port_cpu(port_of(walk));
+	enter_set(walk);
 	open_table(walk, lh_format_top(format_of(walk)), walk->directory->root);
 	walk->at_slot = false;
 	walk->tables = 0;
 }
+
+void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
+{
+	LH_ASSERT(directory->port, !lh_frame_is_none(directory->root));
+	walk->directory = directory;
+	walk->range = range;
+	walk->page = 0;
+	walk->entry = 0;
+	walk->held = NULL;
+	lh_walk_begin_again(walk);
+}
+
+void lh_walk_end(lh_walk *walk)
+{
+	let_go(walk);
+	if (walk->is_foreign)
+		lh_atomic_and(walkers_word(walk), ~(UINT64_C(1) << walk->cpu % 64));
+	lh_port_interrupts_restore(port_of(walk), walk->interrupts);
+}
+
+void lh_walk_pause(lh_walk *walk)
+{
+	lh_walk_end(walk);
+	lh_port_pause(port_of(walk));
+	lh_walk_begin_again(walk);
+}
+
+bool lh_walk_try_hold(lh_walk *walk)
+{
+	lh_frame_entry *table = table_at(walk, walk->level);
+
+	if (!lh_table_try_lock(port_of(walk), table))
+		return false;
+	walk->held = table;
+	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
+	return true;
+}
+
+/* --- steps --- */
 
 void lh_walk_enter(lh_walk *walk)
 {
@@ -50,8 +118,10 @@ void lh_walk_skip(lh_walk *walk)
 		return;
 	/* Index 0 after a step forward: the cursor left this table by its end. */
 	while (walk->level < lh_format_top(format) &&
-	       lh_level_index(format, walk->level, lh_walk_address(walk)) == 0)
+	       lh_level_index(format, walk->level, lh_walk_address(walk)) == 0) {
+		let_go(walk);
 		walk->level++;
+	}
 }
 
 bool lh_walk_next(lh_walk *walk)
@@ -61,7 +131,7 @@ bool lh_walk_next(lh_walk *walk)
 	else if (walk->at_slot)
 		lh_walk_skip(walk);
 	while (walk->page < walk->range.pages) {
-		walk->entry = lh_atomic_load(lh_walk_slot(walk));
+		walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
 		if (walk->entry != 0) {
 			walk->at_slot = true;
 			return true;
@@ -73,10 +143,10 @@ bool lh_walk_next(lh_walk *walk)
 
 void lh_walk_descend(lh_walk *walk)
 {
-	walk->entry = lh_atomic_load(lh_walk_slot(walk));
+	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
 	while (lh_walk_is_table(walk)) {
 		lh_walk_enter(walk);
-		walk->entry = lh_atomic_load(lh_walk_slot(walk));
+		walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
 	}
 	walk->at_slot = true;
 }
@@ -98,14 +168,16 @@ bool lh_walk_covers(const lh_walk *walk)
 	return lh_walk_span(walk).pages == lh_level_pages(format_of(walk), walk->level);
 }
 
-/* Adds to or takes from the live entries of the table that the walk stands in. */
-static void count_live(const lh_walk *walk, bool up)
-{
-	lh_frame_entry *entry = lh_table_entry(walk->directory->frames,
-					       walk->path[walk->level].frame);
+/* --- changes --- */
 
-	LH_ASSERT(walk->directory->port, up || (entry->word & LH_TABLE_LIVE) != 0);
-	entry->word += up ? 1u : UINT64_MAX;
+void lh_walk_count(const lh_walk *walk, uint64_t tables, uint64_t leaves)
+{
+	lh_directory_part *part = &walk->directory->parts[walk->cpu % LH_DIRECTORY_PARTS];
+
+	if (tables != 0)
+		lh_atomic_add_relaxed(&part->tables, tables);
+	if (leaves != 0)
+		lh_atomic_add_relaxed(&part->leaves, leaves);
 }
 
 void lh_walk_link(lh_walk *walk, lh_spare_tables *spares)
@@ -113,61 +185,146 @@ void lh_walk_link(lh_walk *walk, lh_spare_tables *spares)
 	lh_directory *directory = walk->directory;
 	lh_frame_number table = lh_chain_pop(directory->frames, &spares->first);
 
+	LH_ASSERT(directory->port, walk->held && walk->entry == 0);
 	spares->count--;
 	lh_table_entry(directory->frames, table)->word = (uint64_t)(walk->level - 1)
 							 << LH_TABLE_LEVEL_SHIFT;
 	walk->entry = lh_entry_make_table(directory->format, table, !directory->is_kernel);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
-	count_live(walk, true);
-	directory->tables++;
+	lh_table_count(walk->held, true);
+	lh_walk_count(walk, 1, 0);
 }
 
-/* True if the table that the walk stands in is empty and may go; a kernel's top tables stay. */
-static bool table_can_go(const lh_walk *walk)
+/* Does somebody count on the tables? Asked before one goes, with its lock held. That it would have
+ * gone is noted in the same step, so that whoever ends the keeping looks for it. */
+static bool is_kept(lh_directory *directory)
 {
-	lh_directory *directory = walk->directory;
-	unsigned top = lh_format_top(directory->format);
-	uint64_t word = lh_table_entry(directory->frames, walk->path[walk->level].frame)->word;
+	uint32_t keeps = LH_KEEPS_TABLES;
 
-	if (walk->level == top || (lh_directory_keeps_top(directory) && walk->level == top - 1))
+	if (lh_atomic_load_total(&directory->keeps_tables) == LH_KEEPS_NOTHING)
 		return false;
-	return (word & LH_TABLE_LIVE) == 0;
+	return lh_atomic_compare_exchange(&directory->keeps_tables, &keeps,
+					  (uint32_t)LH_KEEPS_EMPTY_ONES) ||
+	       keeps == LH_KEEPS_EMPTY_ONES;
 }
 
-/* Takes the table that the upper slot names out of the tree. */
-static void detach(lh_walk *walk, lh_gather *gather)
+void lh_directory_keep_tables(lh_directory *directory)
 {
-	lh_directory *directory = walk->directory;
-	lh_frame_number table = lh_entry_table(directory->format, walk->entry);
-	uint64_t live = lh_table_entry(directory->frames, table)->word & LH_TABLE_LIVE;
-
-	if (walk->level == 1)
-		directory->leaves -= live;
-	directory->tables--;
-	lh_gather_add_table(gather, table);
+	lh_atomic_store_total(&directory->keeps_tables, (uint32_t)LH_KEEPS_TABLES);
 }
 
-void lh_walk_clear(lh_walk *walk, lh_gather *gather)
+void lh_directory_let_tables_go(lh_directory *directory)
 {
-	lh_directory *directory = walk->directory;
+	if (lh_atomic_exchange(&directory->keeps_tables, (uint32_t)LH_KEEPS_NOTHING) ==
+	    LH_KEEPS_EMPTY_ONES)
+		lh_directory_prune(directory, lh_directory_own_range(directory));
+}
 
-	LH_ASSERT(directory->port, walk->level <= 1 || !lh_walk_is_table(walk));
-	LH_ASSERT(directory->port, walk->level == 0 || lh_walk_covers(walk));
+/* True if the table at a level of the path may go when it is empty; a kernel's top tables stay. */
+static bool may_go(const lh_walk *walk, unsigned level)
+{
+	unsigned top = lh_format_top(format_of(walk));
+
+	return level != top && !(lh_directory_keeps_top(walk->directory) && level == top - 1) &&
+	       !is_kept(walk->directory);
+}
+
+/*
+ * Locks the tables that the loss of the slot's entry takes with it, and the one that stays: from
+ * the held one upward, as long as the entry is a table's last. => false: none but the held one.
+ */
+static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *top)
+{
+	unsigned level = walk->level;
+
+	locked[level] = walk->held;
+	while (lh_table_live(locked[level]) == 1 && may_go(walk, level)) {
+		locked[level + 1] = table_at(walk, level + 1);
+		if (!lh_table_try_lock(port_of(walk), locked[level + 1])) {
+			for (; level > walk->level; level--)
+				lh_table_unlock(port_of(walk), locked[level]);
+			return false;
+		}
+		level++;
+	}
+	*top = level;
+	return true;
+}
+
+/* The table that the slot names passes to the gather, locked. */
+static void detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
+{
+	lh_order_let_go(port_of(walk), table, LH_LOCK_TABLE);
+	lh_walk_count(walk, UINT64_MAX, walk->level == 1 ? 0 - lh_table_live(table) : 0);
+	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));
+	walk->tables++;
+}
+
+/* Empties the slot. => all that goes is locked; child: of the table it names, or NULL. */
+static void clear_slot(lh_walk *walk, lh_frame_entry *child, lh_gather *gather)
+{
 	lh_gather_note_range(gather, lh_walk_span(walk));
 	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
-	if (lh_walk_is_table(walk)) {
-		detach(walk, gather);
+	if (child) {
+		detach(walk, child, gather);
 	} else {
 		lh_gather_add_leaf(gather, lh_walk_leaf(walk));
-		directory->leaves -= lh_level_pages(directory->format, walk->level);
+		lh_walk_count(walk, 0, 0 - lh_level_pages(format_of(walk), walk->level));
 	}
-	count_live(walk, false);
-	while (table_can_go(walk)) {
+	lh_table_count(walk->held, false);
+}
+
+/* Takes out the held table, which is empty now, and each above it that so becomes empty. */
+static void clear_upward(lh_walk *walk, lh_frame_entry *const *locked, unsigned top,
+			 lh_gather *gather)
+{
+	while (walk->level < top) {
+		lh_frame_entry *empty = walk->held;
+
 		walk->level++;
+		walk->held = locked[walk->level];
 		walk->entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
-		detach(walk, gather);
-		count_live(walk, false);
+		detach(walk, empty, gather);
+		lh_table_count(walk->held, false);
 	}
 	walk->entry = 0;
 	walk->at_slot = false;
+}
+
+/* Must the table under the slot stay? => it is locked, or NULL where the slot has a leaf. */
+static bool must_stay(const lh_walk *walk, const lh_frame_entry *child)
+{
+	if (!child || lh_table_live(child) == 0)
+		return child && !may_go(walk, walk->level - 1);
+	return walk->level != 1 || !lh_walk_covers(walk) || !may_go(walk, 0);
+}
+
+bool lh_walk_clear(lh_walk *walk, lh_gather *gather)
+{
+	lh_frame_entry *locked[LH_PAGING_LEVELS_MAX], *child = NULL;
+	unsigned top;
+
+	if (!lh_walk_hold(walk))
+		return false;
+	if (walk->entry == 0)
+		return true;
+	if (lh_walk_is_table(walk)) {
+		child = lh_table_entry(walk->directory->frames,
+				       lh_entry_table(format_of(walk), walk->entry));
+		if (!lh_table_try_lock(port_of(walk), child))
+			return false;
+	}
+	if (must_stay(walk, child)) {
+		lh_table_unlock(port_of(walk), child);
+		return true;
+	}
+	LH_ASSERT(port_of(walk), child || walk->level == 0 || lh_walk_covers(walk));
+	if (!lock_upward(walk, locked, &top)) {
+		if (child)
+			lh_table_unlock(port_of(walk), child);
+		return false;
+	}
+	clear_slot(walk, child, gather);
+	clear_upward(walk, locked, top, gather);
+	return true;
 }

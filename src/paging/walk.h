@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one descent that all operations on ranges are made of, and what the files of this
- * floor share.
+ * The one descent that all operations are made of, and what the files of this floor share.
  *
  * A walk is a cursor over a range. It stands at a slot of a table; `path` has the tables
  * from the root down to that one. lh_walk_next goes to the next slot, in order of address
@@ -15,17 +14,31 @@
  *     level 1          [....x......]
  *     level 0             [.....x..]
  *
- * Between two steps its user may empty the slot (lh_walk_clear), put a table into it
- * (lh_walk_link), or release the directory's lock and start again from the root at the
- * same place (lh_walk_restart).
+ * Why a table that a walk has reached is still one. From begin to end interrupts are off, and the
+ * CPU is in the directory's set `active` (it runs it) or `walkers` (begin puts it there, end takes it
+ * out). Who takes a table out of the tree clears the entry that names it, then reads the sets, calls
+ * those CPUs, and only then frees it (gather.c). Entries are cleared, sets changed and both of them
+ * read by sequentially consistent operations: so if the reader of the sets did not find this CPU, this
+ * walk, which loads the entry after it entered the set, finds the entry cleared; and if it found
+ * it, the call comes back only after the walk.
  *
- * All: under the directory's lock.
+ * Locks. A slot is written under the lock of its table: lh_walk_hold tries to take that of the table
+ * the walk stands in, and the walk lets it go when it leaves the table. A lock is only ever tried: on
+ * failure the user ends the walk, lets interrupts and others through, and starts again from the
+ * root at the same place (lh_walk_pause). So nobody spins with interrupts off, and tables'
+ * locks may be tried in any order. A table that was taken out of the tree is left locked: nobody
+ * who reached it before can write to it any more, and a table whose lock was had is in the tree
+ * until the lock is let go.
+ *
+ * Between two steps its user may empty the slot (lh_walk_clear) or put a table into it
+ * (lh_walk_link).
  */
 #ifndef LANDHOLD_PAGING_WALK_H
 #define LANDHOLD_PAGING_WALK_H
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/lock_order.h"
 #include "paging/entry.h"
 
 typedef struct lh_walk_table {
@@ -39,14 +52,24 @@ typedef struct lh_walk {
 	uint64_t page;	    /* pages of the range before the cursor; == range.pages: done */
 	unsigned level;	    /* of the slot */
 	bool at_slot;	    /* the slot under the cursor was given out by next */
-	uint64_t entry;	    /* what it held then */
-	uint32_t tables;    /* entered since begin or restart */
+	bool is_foreign;    /* this walk put its CPU into the set of walkers */
+	unsigned cpu;
+	uint32_t tables;    /* entered or taken out since begin or the last pause */
+	uint64_t entry;	    /* what the slot held when it was looked at */
+	uintptr_t interrupts;
+	lh_frame_entry *held; /* of the table that the slot is in, if its lock is held; else NULL */
 	lh_walk_table path[LH_PAGING_LEVELS_MAX]; /* valid from level up */
 } lh_walk;
 
+/* Interrupts go off until the end. At the root; nothing held. */
 void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range);
-/* Back to the root; the cursor stays where it is. */
-void lh_walk_restart(lh_walk *walk);
+/* Lets go of what is held. */
+void lh_walk_end(lh_walk *walk);
+/* Ends the walk for a moment; then it stands at the root, the cursor where it was. */
+void lh_walk_pause(lh_walk *walk);
+/* The second half of it, after an end. */
+void lh_walk_begin_again(lh_walk *walk);
+
 /* To the next slot that is not empty: into the table if this slot names one. False: none. */
 bool lh_walk_next(lh_walk *walk);
 /* Past everything that this slot spans. */
@@ -83,15 +106,33 @@ lh_virtual_range lh_walk_span(const lh_walk *walk);
 /* True if that is all of it. */
 bool lh_walk_covers(const lh_walk *walk);
 
-/* Puts a spare table into the empty slot. => spares is not empty. */
+/* lh_walk_hold, where the lock is not held yet. */
+bool lh_walk_try_hold(lh_walk *walk);
+
+/*
+ * Takes the lock of the table that the slot is in, if it is not held already, and looks at the slot
+ * again. => false: it is held by another, or the table is no longer in the tree: lh_walk_pause.
+ */
+static inline bool lh_walk_hold(lh_walk *walk)
+{
+	return walk->held || lh_walk_try_hold(walk);
+}
+
+/* Puts a spare table into the empty slot. => held; spares is not empty. */
 void lh_walk_link(lh_walk *walk, lh_spare_tables *spares);
 
 /*
- * Empties the slot: a leaf's frame, or the leaf table it names, passes to the gather, and so
- * does each table that thereby becomes empty. The cursor then stands on the slot that
- * remains. => the gather has room; a huge leaf is covered.
+ * Empties the slot: a leaf's frame, or the table it names, passes to the gather, and so does each
+ * table that thereby becomes empty. A leaf table that the range covers goes whatever is in it; any
+ * other table only if it is empty. Nothing where the slot turns out to be empty by now. The cursor
+ * then stands on the slot that remains.
+ * => the gather has room; a huge leaf is covered.
+ * => false: a lock that is needed is not to be had, nothing done: lh_walk_pause.
  */
-void lh_walk_clear(lh_walk *walk, lh_gather *gather);
+LH_MUST_USE bool lh_walk_clear(lh_walk *walk, lh_gather *gather);
+
+/* Adds to what the directory counts; subtracts by adding what is below zero. In a walk. */
+void lh_walk_count(const lh_walk *walk, uint64_t tables, uint64_t leaves);
 
 /* A kernel's top tables are made once and stay, if other directories' roots name them too. */
 static inline bool lh_directory_keeps_top(const lh_directory *directory)
@@ -103,6 +144,19 @@ static inline bool lh_directory_owns(const lh_directory *directory, lh_virtual_a
 {
 	return lh_virtual_range_contains(lh_directory_own_range(directory), address);
 }
+
+/*
+ * For who fills a directory from a counted number of spare tables, while others take leaves away:
+ * between the two no table is taken out, so that none is needed twice. The second takes out those
+ * that are empty then, and flushes.
+ */
+enum { LH_KEEPS_NOTHING, LH_KEEPS_TABLES, LH_KEEPS_EMPTY_ONES };
+void lh_directory_keep_tables(lh_directory *directory);
+void lh_directory_let_tables_go(lh_directory *directory);
+
+/* Takes out the tables of the range that are empty: what a writer leaves who linked them and
+ * then could not write. Flushes. Context: as lh_gather_flush. */
+void lh_directory_prune(lh_directory *directory, lh_virtual_range range);
 
 /* --- table pages (spares.c) --- */
 
@@ -117,9 +171,27 @@ static inline unsigned lh_table_level(uint64_t word)
 	return (unsigned)((word >> LH_TABLE_LEVEL_SHIFT) & LH_TABLE_LEVEL);
 }
 
+/* Live entries of a table; exact while its lock is held. */
+static inline uint64_t lh_table_live(const lh_frame_entry *table)
+{
+	return lh_atomic_load_relaxed(&table->word) & LH_TABLE_LIVE;
+}
+
+/* One live entry more, or less. => its lock is held. */
+static inline void lh_table_count(lh_frame_entry *table, bool up)
+{
+	uint64_t word = lh_atomic_load_relaxed(&table->word);
+
+	lh_atomic_store_relaxed(&table->word, up ? word + 1 : word - 1);
+}
+
+/* A table's lock. => in a walk. */
+LH_MUST_USE bool lh_table_try_lock(lh_port *port, lh_frame_entry *table);
+void lh_table_unlock(lh_port *port, lh_frame_entry *table);
+
 /* A chain of tables through their frames' words: 0, or the first one's frame number + 1. */
 void lh_chain_push(lh_frames *frames, uint64_t *chain, lh_frame_number table);
-/* => the chain is not empty. The level and the live entries stay in the word. */
+/* => the chain is not empty. The rest of the word stays. */
 lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain);
 
 /* A zeroed table page, live entries 0. */
@@ -150,6 +222,7 @@ static inline bool lh_gather_is_full(const lh_gather *gather)
 void lh_gather_note_range(lh_gather *gather, lh_virtual_range range);
 /* Takes over the holders of a counted leaf. => not full. */
 void lh_gather_add_leaf(lh_gather *gather, lh_leaf leaf);
+/* => its lock is held, and stays so until it is freed. */
 void lh_gather_add_table(lh_gather *gather, lh_frame_number table);
 /* Drops the holders of a leaf's frames. */
 void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_number first,

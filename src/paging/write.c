@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Single entries. Who writes looks how deep the tables reach, sees that the spares suffice,
- * and only then links and writes: nothing can fail any more.
+ * Single entries.
  *
  * The hardware sets accessed and dirty bits behind our back, so an entry that may be
- * present is only changed by exchange and compare-exchange.
+ * present is only changed by exchange and compare-exchange, although its table's lock is held.
  */
-#include "paging/walk.h"
+#include "paging/slot.h"
 
-/* Stands at the lowest existing slot for an address. */
-static void find_slot(lh_walk *walk, lh_directory *directory, lh_virtual_address address)
+static lh_virtual_range page_of(lh_virtual_address address)
 {
 	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
 
-	lh_walk_begin(walk, directory, page);
-	lh_walk_descend(walk);
+	return page;
 }
 
 /* True if the address lies in a half, and this root leads there. */
@@ -28,43 +25,103 @@ static bool is_reached(const lh_directory *directory, lh_virtual_address address
 	return above == 0 || above == UINT64_MAX >> half_bits;
 }
 
-lh_leaf lh_directory_read_locked(lh_directory *directory, lh_virtual_address address)
+lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
 {
 	lh_walk walk;
 
 	if (!is_reached(directory, address))
 		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0,
 					  true);
-	find_slot(&walk, directory, address);
+	lh_walk_begin(&walk, directory, page_of(address));
+	lh_walk_descend(&walk);
+	lh_walk_end(&walk);
 	return lh_walk_leaf(&walk);
 }
 
-/* Makes the missing tables below the slot, down to the level. => all are among the spares. */
-static void link_tables(lh_walk *walk, unsigned level, lh_spare_tables *spares)
+/* --- slots --- */
+
+/* How a step towards a slot ended. */
+enum step { STEP_OPEN, STEP_LINKED, STEP_BUSY, STEP_EXISTS, STEP_NO_MEMORY };
+
+/* One table further: from the lowest slot that exists. */
+static enum step step_towards(lh_slot *slot, unsigned level, lh_spare_tables *spares)
 {
-	while (walk->level > level) {
-		lh_walk_link(walk, spares);
-		lh_walk_enter(walk);
+	lh_walk *walk = &slot->walk;
+
+	lh_walk_descend(walk);
+	if (walk->level < level)
+		return STEP_EXISTS;
+	if (!lh_walk_hold(walk))
+		return STEP_BUSY;
+	if (walk->level == level)
+		return lh_walk_is_table(walk) ? STEP_EXISTS : STEP_OPEN;
+	if (walk->entry != 0)
+		return lh_walk_is_table(walk) ? STEP_LINKED : STEP_EXISTS;
+	if (walk->level - level > spares->count)
+		return STEP_NO_MEMORY;
+	lh_walk_link(walk, spares);
+	slot->linked = true;
+	return STEP_LINKED;
+}
+
+lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address address,
+		      unsigned level, lh_spare_tables *spares)
+{
+	slot->linked = false;
+	lh_walk_begin(&slot->walk, directory, page_of(address));
+	for (;;) {
+		switch (step_towards(slot, level, spares)) {
+		case STEP_OPEN:
+			return LH_OK;
+		case STEP_LINKED:
+			break;
+		case STEP_BUSY:
+			lh_walk_pause(&slot->walk);
+			break;
+		case STEP_EXISTS:
+			lh_slot_close(slot);
+			return LH_EXISTS;
+		case STEP_NO_MEMORY:
+			lh_slot_close(slot);
+			return LH_NO_MEMORY;
+		}
 	}
 }
 
-/* Writes the leaf into an empty slot, at its level or above. */
-static lh_error write_fresh(lh_walk *walk, lh_leaf leaf, lh_spare_tables *spares)
+void lh_slot_find(lh_slot *slot, lh_directory *directory, lh_virtual_address address)
 {
-	lh_directory *directory = walk->directory;
-	lh_frame_entry *table;
+	lh_walk *walk = &slot->walk;
 
-	if (walk->level < leaf.level)
-		return LH_EXISTS;
-	if (walk->level - leaf.level > spares->count)
-		return LH_NO_MEMORY;
-	link_tables(walk, leaf.level, spares);
-	lh_atomic_store_total(lh_walk_slot(walk),
-			      lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel));
-	table = lh_table_entry(directory->frames, walk->path[walk->level].frame);
-	table->word++;
-	directory->leaves += lh_level_pages(directory->format, leaf.level);
-	return LH_OK;
+	slot->linked = false;
+	lh_walk_begin(walk, directory, page_of(address));
+	for (;;) {
+		lh_walk_descend(walk);
+		if (walk->entry == 0)
+			return;
+		if (!lh_walk_hold(walk))
+			lh_walk_pause(walk);
+		else if (!lh_walk_is_table(walk))
+			return;
+	}
+}
+
+bool lh_slot_move(lh_slot *slot, lh_virtual_address address)
+{
+	lh_walk *walk = &slot->walk;
+	unsigned above = lh_level_shift(walk->directory->format, walk->level + 1);
+
+	if (walk->range.base.value >> above != address.value >> above)
+		return false;
+	walk->range = page_of(address);
+	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
+	return true;
+}
+
+void lh_slot_close(lh_slot *slot)
+{
+	lh_walk_end(&slot->walk);
+	if (slot->linked)
+		lh_directory_prune(slot->walk.directory, slot->walk.range);
 }
 
 /* May the new leaf be written over the old one in place? */
@@ -77,11 +134,27 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 		(new.kind == LH_LEAF_PRESENT && (old.rights & ~new.rights) == 0));
 }
 
+static uint64_t make_entry(const lh_walk *walk, lh_leaf leaf)
+{
+	return lh_entry_make_leaf(walk->directory->format, leaf, !walk->directory->is_kernel);
+}
+
+static void write_fresh(lh_slot *slot, lh_leaf leaf)
+{
+	lh_walk *walk = &slot->walk;
+
+	walk->entry = make_entry(walk, leaf);
+	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
+	lh_table_count(walk->held, true);
+	lh_walk_count(walk, 0, lh_level_pages(walk->directory->format, walk->level));
+	slot->linked = false;
+}
+
 static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
 	bool user = !walk->directory->is_kernel;
-	uint64_t entry = lh_entry_make_leaf(format, leaf, user);
+	uint64_t entry = make_entry(walk, leaf);
 	uint64_t seen = walk->entry;
 
 	/* Read back, the new leaf has the rights that the format cannot refuse, as the old has. */
@@ -90,40 +163,50 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 	while (!lh_atomic_compare_exchange(lh_walk_slot(walk), &seen,
 					   lh_entry_carry_flags(format, 0, seen, entry, user)))
 		;
+	walk->entry = lh_atomic_load_relaxed(lh_walk_slot(walk));
 	return LH_OK;
 }
 
-lh_error lh_directory_write_locked(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
-				   lh_spare_tables *spares)
+lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf)
 {
-	lh_walk walk;
+	lh_walk *walk = &slot->walk;
+	lh_port *port = walk->directory->port;
 
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
-	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
-	LH_ASSERT(directory->port,
-		  leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
-	find_slot(&walk, directory, address);
-	if (walk.entry == 0)
-		return write_fresh(&walk, leaf, spares);
-	return write_over(&walk, leaf);
+	LH_ASSERT(port, walk->held && leaf.level == walk->level && leaf.kind != LH_LEAF_EMPTY);
+	LH_ASSERT(port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	if (walk->entry != 0)
+		return write_over(walk, leaf);
+	write_fresh(slot, leaf);
+	return LH_OK;
 }
 
-lh_error lh_directory_replace_locked(lh_directory *directory, lh_virtual_address address,
-				     lh_frame_number old, lh_leaf leaf)
+lh_error lh_slot_replace(lh_slot *slot, lh_frame_number old, lh_leaf leaf)
 {
-	const lh_paging_format *format = directory->format;
-	lh_leaf now;
-	lh_walk walk;
+	lh_walk *walk = &slot->walk;
+	lh_leaf now = lh_walk_leaf(walk);
 
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address) && leaf.level == 0);
-	find_slot(&walk, directory, address);
-	now = lh_walk_leaf(&walk);
-	if (now.kind != LH_LEAF_NO_ACCESS || now.level != 0 || now.frame.value != old.value)
+	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
+	if (now.kind != LH_LEAF_NO_ACCESS || now.frame.value != old.value)
 		return LH_EXISTS;
 	/* Not present: the hardware changes nothing in it behind our back. */
-	lh_atomic_store_total(lh_walk_slot(&walk),
-			      lh_entry_make_leaf(format, leaf, !directory->is_kernel));
+	walk->entry = make_entry(walk, leaf);
+	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	return LH_OK;
+}
+
+/* --- whole operations --- */
+
+lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+			    lh_spare_tables *spares)
+{
+	lh_slot slot;
+	lh_error error;
+
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address) && leaf.level == 0);
+	LH_TRY(lh_slot_open(&slot, directory, address, 0, spares));
+	error = lh_slot_write(&slot, leaf);
+	lh_slot_close(&slot);
+	return error;
 }
 
 static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
@@ -136,24 +219,23 @@ static bool fits_level(const lh_paging_format *format, lh_virtual_address addres
 	return (address.value >> format->page_shift) % pages == 0 && leaf.frame.value % pages == 0;
 }
 
-lh_error lh_directory_write_large_locked(lh_directory *directory, lh_virtual_address address,
-					 lh_leaf leaf, lh_spare_tables *spares)
+lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+				  lh_spare_tables *spares)
 {
-	lh_walk walk;
+	lh_slot slot;
+	lh_error error = LH_EXISTS;
 
 	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
-	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS ||
-		  (leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE));
 	if (!fits_level(directory->format, address, leaf))
 		return LH_INVALID;
-	find_slot(&walk, directory, address);
-	if (walk.entry != 0)
-		return LH_EXISTS;
-	return write_fresh(&walk, leaf, spares);
+	LH_TRY(lh_slot_open(&slot, directory, address, leaf.level, spares));
+	if (slot.walk.entry == 0)
+		error = lh_slot_write(&slot, leaf);
+	lh_slot_close(&slot);
+	return error;
 }
 
-bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address address,
-			       lh_gather *gather)
+bool lh_directory_clear(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
 {
 	lh_walk walk;
 
@@ -161,10 +243,14 @@ bool lh_directory_clear_locked(lh_directory *directory, lh_virtual_address addre
 	LH_ASSERT(directory->port, gather->directory == directory);
 	if (lh_gather_is_full(gather))
 		return false;
-	find_slot(&walk, directory, address);
-	if (walk.entry == 0)
-		return true;
-	LH_ASSERT(directory->port, walk.level == 0);
-	lh_walk_clear(&walk, gather);
+	lh_walk_begin(&walk, directory, page_of(address));
+	for (;;) {
+		lh_walk_descend(&walk);
+		LH_ASSERT(directory->port, walk.entry == 0 || walk.level == 0);
+		if (walk.entry == 0 || lh_walk_clear(&walk, gather))
+			break;
+		lh_walk_pause(&walk);
+	}
+	lh_walk_end(&walk);
 	return true;
 }

@@ -32,7 +32,7 @@
  * then replace it. If the last step finds the leaf changed, NO_ACCESS is a correct leaf to leave.
  *
  * A page is written in place only when its frame has one holder; commit looks at the count under
- * the directory's lock. Only fork, which needs the map lock, could raise it.
+ * the lock of the leaf's table. Only fork, which needs the map lock, could raise it.
  */
 #ifndef LANDHOLD_SPACE_FAULT_H
 #define LANDHOLD_SPACE_FAULT_H

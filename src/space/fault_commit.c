@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "paging/slot.h"
 
 /* Is the region still the one that was planned for, and unchanged? */
 static bool is_region_same(const lh_fault_plan *plan)
@@ -27,11 +28,8 @@ static bool is_leaf_same(lh_leaf a, lh_leaf b)
 
 bool lh_fault_is_current(const lh_fault_plan *plan)
 {
-	lh_directory *directory = &plan->space->directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf now = lh_directory_read_locked(directory, plan->page.base);
+	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
 
-	lh_directory_unlock(directory, interrupts);
 	return is_region_same(plan) && is_leaf_same(now, plan->seen);
 }
 
@@ -49,7 +47,7 @@ static lh_frame_number object_frame(const lh_fault_plan *plan)
 }
 
 /* Publish, then visit (object.h): what is truncated before we look is not installed, nor is a copy
- * of it; what is truncated after is found by the visitor. Under the directory's lock. */
+ * of it; what is truncated after is found by the visitor. Under the lock of the leaf's table. */
 static bool is_object_same(const lh_fault_plan *plan)
 {
 	lh_frame_number frame;
@@ -78,7 +76,7 @@ static lh_rights object_rights(const lh_fault_plan *plan)
 	return plan->rights;
 }
 
-/* What the frame that the leaf names already may be granted. Under the directory's lock. */
+/* What the frame that the leaf names already may be granted. Under the lock of the leaf's table. */
 static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 {
 	lh_manager *manager = plan->space->manager;
@@ -135,19 +133,17 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 /* Writes where the leaf is empty, or names the same frame. */
 static bool write_in_place(lh_fault_plan *plan)
 {
-	lh_directory *directory = &plan->space->directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf now = lh_directory_read_locked(directory, plan->page.base);
 	bool reused = false, written = false;
+	lh_slot slot;
 
-	if (is_leaf_same(now, plan->seen) && is_object_same(plan)) {
+	if (lh_slot_open(&slot, &plan->space->directory, plan->page.base, 0, &plan->tables) != LH_OK)
+		return false;
+	if (is_leaf_same(lh_slot_leaf(&slot), plan->seen) && is_object_same(plan)) {
 		lh_leaf leaf = leaf_for(plan, &reused);
 
-		written = (leaf.rights & plan->access) != 0 &&
-			  lh_directory_write_locked(directory, plan->page.base, leaf,
-						    &plan->tables) == LH_OK;
+		written = (leaf.rights & plan->access) != 0 && lh_slot_write(&slot, leaf) == LH_OK;
 	}
-	lh_directory_unlock(directory, interrupts);
+	lh_slot_close(&slot);
 	if (!written)
 		return false;
 	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
@@ -160,11 +156,9 @@ static bool write_in_place(lh_fault_plan *plan)
  * not the leaf that was planned for. */
 static bool withdraw(lh_fault_plan *plan)
 {
-	uintptr_t interrupts = lh_directory_lock(&plan->space->directory);
-	lh_leaf now = lh_directory_read_locked(&plan->space->directory, plan->page.base);
+	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
 	lh_gather gather;
 
-	lh_directory_unlock(&plan->space->directory, interrupts);
 	if (!is_leaf_same(now, plan->seen))
 		return false;
 	lh_gather_begin(&gather, &plan->space->directory);
@@ -176,17 +170,15 @@ static bool withdraw(lh_fault_plan *plan)
 /* Puts another frame in the place of one that a leaf names. */
 static bool replace(lh_fault_plan *plan)
 {
-	lh_directory *directory = &plan->space->directory;
-	uintptr_t interrupts;
 	bool reused, replaced;
+	lh_slot slot;
 
-	if (!withdraw(plan))
+	if (!withdraw(plan) || lh_slot_open(&slot, &plan->space->directory, plan->page.base, 0,
+					    &plan->tables) != LH_OK)
 		return false;
-	interrupts = lh_directory_lock(directory);
 	replaced = is_object_same(plan) &&
-		   lh_directory_replace_locked(directory, plan->page.base, plan->seen.frame,
-					       leaf_for(plan, &reused)) == LH_OK;
-	lh_directory_unlock(directory, interrupts);
+		   lh_slot_replace(&slot, plan->seen.frame, leaf_for(plan, &reused)) == LH_OK;
+	lh_slot_close(&slot);
 	if (!replaced)
 		return false;
 	/* The plan gives back what it holds: from now on the old frame, if it is counted. */

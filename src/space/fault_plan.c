@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "paging/slot.h"
 
 static bool is_allowed(const lh_fault_plan *plan, const lh_region *region)
 {
@@ -84,13 +85,13 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
 }
 
-/* Reads the leaf and names the case; the source of a copy gets a holder before the lock goes. */
+/* Reads the leaf and names the case; the source of a copy gets a holder while the leaf's is safe. */
 static void name_case(lh_fault_plan *plan, const lh_region *region)
 {
-	lh_directory *directory = &plan->space->directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
+	lh_slot slot;
 
-	plan->seen = lh_directory_read_locked(directory, plan->page.base);
+	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
+	plan->seen = lh_slot_leaf(&slot);
 	if (plan->seen.kind == LH_LEAF_EMPTY) {
 		plan->name = case_of_empty(plan, region);
 	} else if (plan->seen.kind == LH_LEAF_PRESENT && (plan->seen.rights & plan->access) != 0) {
@@ -102,7 +103,7 @@ static void name_case(lh_fault_plan *plan, const lh_region *region)
 			lh_frame_hold(plan->space->manager->frames, plan->source);
 		}
 	}
-	lh_directory_unlock(directory, interrupts);
+	lh_slot_close(&slot);
 }
 
 /* The pages of a private region past its object's end are gone, like the shared ones. */

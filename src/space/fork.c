@@ -14,19 +14,31 @@
  * What is not copied: leaves that show an object's page, and the zero page. The child faults
  * them in again; a fault is cheaper than an entry that may never be used.
  *
- * Two directory locks are held at once here and nowhere else: the parent's, then the child's.
+ * A few leaves at a time are taken under the lock of the parent's table and put under the lock of the
+ * child's, never both at once. In between, a truncation may visit both and find neither: so who puts
+ * looks whether the object still has the page, as every installer does (object/object.h).
  */
 #include "space/space.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "paging/slot.h"
+
+/* Leaves of the parent that are on their way to the child. */
+#define LEAVES_AT_A_TIME 32
+
+struct copied {
+	lh_virtual_address address;
+	lh_leaf leaf; /* with the holder that the child's entry will have */
+};
 
 struct copy {
 	lh_space *parent;
 	lh_space *child;
 	lh_spare_tables tables;
 	lh_gather gather; /* of the parent */
-	const lh_region *region; /* whose leaves are copied */
+	unsigned count;
+	struct copied leaves[LEAVES_AT_A_TIME];
 };
 
 static bool is_inherited(const lh_region *region)
@@ -53,7 +65,7 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares, uint64_t *cha
 	LH_TRY(lh_charge_take(manager->frames, *charge));
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
-		error = lh_spare_tables_take(manager->frames, parent->directory.tables - 1, &copy->tables);
+		error = lh_spare_tables_take(manager->frames, lh_directory_tables(&parent->directory) - 1, &copy->tables);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
 		lh_charge_give_back(manager->frames, *charge);
@@ -99,22 +111,10 @@ static bool is_private_page(const struct copy *copy, const lh_leaf *leaf)
 	return entry && entry->state == LH_FRAME_ANONYMOUS;
 }
 
-/*
- * Publish, then visit (object.h): the child's region is on the object's list already, and who
- * truncates may have visited it when it was empty. Under the child's directory lock.
- */
-static bool is_cut_off(const lh_region *region, lh_virtual_address address)
-{
-	return region->object &&
-	       !lh_object_has_page(region->object, lh_region_object_page(region, address));
-}
-
-static bool copy_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+/* Under the lock of the parent's table: write right off, holder on. */
+static bool take_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 {
 	struct copy *copy = context;
-	lh_directory *directory = &copy->child->directory;
-	uintptr_t interrupts;
-	lh_error error = LH_OK;
 
 	if (!is_private_page(copy, leaf))
 		return true;
@@ -122,23 +122,83 @@ static bool copy_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 		leaf->rights &= (lh_rights)~LH_RIGHT_WRITE;
 		lh_gather_note(&copy->gather, address);
 	}
-	interrupts = lh_directory_lock(directory);
-	if (!is_cut_off(copy->region, address)) {
-		lh_frame_hold(copy->parent->manager->frames, leaf->frame);
-		error = lh_directory_write_locked(directory, address, *leaf, &copy->tables);
-	}
-	lh_directory_unlock(directory, interrupts);
+	lh_frame_hold(copy->parent->manager->frames, leaf->frame);
+	copy->leaves[copy->count++] = (struct copied){ address, *leaf };
+	return copy->count < LEAVES_AT_A_TIME;
+}
+
+/* Opens the child's slot for an address, or moves to it. *open: whether the slot is open already. */
+static void open_slot(struct copy *copy, lh_slot *slot, lh_virtual_address address, bool *open)
+{
+	lh_error error;
+
+	if (*open && lh_slot_move(slot, address))
+		return;
+	if (*open)
+		lh_slot_close(slot);
+	error = lh_slot_open(slot, &copy->child->directory, address, 0, &copy->tables);
 	LH_REQUIRE(copy->parent->manager->port, error == LH_OK);
+	*open = true;
+}
+
+/* Publish, then visit: what was truncated since its leaf was taken is not put into the child. */
+static bool is_gone(const lh_region *region, lh_virtual_address address)
+{
+	return region->object &&
+	       !lh_object_has_page(region->object, lh_region_object_page(region, address));
+}
+
+/* Under the lock of the child's table, with none of the parent's. */
+static void put_leaves(struct copy *copy, const lh_region *region)
+{
+	bool open = false;
+	lh_slot slot;
+	lh_error error;
+
+	for (unsigned i = 0; i < copy->count; i++) {
+		const struct copied *copied = &copy->leaves[i];
+
+		open_slot(copy, &slot, copied->address, &open);
+		if (is_gone(region, copied->address)) {
+			lh_frame_drop(copy->parent->manager->frames, copied->leaf.frame);
+			continue;
+		}
+		error = lh_slot_write(&slot, copied->leaf);
+		LH_REQUIRE(copy->parent->manager->port, error == LH_OK);
+	}
+	if (open)
+		lh_slot_close(&slot);
+}
+
+/* What of a range lies behind an address in it. => false: nothing. */
+static bool go_behind(lh_virtual_range *range, lh_virtual_address address)
+{
+	uint64_t done = lh_virtual_range_index(*range, address) + 1;
+
+	if (done == range->pages)
+		return false;
+	range->base = lh_virtual_range_page(*range, done);
+	range->pages -= done;
 	return true;
+}
+
+static void copy_leaves(struct copy *copy, const lh_region *region)
+{
+	lh_virtual_range rest = region->range;
+
+	do {
+		copy->count = 0;
+		lh_directory_visit(&copy->parent->directory, rest, take_leaf, copy);
+		put_leaves(copy, region);
+	} while (copy->count == LEAVES_AT_A_TIME &&
+		 go_behind(&rest, copy->leaves[LEAVES_AT_A_TIME - 1].address));
 }
 
 static void copy_region(struct copy *copy, const lh_region *region, lh_region_list *spares)
 {
 	clone_region(copy, region, spares);
-	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) != 0)
-		return;
-	copy->region = region;
-	lh_directory_visit(&copy->parent->directory, region->range, copy_leaf, copy);
+	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) == 0)
+		copy_leaves(copy, region);
 }
 
 static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
@@ -148,10 +208,12 @@ static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
 
 	LH_TRY(prepare(copy, spares, &charge));
 	lh_gather_begin(&copy->gather, &copy->parent->directory);
+	lh_directory_keep_tables(&copy->child->directory);
 	for (region = lh_region_tree_first(&copy->parent->tree); region;
 	     region = lh_region_tree_next(region))
 		if (is_inherited(region))
 			copy_region(copy, region, spares);
+	lh_directory_let_tables_go(&copy->child->directory);
 	lh_gather_finish(&copy->gather);
 	copy->child->limits = copy->parent->limits;
 	return LH_OK;

@@ -274,19 +274,15 @@ lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info
 
 void lh_space_read_counters(lh_space *space, lh_space_counters *counters)
 {
-	uintptr_t interrupts;
-
 	lh_space_lock(space);
-	interrupts = lh_directory_lock(&space->directory);
 	*counters = (lh_space_counters){
 		.regions = space->tree.count,
 		.pages = space->pages,
-		.resident = space->directory.leaves,
-		.tables = space->directory.tables,
+		.resident = lh_directory_leaves(&space->directory),
+		.tables = lh_directory_tables(&space->directory),
 		.charged = space->charged,
 		.faults = lh_atomic_load_relaxed(&space->faults),
 	};
-	lh_directory_unlock(&space->directory, interrupts);
 	lh_space_unlock(space);
 }
 

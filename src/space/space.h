@@ -8,7 +8,7 @@
  * Locks, by letter:
  *   [m] the map lock: a mutex. Every operation that changes the tree, and every fault while it
  *       plans and while it commits, holds it; never across I/O or a wait for memory.
- *   [d] the directory's lock, inside the map lock
+ *   [d] the lock of the table that an entry is in, inside the map lock (paging/walk.h)
  *   [a] atomic
  *   [c] constant
  * Truncation of an object comes from the other side: it holds the object's lock and only [d].

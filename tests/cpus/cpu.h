@@ -4,7 +4,7 @@
  *
  * judge.c, the same everywhere, is the trial: for each format that the CPU can run it maps pages of
  * every kind, and holds what the CPU allows, reads, writes and notes against what
- * lh_directory_read_locked says of the page. ARCHITECTURE.S has what C cannot say: the way from
+ * lh_directory_read says of the page. ARCHITECTURE.S has what C cannot say: the way from
  * reset to here, and cpu_run. ARCHITECTURE.c has the rest of this header.
  *
  * All runs in the kernel's half, where a physical address is seen CPU_WINDOW above itself, first by

@@ -191,28 +191,20 @@ static lh_directory *directory_of(uint64_t address)
 
 static lh_leaf query(uint64_t address)
 {
-	lh_directory *directory = directory_of(address);
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual(address));
-
-	lh_directory_unlock(directory, interrupts);
-	return leaf;
+	return lh_directory_read(directory_of(address), lh_virtual(address));
 }
 
 static void map(uint64_t address, lh_leaf leaf)
 {
 	lh_directory *directory = directory_of(address);
 	lh_spare_tables spares = { 0, 0 };
-	uintptr_t interrupts;
 
 	leaf.flags |= LH_LEAF_UNCOUNTED;
 	must(lh_spare_tables_take(frames, LH_PAGING_LEVELS_MAX, &spares));
-	interrupts = lh_directory_lock(directory);
 	if (leaf.level > 0)
-		must(lh_directory_write_large_locked(directory, lh_virtual(address), leaf, &spares));
+		must(lh_directory_write_large(directory, lh_virtual(address), leaf, &spares));
 	else
-		must(lh_directory_write_locked(directory, lh_virtual(address), leaf, &spares));
-	lh_directory_unlock(directory, interrupts);
+		must(lh_directory_write(directory, lh_virtual(address), leaf, &spares));
 	lh_spare_tables_give_back(frames, &spares);
 	if (format->present_flush)
 		cpu_flush();

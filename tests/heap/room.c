@@ -93,10 +93,8 @@ void use_some_cpu(void)
 
 lh_leaf leaf_at(uint64_t address)
 {
-	uintptr_t interrupts = lh_directory_lock(&manager->kernel_directory);
-	lh_leaf leaf = lh_directory_read_locked(&manager->kernel_directory, lh_virtual(address));
+	lh_leaf leaf = lh_directory_read(&manager->kernel_directory, lh_virtual(address));
 
-	lh_directory_unlock(&manager->kernel_directory, interrupts);
 	return leaf;
 }
 

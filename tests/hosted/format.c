@@ -71,29 +71,24 @@ static lh_frame_number map(struct trial *trial, lh_directory *directory, uint64_
 	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = rights, .level = level,
 			 .flags = LH_LEAF_UNCOUNTED };
 	lh_spare_tables spares = { 0 };
-	uintptr_t interrupts;
 
 	CHECK_OK(lh_frame_allocate_contiguous(trial->frames, count, count, 0, LH_FRAME_ANONYMOUS,
 					      &leaf.frame));
 	CHECK_OK(lh_spare_tables_take(trial->frames, 4, &spares));
-	interrupts = lh_directory_lock(directory);
 	if (level)
-		EXPECT(trial, lh_directory_write_large_locked(directory, lh_virtual(address), leaf,
+		EXPECT(trial, lh_directory_write_large(directory, lh_virtual(address), leaf,
 							      &spares) == LH_OK);
 	else
-		EXPECT(trial, lh_directory_write_locked(directory, lh_virtual(address), leaf,
+		EXPECT(trial, lh_directory_write(directory, lh_virtual(address), leaf,
 							&spares) == LH_OK);
-	lh_directory_unlock(directory, interrupts);
 	lh_spare_tables_give_back(trial->frames, &spares);
 	return leaf.frame;
 }
 
 static lh_leaf leaf_at(lh_directory *directory, uint64_t address)
 {
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual(address));
+	lh_leaf leaf = lh_directory_read(directory, lh_virtual(address));
 
-	lh_directory_unlock(directory, interrupts);
 	return leaf;
 }
 
@@ -156,8 +151,8 @@ static void try_kernel_page(struct trial *trial, uint64_t address)
 
 static void run_trial(void *context)
 {
-	struct trial *trial = context;
 	uintptr_t interrupts;
+	struct trial *trial = context;
 
 	make_frames(trial);
 	make_directories(trial);

@@ -147,7 +147,7 @@ TEST(physical_memory_is_mapped_by_the_largest_leaves_that_fit)
 	after = world_statistics(&world);
 	/* One upper table, and a leaf table at either end. */
 	CHECK_EQUAL(after.table_pages - before.table_pages, 3);
-	CHECK_EQUAL(world.manager->kernel_directory.leaves, pages);
+	CHECK_EQUAL(lh_directory_leaves(&world.manager->kernel_directory), pages);
 	CHECK_SOUND(lh_manager_check(world.manager));
 	CHECK_EQUAL(lh_manager_audit(world.manager, NULL, NULL), 0);
 	CHECK_OK(lh_manager_protect(world.manager, &region, READ));
@@ -155,7 +155,7 @@ TEST(physical_memory_is_mapped_by_the_largest_leaves_that_fit)
 	CHECK_ERROR(lh_manager_protect(world.manager, &region, READ_WRITE), LH_NO_ACCESS);
 	lh_manager_unmap(world.manager, &region);
 	CHECK_EQUAL(world_statistics(&world).table_pages, before.table_pages);
-	CHECK_EQUAL(world.manager->kernel_directory.leaves, 0);
+	CHECK_EQUAL(lh_directory_leaves(&world.manager->kernel_directory), 0);
 
 	/* A whole GiB is one leaf: one table less than its 2 MiB leaves would need. */
 	request.specifically = (lh_virtual_range){ lh_virtual(WORLD_KERNEL), UINT64_C(1) << 18 };

@@ -22,7 +22,7 @@ static lh_frame_number build(test_room *room)
 	room_map(room, &room->user, SMALL + 4096, leaf_of(frame, LH_RIGHT_WRITE));
 	room_map(room, &room->kernel, KERNEL_LEAF, leaf_of(frame, LH_RIGHT_READ));
 	CHECK_OK(lh_spare_tables_take(room->frames, 1, &spares));
-	CHECK_OK(lh_directory_write_large_locked(&room->user, lh_virtual(LARGE), large, &spares));
+	CHECK_OK(lh_directory_write_large(&room->user, lh_virtual(LARGE), large, &spares));
 	return frame;
 }
 
@@ -112,8 +112,8 @@ TEST(the_walker_finds_corrupted_counts)
 	CORRUPT(user, root->word, root->word - 1, "live entries");
 	CORRUPT(user, root->holders, 3, "one holder");
 	CORRUPT(user, held->holders, 0, "nobody holds");
-	CORRUPT(user, user->tables, user->tables + 1, "tables are miscounted");
-	CORRUPT(user, user->leaves, user->leaves - 1, "leaves are miscounted");
+	CORRUPT(user, user->parts[0].tables, user->parts[0].tables + 1, "tables are miscounted");
+	CORRUPT(user, user->parts[0].leaves, user->parts[0].leaves - 1, "leaves are miscounted");
 	CORRUPT(user, user->shares_kernel_half, false, "without a kernel half");
 	CORRUPT(user, user->root.value, LH_NO_FRAME, "without a root");
 	CORRUPT(kernel, kernel->shares_kernel_half, true, "both owns and shares");
@@ -134,12 +134,12 @@ TEST(the_walker_finds_a_table_that_was_left_empty)
 
 	leaf[0] = leaf[1] = 0;
 	table->word -= 2;
-	room.user.leaves -= 2;
+	room.user.parts[0].leaves -= 2;
 	expect(&room.user, "empty table", "two leaves gone");
 	leaf[0] = before[0];
 	leaf[1] = before[1];
 	table->word += 2;
-	room.user.leaves += 2;
+	room.user.parts[0].leaves += 2;
 	CHECK_SOUND(lh_directory_check(&room.user));
 	lh_directory_destroy(&room.kernel);
 	lh_frame_drop(room.frames, frame);

@@ -138,8 +138,8 @@ TEST(a16_frames_and_tables_are_freed_after_the_flush)
 	/* One loose leaf, and leaf tables that are covered: one with a leaf left in it. */
 	lh_directory_clear_range(&room.user, range_of(5 * MIB, 1), &gather);
 	lh_directory_clear_range(&room.user, range_of(4 * MIB, 2 * GIB / 4096), &gather);
-	CHECK_EQUAL(room.user.leaves, 0);
-	CHECK_EQUAL(room.user.tables, 1);
+	CHECK_EQUAL(lh_directory_leaves(&room.user), 0);
+	CHECK_EQUAL(lh_directory_tables(&room.user), 1);
 	/* Out of use, but everything still holds what it held. */
 	CHECK_EQUAL(room_table_frames(&room), tables);
 	CHECK_EQUAL(room_holders(&room, frame), 4);
@@ -250,20 +250,17 @@ TEST(a_full_gather_refuses_one_more_leaf)
 {
 	test_room room;
 	lh_gather gather;
-	uintptr_t interrupts;
 	lh_frame_number frame = open_room(&room, 0x1);
 
 	for (uint64_t i = 2; i < LH_GATHER_FRAMES + 8; i++)
 		room_map(&room, &room.user, 5 * MIB + i * 4096, leaf_of(frame, LH_RIGHT_READ));
 	lh_gather_begin(&gather, &room.user);
-	interrupts = lh_directory_lock(&room.user);
 	for (uint64_t i = 0; i < LH_GATHER_FRAMES; i++)
-		CHECK(lh_directory_clear_locked(&room.user, lh_virtual(5 * MIB + i * 4096),
+		CHECK(lh_directory_clear(&room.user, lh_virtual(5 * MIB + i * 4096),
 						&gather));
-	CHECK(!lh_directory_clear_locked(&room.user,
+	CHECK(!lh_directory_clear(&room.user,
 					 lh_virtual(5 * MIB + LH_GATHER_FRAMES * 4096), &gather));
-	lh_directory_unlock(&room.user, interrupts);
-	CHECK_EQUAL(room.user.leaves, 8 + 1);
+	CHECK_EQUAL(lh_directory_leaves(&room.user), 8 + 1);
 	spied_flush(&gather);
 	CHECK_EQUAL(spy.leaf_drops, LH_GATHER_FRAMES);
 	/* A range that has more than fits flushes on its way. */
@@ -271,7 +268,7 @@ TEST(a_full_gather_refuses_one_more_leaf)
 		room_map(&room, &room.user, 5 * MIB + i * 4096, leaf_of(frame, LH_RIGHT_READ));
 	lh_directory_clear_range(&room.user, range_of(5 * MIB, LH_GATHER_FRAMES + 8), &gather);
 	CHECK_EQUAL(gather.frame_count, 8);
-	CHECK_EQUAL(room.user.leaves, 1);
+	CHECK_EQUAL(lh_directory_leaves(&room.user), 1);
 	lh_gather_flush(&gather);
 	room_clear(&room.user, range_of(GIB, 1));
 	close_room(&room, frame);

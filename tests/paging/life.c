@@ -11,8 +11,8 @@ TEST(a_directory_is_made_shared_and_destroyed)
 	CHECK_SOUND(lh_directory_check(&room.kernel));
 	CHECK_SOUND(lh_directory_check(&room.user));
 	CHECK_EQUAL(room_table_frames(&room), 1 + 256 + 1);
-	CHECK_EQUAL(room.kernel.tables, 257);
-	CHECK_EQUAL(room.user.tables, 1);
+	CHECK_EQUAL(lh_directory_tables(&room.kernel), 257);
+	CHECK_EQUAL(lh_directory_tables(&room.user), 1);
 	CHECK(lh_virtual_range_equals(lh_directory_own_range(&room.user),
 				      range_of(0, UINT64_C(1) << 35)));
 	CHECK(lh_virtual_range_equals(lh_directory_own_range(&room.kernel),
@@ -106,10 +106,10 @@ TEST(a_restricted_region_leaks_no_table)
 	lh_directory_restrict_range(&room.user, range_of(5 * MIB, 20), LH_RIGHT_NONE, &gather);
 	lh_gather_finish(&gather);
 	CHECK_EQUAL(room_holders(&room, frame), 21);
-	CHECK_EQUAL(room.user.leaves, 20);
-	CHECK_EQUAL(room.user.tables, 4);
+	CHECK_EQUAL(lh_directory_leaves(&room.user), 20);
+	CHECK_EQUAL(lh_directory_tables(&room.user), 4);
 	room_clear(&room.user, range_of(0, UINT64_C(1) << 35));
-	CHECK_EQUAL(room.user.tables, 1);
+	CHECK_EQUAL(lh_directory_tables(&room.user), 1);
 	CHECK_EQUAL(room_holders(&room, frame), 1);
 	lh_frame_drop(room.frames, frame);
 	room_close(&room);
@@ -132,7 +132,7 @@ TEST(the_kernel_half_is_shared_and_never_freed_by_sharers)
 	CHECK_EQUAL(found.physical, frame.value << 12);
 	CHECK(!found.translation.user);
 	CHECK(found.translation.global);
-	CHECK_EQUAL(lh_directory_read_locked(&room.user, lh_virtual(address)).frame.value,
+	CHECK_EQUAL(lh_directory_read(&room.user, lh_virtual(address)).frame.value,
 		    frame.value);
 	lh_directory_destroy(&room.user);
 	CHECK_SOUND(lh_directory_check(&room.kernel));
@@ -140,7 +140,7 @@ TEST(the_kernel_half_is_shared_and_never_freed_by_sharers)
 	CHECK_EQUAL(room_walk(&room, &room.kernel, address).outcome, MMU_TRANSLATED);
 	/* The last leaf of a top table goes: the tables below go, the top table stays. */
 	room_clear(&room.kernel, range_of(address, 1));
-	CHECK_EQUAL(room.kernel.tables, 257);
+	CHECK_EQUAL(lh_directory_tables(&room.kernel), 257);
 	CHECK_SOUND(lh_directory_check(&room.kernel));
 	CHECK_EQUAL(room_holders(&room, frame), 1);
 	lh_frame_drop(room.frames, frame);
@@ -158,8 +158,8 @@ TEST(clearing_a_whole_kernel_half_leaves_its_top_tables)
 	room_map(&room, &room.kernel, UPPER_HALF, leaf_of(frame, LH_RIGHT_READ));
 	room_map(&room, &room.kernel, UINT64_MAX - 4095, leaf_of(frame, LH_RIGHT_READ));
 	room_clear(&room.kernel, lh_directory_own_range(&room.kernel));
-	CHECK_EQUAL(room.kernel.tables, 257);
-	CHECK_EQUAL(room.kernel.leaves, 0);
+	CHECK_EQUAL(lh_directory_tables(&room.kernel), 257);
+	CHECK_EQUAL(lh_directory_leaves(&room.kernel), 0);
 	CHECK_SOUND(lh_directory_check(&room.kernel));
 	CHECK_SOUND(lh_directory_check(&room.user));
 	lh_frame_drop(room.frames, frame);
@@ -168,8 +168,8 @@ TEST(clearing_a_whole_kernel_half_leaves_its_top_tables)
 
 TEST(activation_sets_the_bit_and_loads_the_root)
 {
-	test_room room;
 	uintptr_t interrupts;
+	test_room room;
 
 	room_open(&room, 1024, 3);
 	room_build(&room);
@@ -248,7 +248,6 @@ TEST(a13_a_missing_spare_leaves_nothing_changed)
 	const uint64_t address = 512 * GIB - 4096;
 	lh_spare_tables spares = { 0, 0 };
 	lh_frame_number frame;
-	uintptr_t interrupts;
 	test_room room;
 
 	room_open(&room, 1024, 1);
@@ -259,23 +258,19 @@ TEST(a13_a_missing_spare_leaves_nothing_changed)
 		lh_error error;
 
 		CHECK_OK(lh_spare_tables_take(room.frames, count - spares.count, &spares));
-		interrupts = lh_directory_lock(&room.user);
-		error = lh_directory_write_locked(&room.user, lh_virtual(address),
+		error = lh_directory_write(&room.user, lh_virtual(address),
 						  leaf_of(frame, LH_RIGHT_READ), &spares);
-		lh_directory_unlock(&room.user, interrupts);
 		CHECK_ERROR(error, LH_NO_MEMORY);
 		CHECK_EQUAL(spares.count, count);
-		CHECK_EQUAL(room.user.tables, 1);
-		CHECK_EQUAL(room.user.leaves, 0);
+		CHECK_EQUAL(lh_directory_tables(&room.user), 1);
+		CHECK_EQUAL(lh_directory_leaves(&room.user), 0);
 		CHECK_SOUND(lh_directory_check(&room.user));
 	}
 	CHECK_OK(lh_spare_tables_take(room.frames, 1, &spares));
-	interrupts = lh_directory_lock(&room.user);
-	CHECK_OK(lh_directory_write_locked(&room.user, lh_virtual(address),
+	CHECK_OK(lh_directory_write(&room.user, lh_virtual(address),
 					   leaf_of(frame, LH_RIGHT_READ), &spares));
-	lh_directory_unlock(&room.user, interrupts);
 	CHECK_EQUAL(spares.count, 0);
-	CHECK_EQUAL(room.user.tables, 4);
+	CHECK_EQUAL(lh_directory_tables(&room.user), 4);
 	lh_directory_destroy(&room.user);
 	CHECK_EQUAL(room_holders(&room, frame), 1);
 	lh_frame_drop(room.frames, frame);

@@ -82,8 +82,8 @@ static void make_world(test_world *world, test_half half, bool no_execute)
 
 static void end_world(test_world *world)
 {
-	uint64_t drop = FRAMES;
 	uintptr_t interrupts;
+	uint64_t drop = FRAMES;
 
 	for (unsigned cpu = 0; cpu < world->cpus; cpu++) {
 		machine_run_on(world->room.machine, cpu);
@@ -128,7 +128,7 @@ static lh_virtual_range random_range(test_world *world)
 
 static void compare_read(test_world *world, const test_page *page)
 {
-	lh_leaf read = lh_directory_read_locked(world->directory, lh_virtual(page->address));
+	lh_leaf read = lh_directory_read(world->directory, lh_virtual(page->address));
 
 	CHECK_EQUAL(read.kind, page->leaf.kind);
 	if (read.kind == LH_LEAF_EMPTY)
@@ -179,7 +179,7 @@ static void compare_holders(test_world *world)
 	}
 	for (unsigned i = 0; i < world->count; i++)
 		leaves += world->pages[i].leaf.kind != LH_LEAF_EMPTY;
-	CHECK_EQUAL(world->directory->leaves, leaves);
+	CHECK_EQUAL(lh_directory_leaves(world->directory), leaves);
 }
 
 /* A TLB may know less than the tables; never another thing, nor more rights. */
@@ -254,7 +254,6 @@ static void do_write(test_world *world)
 	test_page *page = random_page(world);
 	lh_leaf old = page->leaf, leaf = random_leaf(world);
 	lh_spare_tables spares = { 0, 0 };
-	uintptr_t interrupts;
 	lh_error error;
 
 	if (old.kind != LH_LEAF_EMPTY && test_random_below(2)) {
@@ -265,10 +264,8 @@ static void do_write(test_world *world)
 	CHECK_OK(lh_directory_prepare(world->directory, range_of(page->address, 1), &spares));
 	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
 		lh_frame_hold(world->room.frames, leaf.frame);
-	interrupts = lh_directory_lock(world->directory);
-	error = lh_directory_write_locked(world->directory, lh_virtual(page->address), leaf,
+	error = lh_directory_write(world->directory, lh_virtual(page->address), leaf,
 					  &spares);
-	lh_directory_unlock(world->directory, interrupts);
 	CHECK_EQUAL(spares.count, 0);
 	if (old.kind == LH_LEAF_EMPTY || may_upgrade(world, &old, &leaf)) {
 		CHECK_OK(error);
@@ -285,10 +282,8 @@ static void do_write(test_world *world)
 static void do_clear(test_world *world, lh_gather *gather)
 {
 	test_page *page = random_page(world);
-	uintptr_t interrupts = lh_directory_lock(world->directory);
 
-	CHECK(lh_directory_clear_locked(world->directory, lh_virtual(page->address), gather));
-	lh_directory_unlock(world->directory, interrupts);
+	CHECK(lh_directory_clear(world->directory, lh_virtual(page->address), gather));
 	page->leaf = (lh_leaf){ .kind = LH_LEAF_EMPTY };
 }
 

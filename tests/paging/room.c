@@ -138,14 +138,11 @@ mmu_result room_walk(test_room *room, lh_directory *directory, uint64_t address)
 void room_map(test_room *room, lh_directory *directory, uint64_t address, lh_leaf leaf)
 {
 	lh_spare_tables spares = { 0, 0 };
-	uintptr_t interrupts;
 
 	CHECK_OK(lh_directory_prepare(directory, range_of(address, 1), &spares));
 	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
 		lh_frame_hold(room->frames, leaf.frame);
-	interrupts = lh_directory_lock(directory);
-	CHECK_OK(lh_directory_write_locked(directory, lh_virtual(address), leaf, &spares));
-	lh_directory_unlock(directory, interrupts);
+	CHECK_OK(lh_directory_write(directory, lh_virtual(address), leaf, &spares));
 	CHECK_EQUAL(spares.count, 0);
 	lh_spare_tables_give_back(room->frames, &spares);
 }

@@ -91,12 +91,12 @@ TEST(the_walker_of_spaces_finds_damaged_regions)
 	own->version++;
 	CHECK(lh_space_check(space) != NULL);
 	own->version++;
-	space->directory.leaves++;
+	space->directory.parts[0].leaves++;
 	CHECK(lh_space_check(space) != NULL);
-	space->directory.leaves--;
-	space->directory.tables++;
+	space->directory.parts[0].leaves--;
+	space->directory.parts[0].tables++;
 	CHECK(lh_space_check(space) != NULL);
-	space->directory.tables--;
+	space->directory.parts[0].tables--;
 	CHECK_SOUND(lh_space_check(space));
 	lh_object_drop(object);
 	world_close(&world);

@@ -108,8 +108,8 @@ static void put_manager(test_world *world, inject_buffer *buffer)
 		manager->objects.pages,		manager->nodes.pages,
 		manager->counts.spaces,		manager->counts.objects,
 		manager->counts.kernel_regions, manager->counts.user_regions,
-		manager->counts.forks,		manager->kernel_directory.tables,
-		manager->kernel_directory.leaves,
+		manager->counts.forks,		lh_directory_tables(&manager->kernel_directory),
+		lh_directory_leaves(&manager->kernel_directory),
 	};
 
 	inject_put(buffer, numbers, sizeof numbers, "the manager's counts");
