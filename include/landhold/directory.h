@@ -68,7 +68,8 @@ extern "C" {
 typedef enum lh_leaf_kind {
 	LH_LEAF_EMPTY,
 	LH_LEAF_PRESENT,   /* the hardware translates by it */
-	LH_LEAF_NO_ACCESS  /* names its frame and holds it, but grants nothing */
+	LH_LEAF_NO_ACCESS, /* names its frame and holds it, but grants nothing */
+	LH_LEAF_BUSY	   /* the same, while CPUs may still translate by what stood here before */
 } lh_leaf_kind;
 
 #define LH_LEAF_ACCESSED (1u << 0)

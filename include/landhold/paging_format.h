@@ -91,7 +91,7 @@ typedef struct lh_paging_format {
 	 * the test's bits are then wanted otherwise, or in all. 0: the test serves in each leaf. */
 	uint64_t dirty_kept;
 	/* Bits that the hardware ignores. [0]: the frame is not counted; [1]: a leaf without
-	 * access, set in each such entry, so that none is zero. */
+	 * access, set in each such entry, so that none is zero; one that is busy has `accessed` alone. */
 	uint64_t software[2];
 	/* Memory types: bits at level 0 and at the levels above. Two types may share bits. */
 	uint64_t type_mask[2];

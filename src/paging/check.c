@@ -100,6 +100,8 @@ static const char *check_slot(recount *count, const lh_walk *walk)
 		return check_below(count, walk);
 	}
 	count->leaves += lh_level_pages(directory->format, walk->level);
+	if (lh_walk_leaf(walk).kind == LH_LEAF_BUSY)
+		return "a leaf stayed busy";
 	return check_leaf_frames(directory, lh_walk_leaf(walk));
 }
 

@@ -120,11 +120,12 @@ static uint64_t common_bits(const lh_paging_format *format, lh_leaf leaf)
 	return bits;
 }
 
-static uint64_t make_no_access(const lh_paging_format *format, lh_leaf leaf)
+/* Without access, or busy: which of the two, the mark says. */
+static uint64_t make_not_present(const lh_paging_format *format, lh_leaf leaf, uint64_t mark)
 {
 	uint64_t address = lh_entry_address_bits(format, lh_frame_address(leaf.frame));
 
-	return common_bits(format, leaf) | format->software[1] |
+	return common_bits(format, leaf) | mark |
 	       (~address & lh_level_frame_mask(format, leaf.level));
 }
 
@@ -149,7 +150,10 @@ uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool u
 	case LH_LEAF_EMPTY:
 		return 0;
 	case LH_LEAF_NO_ACCESS:
-		entry = make_no_access(format, leaf);
+		entry = make_not_present(format, leaf, format->software[1]);
+		break;
+	case LH_LEAF_BUSY:
+		entry = make_not_present(format, leaf, format->accessed);
 		break;
 	case LH_LEAF_PRESENT:
 		entry = make_present(format, leaf, user);
@@ -200,7 +204,7 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
 		leaf.kind = LH_LEAF_PRESENT;
 		leaf.rights = read_rights(&lh_format_half_of(format, user)->leaf_rights, entry);
 	} else {
-		leaf.kind = LH_LEAF_NO_ACCESS;
+		leaf.kind = entry & format->software[1] ? LH_LEAF_NO_ACCESS : LH_LEAF_BUSY;
 		address = ~entry;
 	}
 	leaf.flags = read_flags(format, entry, user);
@@ -301,5 +305,5 @@ const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint6
 		return "a leaf's memory type is none of the format's";
 	if (present)
 		return check_present(format, level, entry, user);
-	return entry & format->software[1] ? NULL : "a leaf that is not present lacks its mark";
+	return entry & (format->software[1] | format->accessed) ? NULL : "a leaf that is not present lacks its mark";
 }

@@ -3,11 +3,12 @@
  * Entries, mechanically: everything the format's masks say of one 64-bit entry and of the
  * place it stands in. No other file of the floor shifts or masks an entry.
  *
- * Three kinds of entry that is not zero:
+ * Four kinds of entry that is not zero:
  *   table      present, above level 0, the format's table test holds
  *   leaf       present, any other
  *   no access  not present: the frame's address inverted, software[1] set; the type, accessed
  *              and dirty bits stay where a present leaf has them
+ *   busy       the same, but without software[1] and always accessed
  *
  * `user` says of which half an entry is: the low one, user mode's, or the kernel's.
  */

@@ -14,7 +14,7 @@
  * A kernel's leaves are global, every active CPU translates by them under any root.
  */
 #include "base/lock_order.h"
-#include "paging/walk.h"
+#include "paging/slot.h"
 
 #define LEVEL_SHIFT 56
 #define FRAME_MASK ((UINT64_C(1) << LEVEL_SHIFT) - 1)
@@ -105,36 +105,60 @@ static bool has_cpu(const lh_cpu_set *cpus, unsigned cpu)
 	return cpus->bits[cpu / 64] >> cpu % 64 & 1;
 }
 
+static flush_order order_for(const lh_gather *gather)
+{
+	const lh_directory *directory = gather->directory;
+
+	return (flush_order){ directory->port, directory->root, gather->span, gather->global };
+}
+
+/* Publishes the flush; does it, where no other CPU must. => interrupts off. *cpus: who must. */
+static bool flush_if_alone(const lh_gather *gather, flush_order *order, lh_cpu_set *cpus)
+{
+	unsigned cpu = lh_port_cpu(order->port);
+
+	lh_atomic_add(&gather->directory->generation, UINT64_C(1));
+	if (!read_cpus(gather, cpu, cpus))
+		return false;
+	if (has_cpu(cpus, cpu))
+		flush_here(order);
+	return true;
+}
+
 static void flush(const lh_gather *gather)
 {
-	lh_directory *directory = gather->directory;
-	lh_port *port = directory->port;
-	flush_order order = { port, directory->root, gather->span, gather->global };
+	lh_port *port = gather->directory->port;
+	flush_order order = order_for(gather);
 	lh_cpu_set cpus;
 	uintptr_t interrupts;
-	unsigned cpu;
 	bool alone;
 
 	lh_order_may_flush(port);
-	lh_atomic_add(&directory->generation, UINT64_C(1));
 	/* Interrupts off: this CPU stays this CPU until it has flushed. */
 	interrupts = lh_port_interrupts_off(port);
-	cpu = lh_port_cpu(port);
-	alone = read_cpus(gather, cpu, &cpus);
-	if (alone && has_cpu(&cpus, cpu))
-		flush_here(&order);
+	alone = flush_if_alone(gather, &order, &cpus);
 	lh_port_interrupts_restore(port, interrupts);
 	if (!alone)
 		lh_port_call_cpus(port, &cpus, flush_here, &order);
+}
+
+bool lh_gather_flush_here(lh_gather *gather)
+{
+	flush_order order = order_for(gather);
+	lh_cpu_set cpus;
+
+	if (!flush_if_alone(gather, &order, &cpus))
+		return false;
+	gather->span.pages = 0;
+	return true;
 }
 
 void lh_gather_flush(lh_gather *gather)
 {
 	lh_directory *directory = gather->directory;
 
-	if (lh_virtual_range_is_empty(gather->span))
-		return;
-	flush(gather);
+	if (!lh_virtual_range_is_empty(gather->span))
+		flush(gather);
 	for (uint32_t i = 0; i < gather->frame_count; i++)
 		lh_leaf_drop(directory->frames, directory->format,
 			     lh_frame(gather->frames[i] & FRAME_MASK),

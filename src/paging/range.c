@@ -12,6 +12,7 @@ static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range
 	LH_ASSERT(directory->port,
 		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
 	lh_walk_begin(walk, directory, range);
+	walk->visits = true;
 }
 
 static bool next(lh_walk *walk)
@@ -85,6 +86,37 @@ void lh_directory_prune(lh_directory *directory, lh_virtual_range range)
 			lh_walk_pause(&walk);
 	lh_walk_end(&walk);
 	lh_gather_finish(&gather);
+}
+
+/* The lock of the leaf table that the slot names, once. */
+static bool pass_lock(const lh_walk *walk)
+{
+	const lh_directory *directory = walk->directory;
+	lh_frame_number number = lh_entry_table(directory->format, walk->entry);
+	lh_frame_entry *table = lh_table_entry(directory->frames, number);
+
+	if (!lh_table_try_lock(directory->port, table))
+		return false;
+	lh_table_unlock(directory->port, table);
+	return true;
+}
+
+void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range)
+{
+	lh_walk walk;
+
+	begin(&walk, directory, range);
+	while (next(&walk)) {
+		if (!lh_walk_is_table(&walk) || walk.level != 1)
+			continue;
+		if (!pass_lock(&walk)) {
+			lh_walk_pause(&walk);
+			continue;
+		}
+		walk.tables++;
+		lh_walk_skip(&walk);
+	}
+	lh_walk_end(&walk);
 }
 
 /* The leaf with no more rights than those given. */

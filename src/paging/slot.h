@@ -29,9 +29,11 @@ typedef struct lh_slot {
 LH_MUST_USE lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address address,
 				  unsigned level, lh_spare_tables *spares);
 
-/* Opens the lowest slot that exists for an address; its table is locked only if the slot is not
- * empty, and then nothing may be written. */
+/* Opens the lowest slot that exists for an address, without a lock: what it holds may be read. */
 void lh_slot_find(lh_slot *slot, lh_directory *directory, lh_virtual_address address);
+/* Takes the lock of its table, and looks again: then it may be written, at its level. Where it is empty
+ * by now no lock is taken. => from lh_slot_find. */
+void lh_slot_hold(lh_slot *slot);
 
 /* The leaf that stands there, as it was when it was opened or written. */
 static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
@@ -46,11 +48,26 @@ static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
 LH_MUST_USE lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf);
 
 /*
- * Writes a leaf over a NO_ACCESS one that names the frame old. The entry's holder passes: leaf
- * brings its own, the old one's is the caller's to drop.
- * => LH_EXISTS: another leaf, or none, stands there. Nothing changed.
+ * Putting a leaf in the place of a live one that names another frame, in two steps with a flush
+ * between them. The first writes a BUSY leaf, which names the new frame and has its holder already,
+ * and grants nothing; the old one's holder passes to the gather. The second writes what is wanted
+ * over the BUSY leaf that names this frame.
+ *
+ * In between the lock may go. Anybody may then take the BUSY leaf away. Anybody may take the second
+ * step, after a flush of his own begun since he saw the leaf BUSY. Who takes the second step after he
+ * let the lock go had a holder of the frame all the time: BUSY leaves name fresh frames only, so it is
+ * still the same change that he finds, and not a later one with the same frame.
+ *
+ * => the gather has room. The second: => false: no such leaf; nothing changed.
  */
-LH_MUST_USE lh_error lh_slot_replace(lh_slot *slot, lh_frame_number old, lh_leaf leaf);
+void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather);
+bool lh_slot_settle(lh_slot *slot, lh_leaf leaf);
+
+/*
+ * Flushes what the gather noted if no other CPU can hold it: then the second step may follow at
+ * once. What it gathered is dropped by lh_gather_flush, later. => in a walk. => false: not done.
+ */
+LH_MUST_USE bool lh_gather_flush_here(lh_gather *gather);
 
 /* To another address in the same table. => false: it is in another one, nothing done. */
 LH_MUST_USE bool lh_slot_move(lh_slot *slot, lh_virtual_address address);

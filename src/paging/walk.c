@@ -67,6 +67,7 @@ void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range rang
 	walk->page = 0;
 	walk->entry = 0;
 	walk->held = NULL;
+	walk->visits = false;
 	lh_walk_begin_again(walk);
 }
 
@@ -124,10 +125,17 @@ void lh_walk_skip(lh_walk *walk)
 	}
 }
 
+static void enter_to_visit(lh_walk *walk)
+{
+	lh_walk_enter(walk);
+	if (walk->level == 0 && walk->visits && !lh_walk_try_hold(walk))
+		lh_walk_pause(walk);
+}
+
 bool lh_walk_next(lh_walk *walk)
 {
 	if (walk->at_slot && lh_walk_is_table(walk))
-		lh_walk_enter(walk);
+		enter_to_visit(walk);
 	else if (walk->at_slot)
 		lh_walk_skip(walk);
 	while (walk->page < walk->range.pages) {

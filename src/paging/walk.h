@@ -30,6 +30,11 @@
  * who reached it before can write to it any more, and a table whose lock was had is in the tree
  * until the lock is let go.
  *
+ * Visits. To read entries no lock is needed: each is one load. But who must not miss an entry that is
+ * written meanwhile, having published why it must not be (slot.h), takes the lock of each leaf table
+ * before he looks at its entries, empty or not: then whoever wrote before is seen, and whoever comes
+ * after sees what was published. For upper entries it is enough that both sides store and then load.
+ *
  * Between two steps its user may empty the slot (lh_walk_clear) or put a table into it
  * (lh_walk_link).
  */
@@ -52,6 +57,7 @@ typedef struct lh_walk {
 	uint64_t page;	    /* pages of the range before the cursor; == range.pages: done */
 	unsigned level;	    /* of the slot */
 	bool at_slot;	    /* the slot under the cursor was given out by next */
+	bool visits;	    /* next holds each leaf table that it enters: set after begin */
 	bool is_foreign;    /* this walk put its CPU into the set of walkers */
 	unsigned cpu;
 	uint32_t tables;    /* entered or taken out since begin or the last pause */
@@ -70,7 +76,8 @@ void lh_walk_pause(lh_walk *walk);
 /* The second half of it, after an end. */
 void lh_walk_begin_again(lh_walk *walk);
 
-/* To the next slot that is not empty: into the table if this slot names one. False: none. */
+/* To the next slot that is not empty: into the table if this slot names one. False: none. A walk
+ * that visits may pause in it, and then comes to upper slots again. */
 bool lh_walk_next(lh_walk *walk);
 /* Past everything that this slot spans. */
 void lh_walk_skip(lh_walk *walk);
@@ -153,6 +160,12 @@ static inline bool lh_directory_owns(const lh_directory *directory, lh_virtual_a
 enum { LH_KEEPS_NOTHING, LH_KEEPS_TABLES, LH_KEEPS_EMPTY_ONES };
 void lh_directory_keep_tables(lh_directory *directory);
 void lh_directory_let_tables_go(lh_directory *directory);
+
+/*
+ * Has the lock of each leaf table of the range once: when it returns, everybody who had one before has let it go,
+ * and what he did is seen; who gets one since sees what the caller published before.
+ */
+void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range);
 
 /* Takes out the tables of the range that are empty: what a writer leaves who linked them and
  * then could not write. Flushes. Context: as lh_gather_flush. */

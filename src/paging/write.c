@@ -90,18 +90,21 @@ lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address
 
 void lh_slot_find(lh_slot *slot, lh_directory *directory, lh_virtual_address address)
 {
+	slot->linked = false;
+	lh_walk_begin(&slot->walk, directory, page_of(address));
+	lh_walk_descend(&slot->walk);
+}
+
+void lh_slot_hold(lh_slot *slot)
+{
 	lh_walk *walk = &slot->walk;
 
-	slot->linked = false;
-	lh_walk_begin(walk, directory, page_of(address));
-	for (;;) {
-		lh_walk_descend(walk);
-		if (walk->entry == 0)
-			return;
+	while (walk->entry != 0) {
 		if (!lh_walk_hold(walk))
 			lh_walk_pause(walk);
 		else if (!lh_walk_is_table(walk))
 			return;
+		lh_walk_descend(walk);
 	}
 }
 
@@ -180,18 +183,32 @@ lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf)
 	return LH_OK;
 }
 
-lh_error lh_slot_replace(lh_slot *slot, lh_frame_number old, lh_leaf leaf)
+void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
+{
+	lh_walk *walk = &slot->walk;
+	uint64_t busy;
+
+	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
+	leaf.kind = LH_LEAF_BUSY;
+	busy = make_entry(walk, leaf);
+	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), busy);
+	lh_gather_note_range(gather, lh_walk_span(walk));
+	lh_gather_add_leaf(gather, lh_walk_leaf(walk));
+	walk->entry = busy;
+}
+
+bool lh_slot_settle(lh_slot *slot, lh_leaf leaf)
 {
 	lh_walk *walk = &slot->walk;
 	lh_leaf now = lh_walk_leaf(walk);
 
-	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
-	if (now.kind != LH_LEAF_NO_ACCESS || now.frame.value != old.value)
-		return LH_EXISTS;
+	if (now.kind != LH_LEAF_BUSY || now.frame.value != leaf.frame.value ||
+	    now.level != leaf.level)
+		return false;
 	/* Not present: the hardware changes nothing in it behind our back. */
 	walk->entry = make_entry(walk, leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
-	return LH_OK;
+	return true;
 }
 
 /* --- whole operations --- */

@@ -61,6 +61,7 @@ lh_error lh_fault_prepare(lh_fault_plan *plan)
 	case LH_CASE_ZERO:
 	case LH_CASE_DEVICE:
 	case LH_CASE_UPGRADE:
+	case LH_CASE_SETTLE:
 		return LH_OK;
 	}
 	return LH_OK;
@@ -99,15 +100,27 @@ static void count_case(lh_manager *manager, lh_fault_case name)
 /* How one attempt ended, beside the ends of a fault. */
 enum attempt { ATTEMPT_ENDED, ATTEMPT_AGAIN, ATTEMPT_NO_MEMORY };
 
-static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
-{
-	lh_space *space = plan->space;
-	bool committed = false;
-	lh_error error = LH_OK;
+/* Failures of the commit after which it is made under the map lock. */
+#define COMMITS_WITHOUT_LOCK 2
 
-	lh_space_lock(space);
+static bool commit(lh_fault_plan *plan, unsigned failures)
+{
+	bool committed;
+
+	if (failures < COMMITS_WITHOUT_LOCK)
+		return lh_fault_commit(plan);
+	lh_space_lock(plan->space);
+	committed = lh_fault_renew_locked(plan) && lh_fault_commit(plan);
+	lh_space_unlock(plan->space);
+	return committed;
+}
+
+/* failures: commits of this fault that have failed; one more if this attempt's does. */
+static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *outcome)
+{
+	lh_error error;
+
 	*outcome = lh_fault_make_plan(plan);
-	lh_space_unlock(space);
 	if (*outcome != LH_FAULT_OK)
 		return *outcome == LH_FAULT_NO_MEMORY ? ATTEMPT_NO_MEMORY : ATTEMPT_ENDED;
 	error = lh_fault_prepare(plan);
@@ -119,12 +132,12 @@ static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
 		*outcome = LH_FAULT_BUS;
 		return error == LH_IO ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 	}
-	lh_space_lock(space);
-	committed = lh_fault_commit(plan);
-	lh_space_unlock(space);
-	if (committed)
-		count_case(space->manager, plan->name);
-	return committed ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
+	if (!commit(plan, *failures)) {
+		++*failures;
+		return ATTEMPT_AGAIN;
+	}
+	count_case(plan->space->manager, plan->name);
+	return ATTEMPT_ENDED;
 }
 
 /* A promised frame was refused: because somebody has delivered this very page since the plan, or
@@ -132,14 +145,9 @@ static enum attempt attempt(lh_fault_plan *plan, lh_fault *outcome)
  * by somebody who was holding since. */
 static bool was_refused_by_a_race(lh_fault_plan *plan)
 {
-	bool changed;
-
 	if (plan->surplus == LH_SURPLUS_NONE || plan->held)
 		return false;
-	lh_space_lock(plan->space);
-	changed = !lh_fault_is_current(plan);
-	lh_space_unlock(plan->space);
-	return changed || lh_surplus_wait(plan->space->manager, plan->returned);
+	return !lh_fault_is_current(plan) || lh_surplus_wait(plan->space->manager, plan->returned);
 }
 
 /* No frame: is it worth trying again? *retries: how often it was for a race. */
@@ -160,7 +168,7 @@ static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 
 static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access)
 {
-	unsigned retries = 0;
+	unsigned retries = 0, failures = 0;
 
 	for (;;) {
 		lh_fault_plan plan = {
@@ -171,7 +179,7 @@ static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access
 			.frame = { LH_NO_FRAME },
 		};
 		lh_fault outcome;
-		enum attempt ended = attempt(&plan, &outcome);
+		enum attempt ended = attempt(&plan, &failures, &outcome);
 
 		lh_fault_release(&plan);
 		if (ended == ATTEMPT_ENDED)

@@ -4,11 +4,16 @@
  *
  * A fault looks, plans, lets go, has the work done, and commits after checking again:
  *
- *     plan     map lock: find the region, read the leaf, name the case
+ *     plan     map lock: find the region, note what it says. Then read the leaf, name the case
  *     prepare  holding nothing: a frame, zeroed or filled; the object's page; tables
- *     commit   map lock: region and leaf still as the plan saw them? then write the leaf
+ *     commit   lock of the leaf's table: is all still as the plan saw it? then write the leaf
  *
- * If a check fails, everything is given back and the fault starts again.
+ * What commit looks at, under that lock: the version of the page's piece of the space, by which
+ * unmap, protect and fork say that they took something away (version.h); the leaf, accessed and
+ * dirty bits aside; of an object's page, that it is inside the object's size, and that its frame is the
+ * object's still. If a check fails, everything is given back and the fault starts again; from the third
+ * time on it holds the map lock while it commits, so that only other faults and truncations, which
+ * get on then, can be in its way.
  *
  * The cases, by what the leaf is (across) and what is asked (down). "private" and "shared" are
  * the region's; "own" is an ANONYMOUS frame, "shown" an object's:
@@ -26,13 +31,18 @@
  *     SHOW     the object's page itself; DEVICE: a physical object's frame, uncounted
  *     UPGRADE  the same frame with more rights, in place
  *     NOTHING  the leaf has the right already: another CPU was faster, or this TLB is stale
+ *     SETTLE   whatever is asked, the leaf is BUSY: another fault is changing it
  *
  * A leaf that is PRESENT is never overwritten by one that names another frame. FRESH and COPY over
- * such a leaf first make it NO_ACCESS, which still names and holds the old frame, then flush,
- * then replace it. If the last step finds the leaf changed, NO_ACCESS is a correct leaf to leave.
+ * such a leaf first make it BUSY, which names and holds the new frame and grants nothing; then flush;
+ * then make it PRESENT, if version and leaf are still the same (paging/slot.h). Where this CPU alone
+ * runs the space, all of that is done under the table's lock. If the version has changed meanwhile,
+ * NO_ACCESS is a correct leaf to leave. A fault that finds a BUSY leaf does not wait for its owner, who
+ * may be off its CPU: it flushes the page itself, makes the leaf NO_ACCESS, and starts again.
  *
  * A page is written in place only when its frame has one holder; commit looks at the count under
- * the lock of the leaf's table. Only fork, which needs the map lock, could raise it.
+ * the lock of the leaf's table. Who could raise it reads this leaf under that lock (a copying fault), or
+ * has changed the versions (fork).
  */
 #ifndef LANDHOLD_SPACE_FAULT_H
 #define LANDHOLD_SPACE_FAULT_H
@@ -47,7 +57,8 @@ typedef enum lh_fault_case {
 	LH_CASE_COPY,
 	LH_CASE_SHOW,
 	LH_CASE_DEVICE,
-	LH_CASE_UPGRADE
+	LH_CASE_UPGRADE,
+	LH_CASE_SETTLE
 } lh_fault_case;
 
 /* What one attempt knows. */
@@ -58,14 +69,13 @@ typedef struct lh_fault_plan {
 
 	/* plan */
 	lh_fault_case name;
-	const lh_region *region; /* with version: an identity to compare, not to look into */
-	uint64_t version;
+	uint64_t version;	 /* of the page, when the region was looked at */
 	lh_rights rights;	 /* the region's, and those that come with them */
 	bool shared;
 	lh_object *object;	 /* held, or NULL */
 	uint64_t object_page;
 	lh_leaf seen;
-	lh_frame_number source;	 /* COPY: held; none: the object's page is still to be taken */
+	lh_frame_number source;	 /* COPY, SETTLE: held; none: the object's page is still to be taken */
 
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
@@ -77,16 +87,19 @@ typedef struct lh_fault_plan {
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
 
-/* Under the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */
+/* Takes and leaves the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */
 lh_fault lh_fault_make_plan(lh_fault_plan *plan);
+
+/* Under the map lock. Makes an old plan's version a new one. => false: the region is another. */
+bool lh_fault_renew_locked(lh_fault_plan *plan);
 
 /* Holding nothing. LH_NO_MEMORY, LH_BAD_ADDRESS, LH_IO. What was taken stays in the plan. */
 LH_MUST_USE lh_error lh_fault_prepare(lh_fault_plan *plan);
 
-/* Under the map lock. => false: the world has changed, start again. */
+/* Under the map lock at most. => false: the world has changed, start again. */
 bool lh_fault_commit(lh_fault_plan *plan);
 
-/* Under the map lock. => false: region or leaf are not what the plan saw. */
+/* => false: something was taken away since the plan, or the leaf is not what it saw. */
 bool lh_fault_is_current(const lh_fault_plan *plan);
 
 /* Gives back what the plan still holds. No lock. */

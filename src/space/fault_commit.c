@@ -5,13 +5,12 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "paging/slot.h"
+#include "space/version.h"
 
-/* Is the region still the one that was planned for, and unchanged? */
-static bool is_region_same(const lh_fault_plan *plan)
+/* Has nothing been taken away from this part of the space since the plan? */
+static bool is_version_same(const lh_fault_plan *plan)
 {
-	const lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
-
-	return region == plan->region && region->version == plan->version;
+	return lh_space_version(plan->space, plan->page.base) == plan->version;
 }
 
 /* Accessed and dirty may change at any moment: the hardware sets them. */
@@ -30,7 +29,7 @@ bool lh_fault_is_current(const lh_fault_plan *plan)
 {
 	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
 
-	return is_region_same(plan) && is_leaf_same(now, plan->seen);
+	return is_version_same(plan) && is_leaf_same(now, plan->seen);
 }
 
 /* The frame of the object that the plan shows or copies; none, where it does neither. */
@@ -125,9 +124,22 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 	case LH_CASE_FRESH:
 	case LH_CASE_COPY:
 	case LH_CASE_NOTHING:
+	case LH_CASE_SETTLE:
 		break;
 	}
 	return leaf;
+}
+
+/* All that commit looks at. Under the lock of the leaf's table. */
+static bool is_all_same(const lh_fault_plan *plan, const lh_slot *slot)
+{
+	return is_version_same(plan) && is_leaf_same(lh_slot_leaf(slot), plan->seen) &&
+	       is_object_same(plan);
+}
+
+static bool open_slot(lh_fault_plan *plan, lh_slot *slot)
+{
+	return lh_slot_open(slot, &plan->space->directory, plan->page.base, 0, &plan->tables) == LH_OK;
 }
 
 /* Writes where the leaf is empty, or names the same frame. */
@@ -136,9 +148,9 @@ static bool write_in_place(lh_fault_plan *plan)
 	bool reused = false, written = false;
 	lh_slot slot;
 
-	if (lh_slot_open(&slot, &plan->space->directory, plan->page.base, 0, &plan->tables) != LH_OK)
+	if (!open_slot(plan, &slot))
 		return false;
-	if (is_leaf_same(lh_slot_leaf(&slot), plan->seen) && is_object_same(plan)) {
+	if (is_all_same(plan, &slot)) {
 		lh_leaf leaf = leaf_for(plan, &reused);
 
 		written = (leaf.rights & plan->access) != 0 && lh_slot_write(&slot, leaf) == LH_OK;
@@ -152,39 +164,73 @@ static bool write_in_place(lh_fault_plan *plan)
 	return true;
 }
 
-/* Makes the leaf NO_ACCESS and flushes; it still names its frame and holds it. => false: it is
- * not the leaf that was planned for. */
-static bool withdraw(lh_fault_plan *plan)
+/*
+ * The second step, after a flush during which the table was not locked. => leaf: a holder of its frame
+ * more than the entry's, given back here. => false: the BUSY leaf was taken away or settled by
+ * another, or something was taken away from the space: then it stays without access.
+ */
+static bool flush_and_settle(const lh_fault_plan *plan, lh_leaf leaf, lh_gather *gather)
 {
-	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
-	lh_gather gather;
+	bool same, settled;
+	lh_slot slot;
 
-	if (!is_leaf_same(now, plan->seen))
-		return false;
-	lh_gather_begin(&gather, &plan->space->directory);
-	lh_directory_restrict_range(&plan->space->directory, plan->page, LH_RIGHT_NONE, &gather);
-	lh_gather_finish(&gather);
-	return true;
+	lh_gather_flush(gather);
+	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
+	lh_slot_hold(&slot);
+	same = is_version_same(plan);
+	if (!same)
+		leaf.kind = LH_LEAF_NO_ACCESS;
+	settled = lh_slot_settle(&slot, leaf);
+	lh_slot_close(&slot);
+	lh_frame_drop(plan->space->manager->frames, leaf.frame);
+	return settled && same;
 }
 
 /* Puts another frame in the place of one that a leaf names. */
 static bool replace(lh_fault_plan *plan)
 {
-	bool reused, replaced;
+	lh_gather gather;
+	bool reused, settled;
+	lh_slot slot;
+	lh_leaf leaf;
+
+	if (!open_slot(plan, &slot))
+		return false;
+	if (!is_all_same(plan, &slot)) {
+		lh_slot_close(&slot);
+		return false;
+	}
+	leaf = leaf_for(plan, &reused);
+	lh_gather_begin(&gather, &plan->space->directory);
+	lh_slot_withdraw(&slot, leaf, &gather);
+	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
+	if (!lh_gather_flush_here(&gather)) {
+		lh_frame_hold(plan->space->manager->frames, leaf.frame);
+		lh_slot_close(&slot);
+		return flush_and_settle(plan, leaf, &gather);
+	}
+	settled = lh_slot_settle(&slot, leaf);
+	lh_slot_close(&slot);
+	lh_gather_finish(&gather);
+	return settled;
+}
+
+/* Another fault is changing the leaf: does for it what it may be long in doing. => false: again. */
+static bool settle_for_owner(const lh_fault_plan *plan)
+{
+	lh_leaf leaf = plan->seen;
+	lh_gather gather;
 	lh_slot slot;
 
-	if (!withdraw(plan) || lh_slot_open(&slot, &plan->space->directory, plan->page.base, 0,
-					    &plan->tables) != LH_OK)
-		return false;
-	replaced = is_object_same(plan) &&
-		   lh_slot_replace(&slot, plan->seen.frame, leaf_for(plan, &reused)) == LH_OK;
+	lh_gather_begin(&gather, &plan->space->directory);
+	lh_gather_note(&gather, plan->page.base);
+	lh_gather_finish(&gather);
+	leaf.kind = LH_LEAF_NO_ACCESS;
+	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
+	lh_slot_hold(&slot);
+	lh_slot_settle(&slot, leaf);
 	lh_slot_close(&slot);
-	if (!replaced)
-		return false;
-	/* The plan gives back what it holds: from now on the old frame, if it is counted. */
-	plan->frame.value = (plan->seen.flags & LH_LEAF_UNCOUNTED) != 0 ? LH_NO_FRAME
-									: plan->seen.frame.value;
-	return true;
+	return false;
 }
 
 /* Nothing to write; only this CPU's TLB may not know yet. */
@@ -219,10 +265,10 @@ bool lh_fault_commit(lh_fault_plan *plan)
 {
 	bool dirties = plan->shared && plan->object && (plan->access & LH_RIGHT_WRITE) != 0;
 
-	if (!is_region_same(plan))
-		return false;
 	if (plan->name == LH_CASE_NOTHING)
 		return refresh(plan);
+	if (plan->name == LH_CASE_SETTLE)
+		return settle_for_owner(plan);
 	if (plan->seen.kind != LH_LEAF_EMPTY && plan->name != LH_CASE_UPGRADE)
 		return replace(plan);
 	return dirties ? write_in_place_dirty(plan) : write_in_place(plan);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Naming the case of a fault: the drawing in fault.h, row by row. */
+/* Finding the region of a fault, and naming its case: the drawing in fault.h, row by row. */
 #include "space/fault.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "paging/slot.h"
+#include "space/version.h"
+
+/* --- the region, under the map lock --- */
 
 static bool is_allowed(const lh_fault_plan *plan, const lh_region *region)
 {
@@ -50,6 +53,61 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	return lh_region_tree_find(&space->tree, address);
 }
 
+/* What the plan needs to know of the region, from here on without it. */
+static void note_region(lh_fault_plan *plan, const lh_region *region)
+{
+	plan->version = lh_space_version(plan->space, plan->page.base);
+	plan->rights = lh_space_implied_rights(plan->space, region->rights);
+	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
+	plan->object = region->object;
+	if (!region->object)
+		return;
+	plan->object_page = lh_region_object_page(region, plan->page.base);
+	lh_object_hold(region->object);
+}
+
+static lh_fault find_locked(lh_fault_plan *plan)
+{
+	lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
+	bool no_memory = false;
+
+	if (!region)
+		region = grow_stack(plan, &no_memory);
+	if (!region)
+		return no_memory ? LH_FAULT_NO_MEMORY : LH_FAULT_NOT_MAPPED;
+	if (!is_allowed(plan, region))
+		return LH_FAULT_NO_ACCESS;
+	note_region(plan, region);
+	return LH_FAULT_OK;
+}
+
+/* The one place of a fault that needs the map lock, as long as lookups do. */
+static lh_fault find_region(lh_fault_plan *plan)
+{
+	lh_fault outcome;
+
+	lh_space_lock(plan->space);
+	outcome = find_locked(plan);
+	lh_space_unlock(plan->space);
+	return outcome;
+}
+
+bool lh_fault_renew_locked(lh_fault_plan *plan)
+{
+	const lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
+
+	if (!region || region->object != plan->object ||
+	    ((region->flags & LH_REGION_SHARED) != 0) != plan->shared ||
+	    lh_space_implied_rights(plan->space, region->rights) != plan->rights)
+		return false;
+	if (region->object && lh_region_object_page(region, plan->page.base) != plan->object_page)
+		return false;
+	plan->version = lh_space_version(plan->space, plan->page.base);
+	return true;
+}
+
+/* --- the case --- */
+
 /* The state of the frame that a counted leaf names, and how many hold it. */
 static bool is_own(const lh_fault_plan *plan, uint32_t *holders)
 {
@@ -59,13 +117,13 @@ static bool is_own(const lh_fault_plan *plan, uint32_t *holders)
 	return entry->state == LH_FRAME_ANONYMOUS;
 }
 
-static lh_fault_case case_of_empty(const lh_fault_plan *plan, const lh_region *region)
+static lh_fault_case case_of_empty(const lh_fault_plan *plan)
 {
 	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
 
-	if (region->backing == LH_BACKING_ANONYMOUS)
+	if (!plan->object)
 		return writes ? LH_CASE_FRESH : LH_CASE_ZERO;
-	if (region->object->kind == LH_OBJECT_PHYSICAL)
+	if (plan->object->kind == LH_OBJECT_PHYSICAL)
 		return LH_CASE_DEVICE;
 	return writes && !plan->shared ? LH_CASE_COPY : LH_CASE_SHOW;
 }
@@ -74,6 +132,8 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 {
 	uint32_t holders;
 
+	if (plan->seen.kind == LH_LEAF_BUSY)
+		return LH_CASE_SETTLE;
 	if ((plan->access & LH_RIGHT_WRITE) == 0)
 		return LH_CASE_UPGRADE;
 	if ((plan->seen.flags & LH_LEAF_UNCOUNTED) != 0)
@@ -85,23 +145,34 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
 }
 
-/* Reads the leaf and names the case; the source of a copy gets a holder while the leaf's is safe. */
-static void name_case(lh_fault_plan *plan, const lh_region *region)
+/* An entry that is not empty and does not grant the access: its frame must be looked at. */
+static bool needs_look(const lh_fault_plan *plan)
+{
+	return plan->seen.kind != LH_LEAF_EMPTY &&
+	       (plan->seen.kind != LH_LEAF_PRESENT || (plan->seen.rights & plan->access) == 0);
+}
+
+/*
+ * Reads the leaf and names the case. What an entry names is safe while its table is locked; a frame that
+ * the plan goes on to use, or must know again, gets a holder before the lock goes.
+ */
+static void name_case(lh_fault_plan *plan)
 {
 	lh_slot slot;
 
 	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
 	plan->seen = lh_slot_leaf(&slot);
-	if (plan->seen.kind == LH_LEAF_EMPTY) {
-		plan->name = case_of_empty(plan, region);
-	} else if (plan->seen.kind == LH_LEAF_PRESENT && (plan->seen.rights & plan->access) != 0) {
-		plan->name = LH_CASE_NOTHING;
-	} else {
+	if (needs_look(plan)) {
+		lh_slot_hold(&slot);
+		plan->seen = lh_slot_leaf(&slot);
+	}
+	if (needs_look(plan))
 		plan->name = case_of_leaf(plan);
-		if (plan->name == LH_CASE_COPY) {
-			plan->source = plan->seen.frame;
-			lh_frame_hold(plan->space->manager->frames, plan->source);
-		}
+	else
+		plan->name = plan->seen.kind == LH_LEAF_EMPTY ? case_of_empty(plan) : LH_CASE_NOTHING;
+	if (needs_look(plan) && (plan->name == LH_CASE_COPY || plan->name == LH_CASE_SETTLE)) {
+		plan->source = plan->seen.frame;
+		lh_frame_hold(plan->space->manager->frames, plan->source);
 	}
 	lh_slot_close(&slot);
 }
@@ -114,28 +185,12 @@ static bool is_past_end(const lh_fault_plan *plan)
 
 lh_fault lh_fault_make_plan(lh_fault_plan *plan)
 {
-	lh_space *space = plan->space;
-	lh_virtual_address address = plan->page.base;
-	lh_region *region = lh_region_tree_find(&space->tree, address);
-	bool no_memory = false;
+	lh_fault outcome = find_region(plan);
 
-	if (!region)
-		region = grow_stack(plan, &no_memory);
-	if (!region)
-		return no_memory ? LH_FAULT_NO_MEMORY : LH_FAULT_NOT_MAPPED;
-	if (!is_allowed(plan, region))
-		return LH_FAULT_NO_ACCESS;
-	plan->region = region;
-	plan->version = region->version;
-	plan->rights = lh_space_implied_rights(space, region->rights);
-	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
-	if (region->object) {
-		plan->object = region->object;
-		plan->object_page = lh_region_object_page(region, address);
-		lh_object_hold(plan->object);
-	}
+	if (outcome != LH_FAULT_OK)
+		return outcome;
 	if (is_past_end(plan))
 		return LH_FAULT_BUS;
-	name_case(plan, region);
+	name_case(plan);
 	return LH_FAULT_OK;
 }

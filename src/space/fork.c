@@ -2,14 +2,17 @@
 /*
  * Fork, by copying tables.
  *
+ *   freeze    all versions odd, and each leaf table's lock passed once: from now on no fault
+ *             commits, so that leaves may go but none comes
  *   prepare   a region for each one inherited; as many tables as the parent has; the charge
  *   commit    regions cloned, and put on their objects' lists before any entry exists; each
  *             private frame gains a holder and both leaves lose the write right
- *   flush     the parent's old write rights
+ *   flush     the parent's old write rights; then the versions become even
  *
- * All under the parent's map lock: faults, which commit under it, cannot change a region or a
- * leaf meanwhile; truncation can take leaves away, never add one. The child is reached by nobody
- * but truncation, through the objects' lists.
+ * All under the parent's map lock. Faults find the versions odd and wait for it; truncation can take
+ * leaves away, never add one. The child is reached by nobody but truncation, through the objects'
+ * lists; that its tables stay until all leaves are in (lh_directory_keep_tables) makes the number of
+ * those prepared enough.
  *
  * What is not copied: leaves that show an object's page, and the zero page. The child faults
  * them in again; a fault is cheaper than an entry that may never be used.
@@ -23,6 +26,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "paging/slot.h"
+#include "space/version.h"
 
 /* Leaves of the parent that are on their way to the child. */
 #define LEAVES_AT_A_TIME 32
@@ -48,27 +52,29 @@ static bool is_inherited(const lh_region *region)
 
 /* --- prepare --- */
 
-static lh_error prepare(struct copy *copy, lh_region_list *spares, uint64_t *charge)
+static lh_error prepare(struct copy *copy, lh_region_list *spares)
 {
 	lh_space *parent = copy->parent;
 	lh_manager *manager = parent->manager;
 	const lh_region *region = lh_region_tree_first(&parent->tree);
+	uint64_t charge = 0;
 	unsigned regions = 0;
 	lh_error error;
 
-	for (*charge = 0; region; region = lh_region_tree_next(region)) {
+	for (; region; region = lh_region_tree_next(region)) {
 		if (!is_inherited(region))
 			continue;
 		regions++;
-		*charge += lh_region_charge(region);
+		charge += lh_region_charge(region);
+		lh_directory_pass_locks(&parent->directory, region->range);
 	}
-	LH_TRY(lh_charge_take(manager->frames, *charge));
+	LH_TRY(lh_charge_take(manager->frames, charge));
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
 		error = lh_spare_tables_take(manager->frames, lh_directory_tables(&parent->directory) - 1, &copy->tables);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
-		lh_charge_give_back(manager->frames, *charge);
+		lh_charge_give_back(manager->frames, charge);
 	}
 	return error;
 }
@@ -123,7 +129,11 @@ static bool take_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 		lh_gather_note(&copy->gather, address);
 	}
 	lh_frame_hold(copy->parent->manager->frames, leaf->frame);
-	copy->leaves[copy->count++] = (struct copied){ address, *leaf };
+	copy->leaves[copy->count] = (struct copied){ address, *leaf };
+	/* No CPU translates by the child yet: what is busy in the parent is not so there. */
+	if (leaf->kind == LH_LEAF_BUSY)
+		copy->leaves[copy->count].leaf.kind = LH_LEAF_NO_ACCESS;
+	copy->count++;
 	return copy->count < LEAVES_AT_A_TIME;
 }
 
@@ -201,12 +211,11 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 		copy_leaves(copy, region);
 }
 
-static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
+/* The part that cannot fail. */
+static void commit(struct copy *copy, lh_region_list *spares)
 {
 	const lh_region *region;
-	uint64_t charge;
 
-	LH_TRY(prepare(copy, spares, &charge));
 	lh_gather_begin(&copy->gather, &copy->parent->directory);
 	lh_directory_keep_tables(&copy->child->directory);
 	for (region = lh_region_tree_first(&copy->parent->tree); region;
@@ -216,7 +225,19 @@ static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
 	lh_directory_let_tables_go(&copy->child->directory);
 	lh_gather_finish(&copy->gather);
 	copy->child->limits = copy->parent->limits;
-	return LH_OK;
+}
+
+static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
+{
+	lh_space *parent = copy->parent;
+	lh_error error;
+
+	lh_space_begin_taking(parent, parent->tree.total);
+	error = prepare(copy, spares);
+	if (error == LH_OK)
+		commit(copy, spares);
+	lh_space_end_taking(parent, parent->tree.total);
+	return error;
 }
 
 lh_error lh_space_fork(lh_space *parent, lh_space *child)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Changing rights. What is added is added to the regions alone: faults upgrade the leaves. What
- * is taken away is taken from the regions first, then from the leaves, then flushed.
+ * is taken away is taken from the regions first, then from the leaves, then flushed; meanwhile the
+ * range's versions are odd, and no fault commits there what it planned by the old rights (version.h).
  */
 #include "space/space.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "space/version.h"
 
 /* The parts of a range in the regions that it crosses, and what they need. */
 struct needs {
@@ -91,9 +93,11 @@ static void commit(lh_space *space, lh_virtual_range range, lh_rights rights, lh
 		set_rights(space, region, rights);
 	}
 	if (taken != LH_RIGHT_NONE) {
+		lh_space_begin_taking(space, range);
 		lh_gather_begin(&gather, &space->directory);
 		lh_directory_restrict_range(&space->directory, range, rights, &gather);
 		lh_gather_finish(&gather);
+		lh_space_end_taking(space, range);
 	}
 	lh_space_merge_around(space, range, dead);
 }

@@ -87,7 +87,7 @@ lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)
 /* --- lists of regions --- */
 
 /*
- * A fault knows its region again by place and version. The pool may give a page back and get it
+ * Who keeps a region's place and version knows it again by them. The pool may give a page back and get it
  * anew, full of zeroes: so a region begins above every version that ended, wherever it lies.
  */
 static void begin_version(lh_manager *manager, lh_region *region)

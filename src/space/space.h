@@ -28,6 +28,8 @@
 #include "object/machine.h"
 #include "object/object.h"
 
+#define LH_SPACE_VERSIONS 16
+
 struct lh_space {
 	lh_directory directory;	  /* [d]; first: regions name it as their owner */
 	lh_manager *manager;	  /* [c] */
@@ -36,6 +38,7 @@ struct lh_space {
 	uint64_t pages;		  /* [m] in regions */
 	uint64_t charged;	  /* [m] */
 	lh_space_limits limits;	  /* [m] */
+	uint64_t versions[LH_SPACE_VERSIONS]; /* [m] to write, [a] to read: version.h */
 	uint64_t faults;	  /* [a] */
 };
 

@@ -3,11 +3,16 @@
  * Unmapping, and dropping pages. The order is: clear the leaves, flush, drop the frames; then
  * change the tree. Until then the regions stay where they are, so that nobody is placed there
  * while a CPU can still reach the old pages.
+ *
+ * Faults commit meanwhile. Unmap makes the range's versions odd before it visits the leaves, so that
+ * none comes after it. Dropping pages leaves the regions as they are: a fault that commits before or
+ * after it is right in either case, and the leaf it planned over is compared under its table's lock.
  */
 #include "space/space.h"
 
 #include "base/assert.h"
 #include "object/surplus.h"
+#include "space/version.h"
 
 bool lh_space_is_punched(const lh_space *space, lh_virtual_range range)
 {
@@ -106,11 +111,13 @@ void lh_space_unmap_committed(lh_space *space, lh_virtual_range range, lh_region
 
 	if (!region)
 		return;
+	lh_space_begin_taking(space, range);
 	clear_pages(space, range);
 	for (; region; region = next) {
 		next = lh_region_tree_next_crossing(region, range);
 		cut(space, region, range, spares, dead);
 	}
+	lh_space_end_taking(space, range);
 }
 
 lh_error lh_space_unmap(lh_space *space, lh_virtual_range range)

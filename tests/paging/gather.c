@@ -12,6 +12,7 @@
 #define lh_gather_add_leaf spied_add_leaf
 #define lh_gather_add_table spied_add_table
 #define lh_gather_flush spied_flush
+#define lh_gather_flush_here spied_flush_here
 #define lh_architecture_flush_local spy_flush_local
 #define lh_leaf_drop spy_leaf_drop
 #define lh_chain_drop spy_chain_drop
@@ -19,6 +20,7 @@
 #undef lh_gather_begin
 #undef lh_gather_note
 #undef lh_gather_flush
+#undef lh_gather_flush_here
 #undef lh_architecture_flush_local
 #undef lh_leaf_drop
 #undef lh_chain_drop

@@ -2,10 +2,13 @@
 /*
  * A fault taken apart: plan, prepare, then something happens, then commit. Whether the commit goes
  * through or not, what can be read and written afterwards is what it would be without that fault.
- * Every case of a fault meets everything that can happen to its space or its object.
+ * Every case of a fault meets everything that can happen to its space or its object. Then the same
+ * with whole faults: it happens at each moment at which interrupts are on and no mutex is held,
+ * with two CPUs in the space where one leaf takes the place of another.
  */
 #include <stddef.h>
 
+#include "base/lock.h"
 #include "space/fault.h"
 #include "world/file.h"
 #include "world/world.h"
@@ -203,26 +206,27 @@ static void write_back(struct scene *scene)
 static const struct {
 	const char *name;
 	void (*happens)(struct scene *scene);
+	bool of_object; /* matters to file mappings only */
 } events[] = {
-	{ "nothing", nothing },
-	{ "truncate", truncate },
-	{ "truncate and grow", truncate_and_grow },
-	{ "truncate, grow and read", truncate_grow_and_read },
-	{ "truncate, grow and fill", truncate_grow_and_fill },
-	{ "unmap", unmap },
-	{ "unmap beside", unmap_beside },
-	{ "map another", map_another },
-	{ "forbid writing", forbid_writing },
-	{ "forbid writing one page", forbid_writing_one },
-	{ "forbid all", forbid_all },
-	{ "allow execution", allow_execution },
-	{ "discard", discard },
-	{ "fork", fork_it },
-	{ "end the child", end_child },
-	{ "read", read_it },
-	{ "write", write_it },
-	{ "write and fork", write_and_fork_again },
-	{ "write back", write_back },
+	{ "nothing", nothing, false },
+	{ "truncate", truncate, true },
+	{ "truncate and grow", truncate_and_grow, true },
+	{ "truncate, grow and read", truncate_grow_and_read, true },
+	{ "truncate, grow and fill", truncate_grow_and_fill, true },
+	{ "unmap", unmap, false },
+	{ "unmap beside", unmap_beside, false },
+	{ "map another", map_another, false },
+	{ "forbid writing", forbid_writing, false },
+	{ "forbid writing one page", forbid_writing_one, false },
+	{ "forbid all", forbid_all, false },
+	{ "allow execution", allow_execution, false },
+	{ "discard", discard, false },
+	{ "fork", fork_it, false },
+	{ "end the child", end_child, false },
+	{ "read", read_it, false },
+	{ "write", write_it, false },
+	{ "write and fork", write_and_fork_again, false },
+	{ "write back", write_back, true },
 };
 
 /* --- together --- */
@@ -288,8 +292,23 @@ static struct outcome look(struct scene *scene)
 	return outcome;
 }
 
+/* How an attempt ends: not at all, by a commit, or by one under the map lock. */
+enum ending { DROPPED, COMMITTED, COMMITTED_LOCKED };
+
+static bool commit(lh_fault_plan *plan, enum ending ending)
+{
+	bool committed;
+
+	if (ending != COMMITTED_LOCKED)
+		return lh_fault_commit(plan);
+	lh_space_lock(plan->space);
+	committed = lh_fault_renew_locked(plan) && lh_fault_commit(plan);
+	lh_space_unlock(plan->space);
+	return committed;
+}
+
 static struct outcome run(const struct fault_case *fault, void (*happens)(struct scene *),
-			  bool commits, bool *committed)
+			  enum ending ending, bool *committed)
 {
 	struct scene scene;
 	lh_fault_plan plan;
@@ -303,19 +322,12 @@ static struct outcome run(const struct fault_case *fault, void (*happens)(struct
 		.source = { LH_NO_FRAME },
 		.frame = { LH_NO_FRAME },
 	};
-	lh_space_lock(plan.space);
 	CHECK_EQUAL(lh_fault_make_plan(&plan), LH_FAULT_OK);
-	lh_space_unlock(plan.space);
 	CHECK_EQUAL(plan.name, fault->expected);
 	CHECK_OK(lh_fault_prepare(&plan));
 	world_settle(&scene.world);
 	happens(&scene);
-	*committed = false;
-	if (commits) {
-		lh_space_lock(plan.space);
-		*committed = lh_fault_commit(&plan);
-		lh_space_unlock(plan.space);
-	}
+	*committed = ending != DROPPED && commit(&plan, ending);
 	lh_fault_release(&plan);
 	outcome = look(&scene);
 	close_scene(&scene);
@@ -329,24 +341,125 @@ static bool is_same(const struct outcome *a, const struct outcome *b)
 	       a->of_children[1] == b->of_children[1] && a->on_disk == b->on_disk;
 }
 
+static void compare(const struct fault_case *fault, const char *meanwhile,
+		    void (*happens)(struct scene *), enum ending ending, bool *committed)
+{
+	bool ignored;
+	struct outcome with = run(fault, happens, ending, committed);
+	struct outcome without = run(fault, happens, DROPPED, &ignored);
+
+	if (!is_same(&with, &without))
+		test_fail(__FILE__, __LINE__,
+			  "%s, meanwhile %s: read %d %#llx write %d disk %#llx, not "
+			  "%d %#llx %d %#llx", fault->name, meanwhile, with.read,
+			  (unsigned long long)with.value, with.written,
+			  (unsigned long long)with.on_disk, without.read,
+			  (unsigned long long)without.value, without.written,
+			  (unsigned long long)without.on_disk);
+}
+
 TEST(a_commit_after_anything_shows_what_a_later_fault_would)
 {
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		for (size_t n = 0; n < sizeof events / sizeof events[0]; n++) {
-			bool committed, ignored;
-			struct outcome with = run(&cases[i], events[n].happens, true, &committed);
-			struct outcome without = run(&cases[i], events[n].happens, false, &ignored);
+			for (int ending = COMMITTED; ending <= COMMITTED_LOCKED; ending++) {
+				bool committed;
 
-			if (!is_same(&with, &without))
-				test_fail(__FILE__, __LINE__,
-					  "%s, meanwhile %s: read %d %#llx write %d disk %#llx, not "
-					  "%d %#llx %d %#llx", cases[i].name, events[n].name, with.read,
-					  (unsigned long long)with.value, with.written,
-					  (unsigned long long)with.on_disk, without.read,
-					  (unsigned long long)without.value, without.written,
-					  (unsigned long long)without.on_disk);
-			/* Undisturbed, it goes through at once. */
-			CHECK(n != 0 || committed);
+				compare(&cases[i], events[n].name, events[n].happens,
+					(enum ending)ending, &committed);
+				/* Undisturbed, it goes through at once. */
+				CHECK(n != 0 || committed);
+			}
 		}
 	}
+}
+
+/* --- in the middle of whole faults --- */
+
+struct interruption {
+	struct scene *scene;
+	void (*happens)(struct scene *);
+	unsigned at;	/* the how-manieth moment */
+	unsigned moments;
+	bool happened;
+};
+
+static bool is_locked(const struct scene *scene)
+{
+	const test_world *world = &scene->world;
+
+	for (unsigned n = 0; n < 3; n++)
+		if (world->space[n] && lh_mutex_is_held(&world->space[n]->lock))
+			return true;
+	return lh_mutex_is_held(&scene->file.object->lock);
+}
+
+static void interrupt(void *context)
+{
+	struct interruption *interruption = context;
+	struct scene *scene = interruption->scene;
+
+	if (interruption->happened || is_locked(scene) || interruption->moments++ != interruption->at)
+		return;
+	interruption->happened = true;
+	interruption->happens(scene);
+}
+
+/* *happened: whether the fault had so many moments. */
+static struct outcome run_whole(const struct fault_case *fault, void (*happens)(struct scene *),
+				unsigned at, bool two_cpus, bool *happened)
+{
+	struct scene scene;
+	struct interruption interruption = { .scene = &scene, .happens = happens, .at = at };
+	struct outcome outcome;
+	lh_port *machine;
+
+	open_scene(&scene, fault);
+	if (two_cpus)
+		world_load(&scene.world, 1, 0);
+	machine = scene.world.machine;
+	machine->hooks.context = &interruption;
+	machine->hooks.turn = interrupt;
+	(void)lh_space_fault(scene.world.space[0], lh_virtual(world_page(&scene.world, AT)),
+			     fault->access);
+	machine->hooks.turn = NULL;
+	machine->hooks.context = NULL;
+	*happened = interruption.happened;
+	world_settle(&scene.world);
+	outcome = look(&scene);
+	close_scene(&scene);
+	return outcome;
+}
+
+static void interrupt_at_each_moment(const struct fault_case *fault, size_t event, bool two_cpus)
+{
+	bool happened = true;
+	struct outcome without = run(fault, events[event].happens, DROPPED, &happened);
+
+	happened = true;
+	for (unsigned at = 0; happened; at++) {
+		struct outcome with = run_whole(fault, events[event].happens, at, two_cpus, &happened);
+
+		if (happened && !is_same(&with, &without))
+			test_fail(__FILE__, __LINE__,
+				  "%s, at moment %u %s: read %d %#llx write %d, not %d %#llx %d",
+				  fault->name, at, events[event].name, with.read,
+				  (unsigned long long)with.value, with.written, without.read,
+				  (unsigned long long)without.value, without.written);
+		CHECK(at < 200);
+	}
+}
+
+/* A leaf that is there gives way to another one: with two CPUs that takes more steps. */
+static bool replaces(const struct fault_case *fault)
+{
+	return fault->prepare && (fault->expected == LH_CASE_COPY || fault->expected == LH_CASE_FRESH);
+}
+
+TEST(a_fault_that_anything_interrupts_shows_what_a_later_one_would)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		for (size_t n = 0; n < sizeof events / sizeof events[0]; n++)
+			if (cases[i].file || !events[n].of_object)
+				interrupt_at_each_moment(&cases[i], n, replaces(&cases[i]));
 }
