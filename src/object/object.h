@@ -18,7 +18,8 @@
  *
  * Publish, then visit: who takes a page away first clears the frame's word, then visits the
  * regions' leaves, each under its table's lock. Who installs a leaf links its table first and then
- * checks the word under that lock (paging/slot.h). So a leaf written before the visit is seen by it, and none is written after it.
+ * checks the word under that lock (paging/slot.h). So a leaf written before the visit is seen by
+ * it, and none is written after it.
  */
 #ifndef LANDHOLD_OBJECT_OBJECT_H
 #define LANDHOLD_OBJECT_OBJECT_H

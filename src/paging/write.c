@@ -134,7 +134,8 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 	       old.type == new.type &&
 	       (old.flags & LH_LEAF_UNCOUNTED) == (new.flags & LH_LEAF_UNCOUNTED) &&
 	       (old.kind == LH_LEAF_NO_ACCESS ||
-		(new.kind == LH_LEAF_PRESENT && (old.rights & ~new.rights) == 0));
+		(old.kind == LH_LEAF_PRESENT && new.kind == LH_LEAF_PRESENT &&
+		 (old.rights & ~new.rights) == 0));
 }
 
 static uint64_t make_entry(const lh_walk *walk, lh_leaf leaf)

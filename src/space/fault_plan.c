@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "object/surplus.h"
 #include "paging/slot.h"
 #include "space/version.h"
 
@@ -152,6 +153,20 @@ static bool needs_look(const lh_fault_plan *plan)
 	       (plan->seen.kind != LH_LEAF_PRESENT || (plan->seen.rights & plan->access) == 0);
 }
 
+/* From here on the frame stays, although the leaf may go. What is copied will be one too many soon, and
+ * says so then; what is settled is so from now on. */
+static void hold_source(lh_fault_plan *plan)
+{
+	lh_manager *manager = plan->space->manager;
+
+	if (plan->name == LH_CASE_SETTLE) {
+		plan->surplus = lh_surplus_begin(manager, 1);
+		plan->held = true;
+	}
+	plan->source = plan->seen.frame;
+	lh_frame_hold(manager->frames, plan->source);
+}
+
 /*
  * Reads the leaf and names the case. What an entry names is safe while its table is locked; a frame that
  * the plan goes on to use, or must know again, gets a holder before the lock goes.
@@ -170,10 +185,8 @@ static void name_case(lh_fault_plan *plan)
 		plan->name = case_of_leaf(plan);
 	else
 		plan->name = plan->seen.kind == LH_LEAF_EMPTY ? case_of_empty(plan) : LH_CASE_NOTHING;
-	if (needs_look(plan) && (plan->name == LH_CASE_COPY || plan->name == LH_CASE_SETTLE)) {
-		plan->source = plan->seen.frame;
-		lh_frame_hold(plan->space->manager->frames, plan->source);
-	}
+	if (needs_look(plan) && (plan->name == LH_CASE_COPY || plan->name == LH_CASE_SETTLE))
+		hold_source(plan);
 	lh_slot_close(&slot);
 }
 

@@ -6,16 +6,20 @@
  * record; for an object's page the object's index is.
  *
  * Locks, by letter:
- *   [m] the map lock: a mutex. Every operation that changes the tree, and every fault while it
- *       plans and while it commits, holds it; never across I/O or a wait for memory.
- *   [d] the lock of the table that an entry is in, inside the map lock (paging/walk.h)
+ *   [m] the map lock: a mutex. Every operation that changes the tree holds it, and every fault
+ *       while it looks for its region; never across I/O or a wait for memory.
+ *   [d] for an entry, the lock of its table, after the map and the object's lock (paging/walk.h)
  *   [a] atomic
  *   [c] constant
- * Truncation of an object comes from the other side: it holds the object's lock and only [d].
- * So under [m] alone a leaf that shows an object's page may vanish at any moment, but none can
- * appear; the table pages may go with it.
  *
- * Invariants when the map lock is free (lh_space_check):
+ * Leaves are written by many: faults, which hold no mutex but, of a shared file's page, the object's;
+ * truncation and write-back, which come from the other side and hold the object's lock; and the
+ * operations under the map lock. So under [m] alone a leaf may come, go or gain rights at any
+ * moment, and tables with it. Who must have that otherwise publishes so first: the versions of a range
+ * are odd, then no fault commits there (version.h); the page is not the object's, then none shows it
+ * (object/object.h). Then he visits the leaves, each under [d].
+ *
+ * Invariants at rest (lh_space_check):
  *   each leaf that is not empty lies in a region, and grants no right that the region does not;
  *   a leaf with the write right in a private region names an ANONYMOUS frame with one holder;
  *   an OBJECT frame's leaf is read-only in a private region;

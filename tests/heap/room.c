@@ -93,9 +93,7 @@ void use_some_cpu(void)
 
 lh_leaf leaf_at(uint64_t address)
 {
-	lh_leaf leaf = lh_directory_read(&manager->kernel_directory, lh_virtual(address));
-
-	return leaf;
+	return lh_directory_read(&manager->kernel_directory, lh_virtual(address));
 }
 
 uint64_t heap_pages(void)
