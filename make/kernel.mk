@@ -63,6 +63,8 @@ test: setup ## every test; the last line is the total
 		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) test-hosted') \
 		'$(SUB_MAKE) test-tsan' \
 		'$(SUB_MAKE) test-interleave' \
+		'$(SUB_MAKE) test-fuzz' \
+		'$(SUB_MAKE) test-mutants' \
 		'$(SUB_MAKE) test-headers' \
 		'$(SUB_MAKE) test-tools' \
 		'$(SUB_MAKE) test-examples' \
