@@ -4,13 +4,19 @@
 
 #include <landhold/heap.h>
 
+#include "arch/x86_64/panic.h"
+#include "boot/info.h"
 #include "lib/log.h"
+#include "lib/string.h"
 #include "memory/memory.h"
 #include "memory/start.h"
 
 #define PAGES_LEAST (UINT64_C(1) << 18)
 
+#define CHECKED_OPTION "heap=checked"
+
 static lh_heap heap;
+static uint64_t mark;
 
 static uint64_t reservation_pages(void)
 {
@@ -25,7 +31,8 @@ static uint64_t reservation_pages(void)
 void heap_start(void)
 {
 	lh_kernel_request request = memory_request(reservation_pages(), LH_RIGHT_READ | LH_RIGHT_WRITE);
-	lh_error error = lh_heap_create(&heap, memory_manager(), &request, 0);
+	uint32_t flags = strstr(boot_info()->command_line, CHECKED_OPTION) != NULL ? LH_HEAP_CHECKED : 0;
+	lh_error error = lh_heap_create(&heap, memory_manager(), &request, flags);
 
 	if (error != LH_OK)
 		panic("heap: %s", lh_error_string(error));
@@ -33,16 +40,18 @@ void heap_start(void)
 
 void *kernel_allocate(size_t bytes)
 {
+	lh_heap_request request = { bytes, 0, LH_HEAP_ZEROED, __builtin_return_address(0) };
 	lh_virtual_address address;
 
-	if (lh_heap_allocate_zeroed(&heap, bytes, 0, &address) != LH_OK)
+	if (lh_heap_allocate_as(&heap, &request, &address) != LH_OK)
 		return NULL;
 	return (void *)(uintptr_t)address.value;
 }
 
 void kernel_free(void *block, size_t bytes)
 {
-	lh_heap_free(&heap, lh_virtual((uint64_t)(uintptr_t)block), bytes);
+	lh_heap_free_as(&heap, lh_virtual((uint64_t)(uintptr_t)block), bytes, 0,
+			__builtin_return_address(0));
 }
 
 uint64_t kernel_heap_trim(void)
@@ -61,4 +70,26 @@ void kernel_heap_read_use(struct kernel_heap_use *use)
 const char *kernel_heap_check(void)
 {
 	return lh_heap_check(&heap);
+}
+
+void kernel_heap_mark(void)
+{
+	mark = lh_heap_mark(&heap);
+}
+
+static void log_leak(void *context, const lh_heap_leak *leak)
+{
+	uint64_t offset = 0;
+	const char *name = symbol_of((uint64_t)(uintptr_t)leak->caller, &offset);
+
+	(void)context;
+	log_line("heap: %lu blocks, %lu bytes, allocated by %s+%#lx, were never freed", leak->blocks,
+		 leak->bytes, name != NULL ? name : "?", offset);
+}
+
+void kernel_heap_report_leaks(void)
+{
+	if ((heap.flags & LH_HEAP_CHECKED) != 0)
+		log_line("heap: %lu blocks live on at the end",
+			 lh_heap_report_leaks(&heap, mark, log_leak, NULL));
 }

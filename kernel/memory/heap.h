@@ -25,6 +25,14 @@ struct kernel_heap_use {
 };
 void kernel_heap_read_use(struct kernel_heap_use *use);
 
+/*
+ * With "heap=checked" on the kernel's command line the heap is a checked one: slow, and a mistake is a panic
+ * that says who allocated and who freed. What is allocated from kernel_heap_mark on and not freed
+ * by kernel_heap_report_leaks is then logged, by function. Nobody else uses the heap meanwhile.
+ */
+void kernel_heap_mark(void);
+void kernel_heap_report_leaks(void);
+
 /* Recounts. => NULL or what is wrong. Nobody else uses the heap meanwhile. */
 const char *kernel_heap_check(void);
 

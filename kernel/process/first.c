@@ -44,6 +44,7 @@ void first_process_ends(uint32_t status)
 			     (uint8_t)(status >> 24) };
 
 	log_line("the first process ended with status %#x", status);
+	kernel_heap_report_leaks();
 	link_send('X', bytes, sizeof bytes);
 	power_off();
 }
@@ -340,5 +341,7 @@ void process_start_first(void)
 		panic("asked for by the start file");
 	program_arguments_free(&start->arguments);
 	kernel_free(start, sizeof *start);
+	/* What there is now is there for as long as the first process is. */
+	kernel_heap_mark();
 	user_enter(&frame);
 }

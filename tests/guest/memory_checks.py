@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Memory: what programs see of it, and that all of it comes back."""
 
+import os
 import re
 
 from checks import Failure, check, contains, equal, that
-from guests import BUSYBOX, CPUS, expect, guest, host, program, shell
+from guests import BUSYBOX, CPUS, expect, guest, host, program, scratch, shell
 
 COUNTERS = ("FreeFrames", "TablePages", "Regions", "Charges")
 # Linux puts these into every process; this kernel has no vDSO.
@@ -194,3 +195,42 @@ def fresh_counters_add_up():
         that(name in found, f"{name} is missing in /proc/meminfo")
     that(400_000 < found["MemTotal"] <= 512 * 1024, f"MemTotal is {found['MemTotal']} kB of 512 MiB")
     that(0 < found["FreeFrames"] * 4 <= found["MemTotal"], f"FreeFrames is {found['FreeFrames']}")
+
+
+# --- the kernel's own heap ---
+
+LEAVES = re.compile(r"^.*heap: (\d+) blocks live on at the end", re.MULTILINE)
+
+
+def left_in_a_checked_heap(commands, options=()):
+    """The log of a run with a checked heap, and how many blocks were still there at its end."""
+    wrapper, log = scratch("qemu-with-checked-heap"), scratch("checked-heap-log")
+    with open(wrapper, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexec qemu-system-x86_64 \"$@\" -append heap=checked\n")
+    os.chmod(wrapper, 0o755)
+    os.environ["LANDHOLD_QEMU"] = wrapper
+    try:
+        shell(commands, options=["--kernel-log", log, *options])
+    finally:
+        del os.environ["LANDHOLD_QEMU"]
+    with open(log, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    that(LEAVES.search(text), "the log does not tell of the heap")
+    return text, int(LEAVES.search(text)[1])
+
+
+@check
+def a_checked_heap_finds_no_mistake_and_no_leak():
+    work = ("i=0; while [ $i -lt 20 ]; do seq 1 200 | sort -rn | md5sum >/dev/null; (true; (true)); "
+            "dd if=/dev/zero of=/tmp/f bs=4k count=8 2>/dev/null; mkdir /tmp/d; mv /tmp/f /tmp/d/g; rm -r /tmp/d; "
+            "sleep 100 & kill -9 $!; wait $! 2>/dev/null; i=$((i+1)); done; true")
+    for options in ((), ("--cpus", "4")):
+        text, left = left_in_a_checked_heap(work, options)
+        equal(left, 0, f"the blocks left with {options} ({text[-1500:]})")
+
+
+@check
+def a_checked_heap_names_who_allocated_what_is_left():
+    text, left = left_in_a_checked_heap("echo x >/tmp/stays")
+    that(left > 0, "a file that is there takes no block")
+    contains(text, "allocated by node_create+")
