@@ -150,7 +150,7 @@ struct run {
 	struct schedule taken;	 /* the changes as they were made */
 	struct fibre fibres[INTERLEAVE_FIBRES];
 	struct fibre *current;	 /* NULL outside the fibres */
-	unsigned sleepers;
+	unsigned sleepers, sleepy_turns;
 	void *main_context, *scratch;
 	enum outcome outcome;
 	char message[INTERLEAVE_TEXT];
