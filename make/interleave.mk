@@ -49,7 +49,7 @@ $(INTERLEAVE_PROGRAM): $(patsubst %.c,$(INTERLEAVE)/%.o,$(INTERLEAVE_SOURCES))
 INTERLEAVE_BUFFERED := lock mutex fault frame pool surplus unmap fork map b18 b22 b24 write_back
 
 # Cases that are explored to their end also without pruning, to see that it loses no state.
-INTERLEAVE_COMPARED := toy_ lock mutex pool_ charge b30_ fault_write_read fault_unmap fault_protect
+INTERLEAVE_COMPARED := toy_ lock mutex pool_ charge b30_ fault_write_read_zero fault_write_read_copy fault_unmap_p
 
 .PHONY: interleave interleave-lines test-interleave
 interleave: $(INTERLEAVE_PROGRAM) ## all interleavings of operations, within bounds; long
