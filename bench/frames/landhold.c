@@ -111,6 +111,14 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 	(void)state;
 }
 
+void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
+		       void *argument)
+{
+	(void)port;
+	(void)cpus;
+	function(argument);
+}
+
 void lh_port_pause(lh_port *port)
 {
 	(void)port;
