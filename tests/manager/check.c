@@ -60,8 +60,8 @@ TEST(the_walker_of_managers_finds_each_corrupted_field)
 	FINDS(lh_manager_check(manager), manager->nodes.partial, LH_NO_FRAME);
 	FINDS(lh_manager_check(manager), manager->kernel_tree.count, 2);
 	FINDS(lh_manager_check(manager), manager->kernel_tree.root, NULL);
-	FINDS(lh_manager_check(manager), manager->kernel_directory.tables, 1);
-	FINDS(lh_manager_check(manager), manager->kernel_directory.leaves, 2);
+	FINDS(lh_manager_check(manager), manager->kernel_directory.parts[0].tables, 1);
+	FINDS(lh_manager_check(manager), manager->kernel_directory.parts[0].leaves, 2);
 	FINDS(lh_manager_check(manager), manager->zero_frame.value, LH_NO_FRAME);
 	FINDS(lh_manager_check(manager), manager->surplus.holding, 1);
 	FINDS(lh_manager_check(manager), manager->surplus.waiting, 1);

@@ -12,11 +12,9 @@ static const lh_dma_request anywhere = { .mask = ANY_MASK };
 
 static uint64_t frame_under(test_world *world, const lh_region *region, uint64_t page)
 {
-	lh_directory *directory = &world->manager->kernel_directory;
-	uintptr_t interrupts = lh_directory_lock(directory);
-	lh_leaf leaf = lh_directory_read_locked(directory, lh_virtual_range_page(region->range, page));
+	lh_leaf leaf = lh_directory_read(&world->manager->kernel_directory,
+					 lh_virtual_range_page(region->range, page));
 
-	lh_directory_unlock(directory, interrupts);
 	CHECK_EQUAL(leaf.kind, LH_LEAF_PRESENT);
 	return leaf.frame.value;
 }
