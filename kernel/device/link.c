@@ -16,6 +16,7 @@
 #include "device/virtio.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "memory/heap.h"
 #include "memory/memory.h"
 #include "thread/mutex.h"
 #include "thread/scheduler.h"
@@ -46,6 +47,8 @@ static struct wait_queue transmitted = WAIT_QUEUE_INIT(transmitted);
 static struct wait_queue receiver_set = WAIT_QUEUE_INIT(receiver_set);
 
 static struct mutex send_mutex;
+static lh_region buffers;	  /* what the device reads and writes: SLOTS slots, then PAGES pages */
+static lh_physical_address buffers_physical; /* constant */
 static uint8_t *slots[SLOTS];	  /* constant */
 static uint32_t slots_free;	  /* send_mutex: a bit each */
 static uint8_t *pages[PAGES];	  /* constant */
@@ -55,6 +58,12 @@ static void (*receiver)(char type, const uint8_t *bytes, size_t count); /* atomi
 bool link_present(void)
 {
 	return is_present;
+}
+
+/* Where the device finds a byte of the buffers. */
+static uint64_t device_address(const uint8_t *byte)
+{
+	return buffers_physical.value + ((uint64_t)(uintptr_t)byte - buffers.range.base.value);
 }
 
 /* --- sending --- */
@@ -106,7 +115,7 @@ static void send_message(char type, const uint8_t *bytes, size_t count)
 			memcpy(slots[slot] + 1, &length, sizeof(length));
 		}
 		memcpy(slots[slot] + used, bytes, part);
-		virtio_offer(&transmit_queue, (uint16_t)slot, direct_physical(slots[slot]),
+		virtio_offer(&transmit_queue, (uint16_t)slot, device_address(slots[slot]),
 			     (uint32_t)(used + part), false);
 		virtio_notify(&transmit_queue);
 		bytes += part;
@@ -211,7 +220,7 @@ static void take_bytes(struct assembly *message, const uint8_t *bytes, size_t co
 
 static void offer_page(uint16_t page)
 {
-	virtio_offer(&receive_queue, page, direct_physical(pages[page]), LH_PAGE_SIZE, true);
+	virtio_offer(&receive_queue, page, device_address(pages[page]), LH_PAGE_SIZE, true);
 }
 
 static void receive_from_device(void)
@@ -265,25 +274,25 @@ static void interrupt(struct trap_frame *frame)
 	wake_waiting();
 }
 
-/* Frames in a row for the device, seen through the direct map. They are kept for ever. */
-static lh_error take_buffer(size_t bytes, uint8_t **buffer)
-{
-	lh_frame_number first;
-
-	LH_TRY(lh_frame_allocate_contiguous(memory_frames(), bytes / LH_PAGE_SIZE, 1, 0, LH_FRAME_KERNEL,
-					    &first));
-	*buffer = lh_frame_pointer(memory_frames(), first);
-	return LH_OK;
-}
-
+/* They are kept for ever. */
 static lh_error take_buffers(void)
 {
-	LH_TRY(take_buffer(LINK_PAYLOAD_MAX, &assembly.payload));
-	for (unsigned i = 0; i < SLOTS; i++)
-		LH_TRY(take_buffer(SLOT_BYTES, &slots[i]));
+	static const lh_dma_request anywhere = { .mask = UINT64_MAX };
+	lh_kernel_request request = memory_request((SLOTS * SLOT_BYTES) / LH_PAGE_SIZE + PAGES,
+						   LH_RIGHT_READ | LH_RIGHT_WRITE);
+	uint8_t *at;
+
+	assembly.payload = kernel_allocate(LINK_PAYLOAD_MAX);
+	if (assembly.payload == NULL)
+		return LH_NO_MEMORY;
+	request.guard_before = request.guard_after = 1;
+	LH_TRY(lh_manager_map_dma(memory_manager(), &buffers, &request, &anywhere, &buffers_physical));
+	at = (uint8_t *)(uintptr_t)buffers.range.base.value;
+	for (unsigned i = 0; i < SLOTS; i++, at += SLOT_BYTES)
+		slots[i] = at;
 	slots_free = (UINT32_C(1) << SLOTS) - 1;
-	for (unsigned i = 0; i < PAGES; i++)
-		LH_TRY(take_buffer(LH_PAGE_SIZE, &pages[i]));
+	for (unsigned i = 0; i < PAGES; i++, at += LH_PAGE_SIZE)
+		pages[i] = at;
 	return LH_OK;
 }
 

@@ -38,11 +38,14 @@ static void set_layout(struct virtio_queue *queue, uint8_t *memory)
 	queue->used_seen = 0;
 }
 
+/* The register holds 32 bits of frame number: any frame below 16 TiB. */
+static const lh_dma_request reach = { .mask = (UINT64_C(1) << 44) - 1 };
+
 lh_error virtio_queue_start(struct virtio_queue *queue, uint16_t io_base, uint16_t number,
 			    bool with_vector)
 {
-	uint64_t pages;
-	lh_frame_number first;
+	lh_kernel_request request;
+	lh_physical_address physical;
 
 	port_write_16((uint16_t)(io_base + VIRTIO_QUEUE_SELECT), number);
 	queue->io_base = io_base;
@@ -50,15 +53,15 @@ lh_error virtio_queue_start(struct virtio_queue *queue, uint16_t io_base, uint16
 	queue->size = port_read_16((uint16_t)(io_base + VIRTIO_QUEUE_SIZE));
 	if (queue->size == 0)
 		return LH_NO_DEVICE;
-	pages = (used_offset(queue->size) + 6 + queue->size * UINT64_C(8) + LH_PAGE_SIZE - 1) / LH_PAGE_SIZE;
-	/* The register holds 32 bits of frame number: any frame below 16 TiB. */
-	LH_TRY(lh_frame_allocate_contiguous(memory_frames(), pages, 1, UINT64_C(1) << 32, LH_FRAME_KERNEL,
-					    &first));
-	memset(lh_frame_pointer(memory_frames(), first), 0, pages * LH_PAGE_SIZE);
-	set_layout(queue, lh_frame_pointer(memory_frames(), first));
+	request = memory_request((used_offset(queue->size) + 6 + queue->size * UINT64_C(8) + LH_PAGE_SIZE - 1) /
+					 LH_PAGE_SIZE,
+				 LH_RIGHT_READ | LH_RIGHT_WRITE);
+	request.guard_before = request.guard_after = 1;
+	LH_TRY(lh_manager_map_dma(memory_manager(), &queue->memory, &request, &reach, &physical));
+	set_layout(queue, (uint8_t *)(uintptr_t)queue->memory.range.base.value);
 	if (with_vector)
 		port_write_16((uint16_t)(io_base + VIRTIO_QUEUE_VECTOR), 0);
-	port_write_32((uint16_t)(io_base + VIRTIO_QUEUE_FRAME), (uint32_t)first.value);
+	port_write_32((uint16_t)(io_base + VIRTIO_QUEUE_FRAME), (uint32_t)lh_physical_frame(physical).value);
 	return LH_OK;
 }
 

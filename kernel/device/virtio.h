@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <landhold/region.h>
+
 #include "lib/error.h"
 
 struct virtio_queue {
@@ -21,6 +23,7 @@ struct virtio_queue {
 	volatile struct virtio_descriptor *descriptors;
 	volatile uint16_t *available; /* flags, index, ring */
 	volatile uint16_t *used;      /* flags, index, then pairs of 32 bits */
+	lh_region memory;	      /* where these three lie */
 };
 
 /* Offsets of the legacy registers from the device's I/O base. */

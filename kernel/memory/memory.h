@@ -29,10 +29,6 @@ static inline void *direct_pointer(uint64_t physical)
 {
 	return (void *)(uintptr_t)(DIRECT_MAP_BASE + physical);
 }
-static inline uint64_t direct_physical(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer - DIRECT_MAP_BASE;
-}
 
 /* A request for a region in the kernel's own window: pages of it, with rights. */
 lh_kernel_request memory_request(uint64_t pages, lh_rights rights);
