@@ -35,6 +35,11 @@ static lh_error take_copy(lh_fault_plan *plan)
 	if (lh_frame_is_none(plan->source))
 		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
 	LH_TRY(take_frame(plan, false));
+	/* A fork under way may have made the leaf one to copy and not have flushed yet: other CPUs then
+	 * write to the source still. If none has begun since the region was looked at, the right to write
+	 * was taken from the source long ago, and nobody gets it again while the plan holds it. */
+	if (!lh_fault_is_version_same(plan))
+		return LH_AGAIN;
 	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
 	       LH_PAGE_SIZE);
 	return LH_OK;

@@ -93,7 +93,11 @@ lh_fault lh_fault_make_plan(lh_fault_plan *plan);
 /* Under the map lock. Makes an old plan's version a new one. => false: the region is another. */
 bool lh_fault_renew_locked(lh_fault_plan *plan);
 
-/* Holding nothing. LH_NO_MEMORY, LH_BAD_ADDRESS, LH_IO. What was taken stays in the plan. */
+/* => false: something was taken away from this part of the space since the region was looked at. */
+bool lh_fault_is_version_same(const lh_fault_plan *plan);
+
+/* Holding nothing. LH_NO_MEMORY; LH_AGAIN, LH_BAD_ADDRESS: the world has changed; LH_IO. What was
+ * taken stays in the plan. */
 LH_MUST_USE lh_error lh_fault_prepare(lh_fault_plan *plan);
 
 /* Under the map lock at most. => false: the world has changed, start again. */

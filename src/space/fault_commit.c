@@ -7,8 +7,7 @@
 #include "paging/slot.h"
 #include "space/version.h"
 
-/* Has nothing been taken away from this part of the space since the plan? */
-static bool is_version_same(const lh_fault_plan *plan)
+bool lh_fault_is_version_same(const lh_fault_plan *plan)
 {
 	return lh_space_version(plan->space, plan->page.base) == plan->version;
 }
@@ -29,7 +28,7 @@ bool lh_fault_is_current(const lh_fault_plan *plan)
 {
 	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
 
-	return is_version_same(plan) && is_leaf_same(now, plan->seen);
+	return lh_fault_is_version_same(plan) && is_leaf_same(now, plan->seen);
 }
 
 /* The frame of the object that the plan shows or copies; none, where it does neither. */
@@ -133,7 +132,7 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 /* All that commit looks at. Under the lock of the leaf's table. */
 static bool is_all_same(const lh_fault_plan *plan, const lh_slot *slot)
 {
-	return is_version_same(plan) && is_leaf_same(lh_slot_leaf(slot), plan->seen) &&
+	return lh_fault_is_version_same(plan) && is_leaf_same(lh_slot_leaf(slot), plan->seen) &&
 	       is_object_same(plan);
 }
 
@@ -177,7 +176,7 @@ static bool flush_and_settle(const lh_fault_plan *plan, lh_leaf leaf, lh_gather 
 	lh_gather_flush(gather);
 	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
 	lh_slot_hold(&slot);
-	same = is_version_same(plan);
+	same = lh_fault_is_version_same(plan);
 	if (!same)
 		leaf.kind = LH_LEAF_NO_ACCESS;
 	settled = lh_slot_settle(&slot, leaf);
