@@ -4,7 +4,7 @@
  * at a time as there are CPUs, and prints a table.
  *
  *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--store-buffers]
- *                [--csv FILE] [NAME-PART...]
+ *                [--unpruned] [--csv FILE] [NAME-PART...]
  *     interleave [-v] --replay NAME/CHANGES
  *     interleave --compare [-s SECONDS] [NAME-PART...]
  *     interleave --lines [--csv FILE] [NAME-PART...]
@@ -92,6 +92,8 @@ static struct options read_options(int count, char **words)
 			options.lines = true;
 		else if (strcmp(word, "--store-buffers") == 0)
 			options.limits.store_buffers = true;
+		else if (strcmp(word, "--unpruned") == 0)
+			options.limits.prunes_nothing = true;
 		else if (strcmp(word, "-v") == 0)
 			options.all = true;
 		else if (strcmp(word, "--compare") == 0)
