@@ -42,7 +42,7 @@ fuzz-libfuzzer-here: $(HOSTED)/fuzz-libfuzzer $(HOSTED)/fuzz
 
 fuzz-afl: ## the same by AFL++, which is installed if it is not there
 	@tools/setup afl
-	@$(MAKE) --no-print-directory CC=afl-gcc-fast SANITIZE=0 fuzz-afl-here
+	@$(MAKE) --no-print-directory CC=afl-clang-fast SANITIZE=0 fuzz-afl-here
 fuzz-afl-here: $(HOSTED)/fuzz-afl $(HOSTED)/fuzz
 	@$(call FUZZ_UNPACK,afl-in)
 	AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz -V $(FUZZ_SECONDS) \
