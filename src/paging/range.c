@@ -101,22 +101,27 @@ static bool pass_lock(const lh_walk *walk)
 	return true;
 }
 
-void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range)
+uint64_t lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range)
 {
+	uint64_t tables = 0;
 	lh_walk walk;
 
 	begin(&walk, directory, range);
 	while (next(&walk)) {
-		if (!lh_walk_is_table(&walk) || walk.level != 1)
+		if (!lh_walk_is_table(&walk))
 			continue;
-		if (!pass_lock(&walk)) {
+		if (walk.level == 1 && !pass_lock(&walk)) {
 			lh_walk_pause(&walk);
 			continue;
 		}
+		tables++;
+		if (walk.level != 1)
+			continue;
 		walk.tables++;
 		lh_walk_skip(&walk);
 	}
 	lh_walk_end(&walk);
+	return tables;
 }
 
 /* The leaf with no more rights than those given. */

@@ -28,20 +28,26 @@ static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
 	return error;
 }
 
-static lh_error take_copy(lh_fault_plan *plan)
+void lh_fault_copy_source(lh_fault_plan *plan)
 {
 	lh_frames *frames = plan->space->manager->frames;
 
+	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
+	       LH_PAGE_SIZE);
+	plan->copied = true;
+}
+
+static lh_error take_copy(lh_fault_plan *plan)
+{
 	if (lh_frame_is_none(plan->source))
 		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
 	LH_TRY(take_frame(plan, false));
 	/* A fork under way may have made the leaf one to copy and not have flushed yet: other CPUs then
 	 * write to the source still. If none has begun since the region was looked at, the right to write
-	 * was taken from the source long ago, and nobody gets it again while the plan holds it. */
-	if (!lh_fault_is_version_same(plan))
-		return LH_AGAIN;
-	memcpy(lh_frame_pointer(frames, plan->frame), lh_frame_pointer(frames, plan->source),
-	       LH_PAGE_SIZE);
+	 * was taken from the source long ago, and nobody gets it again while the plan holds it. Else the
+	 * commit fails, or the plan is renewed under the map lock, when no fork is under way. */
+	if (lh_fault_is_version_same(plan))
+		lh_fault_copy_source(plan);
 	return LH_OK;
 }
 

@@ -79,6 +79,7 @@ typedef struct lh_fault_plan {
 
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
+	bool copied;		 /* COPY: the frame has the bytes of the source */
 	lh_spare_tables tables;
 	lh_surplus_share surplus; /* between begin and end, object/surplus.h */
 	bool held;		 /* a promised frame was had; else it was refused */
@@ -90,13 +91,17 @@ typedef struct lh_fault_plan {
 /* Takes and leaves the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */
 lh_fault lh_fault_make_plan(lh_fault_plan *plan);
 
-/* Under the map lock. Makes an old plan's version a new one. => false: the region is another. */
+/* Under the map lock. Makes an old plan new: its version, and the copy if that was not made. => false: the
+ * region is another, or allows less. */
 bool lh_fault_renew_locked(lh_fault_plan *plan);
 
 /* => false: something was taken away from this part of the space since the region was looked at. */
 bool lh_fault_is_version_same(const lh_fault_plan *plan);
 
-/* Holding nothing. LH_NO_MEMORY; LH_AGAIN, LH_BAD_ADDRESS: the world has changed; LH_IO. What was
+/* Copies the source of a COPY into its frame. => nobody can write to the source. */
+void lh_fault_copy_source(lh_fault_plan *plan);
+
+/* Holding nothing. LH_NO_MEMORY; LH_BAD_ADDRESS: the world has changed, start again; LH_IO. What was
  * taken stays in the plan. */
 LH_MUST_USE lh_error lh_fault_prepare(lh_fault_plan *plan);
 

@@ -97,13 +97,15 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 {
 	const lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
 
-	if (!region || region->object != plan->object ||
+	if (!region || !is_allowed(plan, region) || region->object != plan->object ||
 	    ((region->flags & LH_REGION_SHARED) != 0) != plan->shared ||
 	    lh_space_implied_rights(plan->space, region->rights) != plan->rights)
 		return false;
 	if (region->object && lh_region_object_page(region, plan->page.base) != plan->object_page)
 		return false;
 	plan->version = lh_space_version(plan->space, plan->page.base);
+	if (plan->name == LH_CASE_COPY && !plan->copied)
+		lh_fault_copy_source(plan);
 	return true;
 }
 

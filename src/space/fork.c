@@ -18,8 +18,7 @@
  * them in again; a fault is cheaper than an entry that may never be used.
  *
  * A few leaves at a time are taken under the lock of the parent's table and put under the lock of the
- * child's, never both at once. In between, a truncation may visit both and find neither: so who puts
- * looks whether the object still has the page, as every installer does (object/object.h).
+ * child's, never both at once.
  */
 #include "space/space.h"
 
@@ -57,7 +56,7 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 	lh_space *parent = copy->parent;
 	lh_manager *manager = parent->manager;
 	const lh_region *region = lh_region_tree_first(&parent->tree);
-	uint64_t charge = 0;
+	uint64_t charge = 0, tables;
 	unsigned regions = 0;
 	lh_error error;
 
@@ -66,12 +65,12 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 			continue;
 		regions++;
 		charge += lh_region_charge(region);
-		lh_directory_pass_locks(&parent->directory, region->range);
 	}
+	tables = lh_directory_pass_locks(&parent->directory, parent->tree.total);
 	LH_TRY(lh_charge_take(manager->frames, charge));
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
-		error = lh_spare_tables_take(manager->frames, lh_directory_tables(&parent->directory) - 1, &copy->tables);
+		error = lh_spare_tables_take(manager->frames, tables, &copy->tables);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
 		lh_charge_give_back(manager->frames, charge);
@@ -151,15 +150,8 @@ static void open_slot(struct copy *copy, lh_slot *slot, lh_virtual_address addre
 	*open = true;
 }
 
-/* Publish, then visit: what was truncated since its leaf was taken is not put into the child. */
-static bool is_gone(const lh_region *region, lh_virtual_address address)
-{
-	return region->object &&
-	       !lh_object_has_page(region->object, lh_region_object_page(region, address));
-}
-
 /* Under the lock of the child's table, with none of the parent's. */
-static void put_leaves(struct copy *copy, const lh_region *region)
+static void put_leaves(struct copy *copy)
 {
 	bool open = false;
 	lh_slot slot;
@@ -169,10 +161,6 @@ static void put_leaves(struct copy *copy, const lh_region *region)
 		const struct copied *copied = &copy->leaves[i];
 
 		open_slot(copy, &slot, copied->address, &open);
-		if (is_gone(region, copied->address)) {
-			lh_frame_drop(copy->parent->manager->frames, copied->leaf.frame);
-			continue;
-		}
 		error = lh_slot_write(&slot, copied->leaf);
 		LH_REQUIRE(copy->parent->manager->port, error == LH_OK);
 	}
@@ -199,16 +187,25 @@ static void copy_leaves(struct copy *copy, const lh_region *region)
 	do {
 		copy->count = 0;
 		lh_directory_visit(&copy->parent->directory, rest, take_leaf, copy);
-		put_leaves(copy, region);
+		put_leaves(copy);
 	} while (copy->count == LEAVES_AT_A_TIME &&
 		 go_behind(&rest, copy->leaves[LEAVES_AT_A_TIME - 1].address));
 }
 
+/*
+ * Under the object's lock no truncation comes between a leaf's being taken from the parent and its
+ * being put into the child: one that did would clear the first and not find the second.
+ */
 static void copy_region(struct copy *copy, const lh_region *region, lh_region_list *spares)
 {
 	clone_region(copy, region, spares);
-	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) == 0)
-		copy_leaves(copy, region);
+	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) != 0)
+		return;
+	if (region->object)
+		lh_object_lock(region->object);
+	copy_leaves(copy, region);
+	if (region->object)
+		lh_object_unlock(region->object);
 }
 
 /* The part that cannot fail. */

@@ -136,6 +136,18 @@ static void map_another(struct scene *scene)
 	world_map(&scene->world, 0, AT, COUNT, READ_WRITE);
 }
 
+/* A reservation that would allow what was allowed, if it had pages. */
+static void reserve(struct scene *scene)
+{
+	lh_map_request request = { .where = LH_OVER, .pages = COUNT, .rights = READ_WRITE,
+				   .reservation = true,
+				   .address = lh_virtual(world_page(&scene->world, AT)) };
+	lh_virtual_range placed;
+
+	CHECK_OK(lh_space_map(scene->world.space[0], &request, &placed));
+	world_settle(&scene->world);
+}
+
 static void protect(struct scene *scene, uint64_t pages, lh_rights rights)
 {
 	CHECK_OK(lh_space_protect(scene->world.space[0], world_range(&scene->world, AT, pages), rights));
@@ -216,6 +228,7 @@ static const struct {
 	{ "unmap", unmap, false },
 	{ "unmap beside", unmap_beside, false },
 	{ "map another", map_another, false },
+	{ "reserve", reserve, false },
 	{ "forbid writing", forbid_writing, false },
 	{ "forbid writing one page", forbid_writing_one, false },
 	{ "forbid all", forbid_all, false },
