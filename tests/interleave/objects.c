@@ -223,6 +223,14 @@ static void truncate_only(void *context)
 	CHECK_OK(lh_object_resize(scene->object, 0));
 }
 
+static void truncate_and_grow_only(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_OK(lh_object_resize(scene->object, 0));
+	CHECK_OK(lh_object_resize(scene->object, 2 * PAGE));
+}
+
 #define OBJECTS(identifier, start, first, second, end)                                           \
 	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 2,            \
 	     .run = { first, second }, .check = end)
@@ -240,6 +248,7 @@ OBJECTS(b5_unmap_truncate_private, open_private, unmap, truncate_only, check_gon
 OBJECTS(unmap_unmap_two_spaces, open_shared, unmap, unmap, check_unmapped_twice)
 OBJECTS(fork_truncate_shared, open_shared_to_fork, truncate_only, fork_it, check_forked)
 OBJECTS(fork_truncate_private, open_private_to_fork, truncate_only, fork_it, check_forked)
+OBJECTS(fork_truncate_grow_private, open_private_to_fork, truncate_and_grow_only, fork_it, check_forked)
 
 /* --- write-back --- */
 
