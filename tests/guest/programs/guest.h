@@ -107,4 +107,19 @@ UNUSED static int report(const char *program, lh_error error)
 	return 1;
 }
 
+/* The number behind a name in /proc/self/status; -1: none. */
+static inline long status_number(const char *name)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+	long number = -1;
+
+	while (file != NULL && fgets(line, sizeof line, file) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			number = atol(line + strlen(name) + 1);
+	if (file != NULL)
+		fclose(file);
+	return number;
+}
+
 #endif

@@ -625,20 +625,6 @@ static lh_error try_stopping_makers(void)
 	return LH_OK;
 }
 
-static long status_number(const char *name)
-{
-	FILE *file = fopen("/proc/self/status", "r");
-	char line[256];
-	long number = -1;
-
-	while (file != NULL && fgets(line, sizeof line, file) != NULL)
-		if (strncmp(line, name, strlen(name)) == 0)
-			number = atol(line + strlen(name) + 1);
-	if (file != NULL)
-		fclose(file);
-	return number;
-}
-
 static void *fork_one(void *unused)
 {
 	int status = 0;

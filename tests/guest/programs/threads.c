@@ -211,21 +211,6 @@ static void *arrive(void *argument)
 	return NULL;
 }
 
-/* The number behind a name in /proc/self/status. */
-static long status_number(const char *name)
-{
-	FILE *file = fopen("/proc/self/status", "r");
-	char line[256];
-	long number = -1;
-
-	while (file != NULL && fgets(line, sizeof line, file) != NULL)
-		if (strncmp(line, name, strlen(name)) == 0)
-			number = atol(line + strlen(name) + 1);
-	if (file != NULL)
-		fclose(file);
-	return number;
-}
-
 static void *arrive_last(void *unused)
 {
 	long threads = status_number("Threads");
