@@ -4,14 +4,17 @@
 # Two links: the first without names, then the names of its functions are put into a table
 # that the second link adds, behind the text, so that a panic can name them.
 
-KERNEL_OBJECTS := $(BUILD)/kernel-$(notdir $(CC))
+# Asserts: 1 as configured, 2 with internal asserts, poison, and the order of the locks (beside it, in
+# a folder of its own).
+DEBUG ?= 1
+KERNEL_OBJECTS := $(BUILD)/kernel-$(notdir $(CC))$(if $(filter-out 1,$(DEBUG)),-debug$(DEBUG))
 KERNEL := $(BUILD)/kernel/landhold.elf
 KERNEL_SCRIPT := kernel/arch/x86_64/kernel.ld
 
 SOURCES_kernel := $(sort $(shell find kernel -name '*.c' -o -name '*.S'))
 SOURCES_kernel_library := $(foreach f,$(FLOORS),$(SOURCES_$(f))) $(SOURCES_arch_x86_64)
 
-CFLAGS_FREESTANDING := $(CFLAGS_COMMON) -O2 -MMD -MP -ffreestanding -fno-pic -fno-stack-protector \
+CFLAGS_FREESTANDING := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=$(DEBUG) -MMD -MP -ffreestanding -fno-pic -fno-stack-protector \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none \
 	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=kernel
 CFLAGS_KERNEL_LIBRARY := $(CFLAGS_FREESTANDING) -Iinclude -Isrc -Iarch

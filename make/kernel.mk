@@ -50,7 +50,16 @@ CPU_CHECKS_OF_TEST := children_that_are killed_and files_that stacks_handlers
 test-guest-cpus: kernel $(GUEST_PROGRAMS) ## guest checks on 1, 2, 4 and 8 CPUs
 	@tests/total $(foreach count,$(CPU_COUNTS),'LANDHOLD_CPUS=$(count) tests/guest/run $(CPU_CHECKS)')
 
-soak: setup kernel $(GUEST_PROGRAMS) ## hostile programs for SOAK_MINUTES (60), with seeds
+# The kernel that looks at the order of its locks, on 4 CPUs; DEBUG_CHECKS: by parts of their names.
+DEBUG_KERNEL := $(BUILD)/kernel-gcc-debug2/landhold.elf
+DEBUG_CHECKS ?= wrong_order random_system_calls four_threads_that_change thirty_two_shells
+.PHONY: test-guest-debug kernel-debug
+kernel-debug:
+	@$(MAKE) --no-print-directory CC=gcc DEBUG=2 $(DEBUG_KERNEL)
+test-guest-debug: kernel-debug $(GUEST_PROGRAMS) ## guest checks on the debug kernel
+	@LANDHOLD_KERNEL=$(abspath $(DEBUG_KERNEL)) LANDHOLD_CPUS=4 tests/guest/run $(DEBUG_CHECKS)
+
+soak: setup kernel kernel-debug $(GUEST_PROGRAMS) ## hostile programs for SOAK_MINUTES (60), with seeds
 	@tests/guest/soak
 
 # The hosted tests run once with each of these, and the kernel is built and booted by each.
@@ -71,4 +80,5 @@ test: setup ## every test; the last line is the total
 		'$(SUB_MAKE) test-cpus' \
 		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) $(BUILD)/kernel-$(compiler)/landhold.elf') \
 		'$(SUB_MAKE) test-guest LANDHOLD_KERNELS="$(KERNEL_IMAGES)"' \
-		'$(SUB_MAKE) test-guest-cpus CPU_COUNTS="2 8" CPU_CHECKS="$(CPU_CHECKS_OF_TEST)"'
+		'$(SUB_MAKE) test-guest-cpus CPU_COUNTS="2 8" CPU_CHECKS="$(CPU_CHECKS_OF_TEST)"' \
+		'$(SUB_MAKE) test-guest-debug'

@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "memory/memory.h"
 #include "memory/start.h"
+#include "thread/lock_check.h"
 #include "thread/scheduler.h"
 
 #define FIRMWARE_ENTRIES 256
@@ -85,6 +86,7 @@ static void start_time(void)
 static void finish(void *argument)
 {
 	(void)argument;
+	lock_check_start();
 	cpu_start_others(timer_period);
 	link_start();
 	memory_audit();

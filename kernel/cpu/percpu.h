@@ -15,9 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <landhold/config.h>
+
 /* Most CPUs that the kernel has room for. */
 #define KERNEL_CPUS_MAX 16
 
+struct spinlock;
 struct thread;
 
 struct cpu {
@@ -35,6 +38,9 @@ struct cpu {
 	uint64_t ticks;		   /* [a] timer interrupts taken */
 	uint64_t idle_ticks;	   /* [a] those of them that found the CPU idle */
 	uint64_t calls_answered;   /* [a] */
+#if LH_DEBUG >= 2
+	const struct spinlock *spinning, *spinning_last; /* [o] held here: thread/lock_check.h */
+#endif
 };
 
 /* The CPU this runs on. Stale as soon as the thread may be moved: interrupts off, or only

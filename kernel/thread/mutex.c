@@ -2,6 +2,7 @@
 #include "thread/mutex.h"
 
 #include "lib/log.h"
+#include "thread/lock_check.h"
 #include "thread/thread.h"
 
 void mutex_init(struct mutex *mutex)
@@ -21,6 +22,7 @@ bool mutex_try_lock(struct mutex *mutex)
 
 void mutex_lock(struct mutex *mutex)
 {
+	lock_check_may_wait("a mutex is taken");
 	if (mutex_is_mine(mutex))
 		panic("a mutex is taken twice by one thread");
 	WAIT_UNTIL(&mutex->queue, mutex_try_lock(mutex));

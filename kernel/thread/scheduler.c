@@ -26,7 +26,7 @@
 
 void thread_switch_stacks(uint64_t *save, uint64_t load);
 
-struct spinlock scheduler_lock = SPINLOCK_INIT;
+struct spinlock scheduler_lock = SPINLOCK_INIT_LAST;
 static struct list run_queue = LIST_INIT(run_queue);	    /* scheduler_lock */
 static struct list timed_sleepers = LIST_INIT(timed_sleepers); /* scheduler_lock */
 static uint64_t idle_cpus;				    /* scheduler_lock: a bit each */

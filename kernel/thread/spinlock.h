@@ -11,9 +11,11 @@
 
 struct spinlock {
 	uint32_t word; /* 0 free, 1 held */
+	bool is_last;  /* none is taken while it is held; under others only such: lock_check.h */
 };
 
-#define SPINLOCK_INIT { 0 }
+#define SPINLOCK_INIT { 0, false }
+#define SPINLOCK_INIT_LAST { 0, true }
 
 /* Returns what release needs. Any context. */
 uintptr_t spinlock_take(struct spinlock *lock);

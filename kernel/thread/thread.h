@@ -13,6 +13,7 @@
 #ifndef KERNEL_THREAD_THREAD_H
 #define KERNEL_THREAD_THREAD_H
 
+#include <landhold/port.h>
 #include <landhold/region.h>
 #include <landhold/space.h>
 
@@ -58,6 +59,9 @@ struct thread {
 	void (*when_freed)(void *);   /* [m] called by the reaper once stack and struct are free;
 					 NULL: nothing */
 	void *when_freed_argument;    /* [m] */
+#if LH_DEBUG >= 2
+	lh_lock_record library_locks; /* [m] what it holds inside the library: thread/lock_check.h */
+#endif
 };
 
 struct thread *thread_current(void);

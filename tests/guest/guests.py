@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Programs run on the kernel, and the same programs run on this machine."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ TIMEOUT = os.environ.get("LANDHOLD_TIMEOUT", "240") # of a run in the guest: a h
 ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
                "USER": "root", "PWD": "/"}
 CPUS = os.environ.get("LANDHOLD_CPUS", "")  # of every machine whose check does not say
+KERNEL = os.environ.get("LANDHOLD_KERNEL", "") # likewise
 SCRATCH = tempfile.mkdtemp(prefix="landhold-tests-")
 
 
@@ -32,11 +34,31 @@ def program(name):
     return os.path.join(PROGRAMS, name)
 
 
+def machine_options(options=()):
+    """The tool's options, with what the environment says of every machine."""
+    cpus = ["--cpus", CPUS] if CPUS and "--cpus" not in options and "--icount" not in options else []
+    kernel = ["--kernel", KERNEL] if KERNEL and "--kernel" not in options else []
+    return [*cpus, *kernel, *options]
+
+
 def guest(*command, options=(), stdin=b"", timeout=TIMEOUT):
     """Runs a command on the kernel; the completed process, with its bytes."""
-    cpus = ["--cpus", CPUS] if CPUS and "--cpus" not in options and "--icount" not in options else []
-    return subprocess.run([TOOL, "--timeout", timeout, *cpus, *options, "--", *command],
+    return subprocess.run([TOOL, "--timeout", timeout, *machine_options(options), "--", *command],
                           input=stdin, capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def command_line(text):
+    """The machines that are started meanwhile boot with this command line."""
+    wrapper = scratch("qemu-with-command-line")
+    with open(wrapper, "w", encoding="ascii") as file:
+        file.write(f"#!/bin/sh\nexec qemu-system-x86_64 \"$@\" -append {text}\n")
+    os.chmod(wrapper, 0o755)
+    os.environ["LANDHOLD_QEMU"] = wrapper
+    try:
+        yield
+    finally:
+        del os.environ["LANDHOLD_QEMU"]
 
 
 def expect(run, status=0):

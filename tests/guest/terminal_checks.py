@@ -11,7 +11,7 @@ import termios
 import time
 
 from checks import Failure, check, equal
-from guests import BUSYBOX, TOOL
+from guests import BUSYBOX, TOOL, machine_options
 
 SECONDS = 60
 
@@ -24,7 +24,7 @@ class Session:
         if self.process == 0:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 31, 97, 0, 0))
             os.environ["TERM"] = "vt100"
-            os.execv(TOOL, [TOOL, "--timeout", "120", "--tty", "--env", "PS1=ready> ", "--", *command])
+            os.execv(TOOL, [TOOL, "--timeout", "120", "--tty", *machine_options(), "--env", "PS1=ready> ", "--", *command])
         self.text = ""
 
     def read(self, seconds):

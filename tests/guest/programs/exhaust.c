@@ -6,7 +6,7 @@
  * did last, by a few pages; so each of the two is taken when it has settled: a child that takes all got as
  * many as such a child before it.
  *
- * With --times it is done so often, and each time after the first must give the same number.
+ * With --times a child takes all so often, and each number is printed, for others to compare.
  *
  * usage: exhaust [COMMAND [ARGUMENT...]]
  *        exhaust --times N
@@ -83,16 +83,12 @@ static lh_error run(char **command)
 
 static lh_error run_times(int times)
 {
-	uint64_t pages = 0, before = 0;
+	uint64_t pages = 0;
 	char *shared = NULL;
 
 	LH_TRY(map_pages(1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, &shared));
-	for (int n = 0; n < times; n++) {
+	for (int n = 0; n < times; n++)
 		LH_TRY(count_pages((volatile uint64_t *)(void *)shared, &pages));
-		if (n > 1 && pages != before)
-			return LH_LIMIT;
-		before = pages;
-	}
 	return LH_OK;
 }
 
