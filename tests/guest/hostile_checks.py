@@ -122,9 +122,9 @@ def a_hundred_trees_of_forks_ten_deep_leave_nothing():
 
 @check
 def thirty_two_processes_that_map_fault_protect_and_fork_leave_nothing():
-    """On 4 CPUs: counters as before, and as many pages for a program that takes them all."""
+    """On 4 CPUs, for about a minute: counters as before, and as many pages for a program that takes them all."""
     name = program("storm")
-    check_counters(f"{name} 1 32 100; ", prepare=f"{name} 2 32 10; ", options=["--cpus", "4", "--add", name])
+    check_counters(f"{name} 1 32 1000; ", prepare=f"{name} 2 32 10; ", options=["--cpus", "4", "--add", name])
     output = expect(guest(program("exhaust"), name, "3", "32", "40",
                           options=["--memory", "128M", "--cpus", "4", "--add", name]))
     contains(output, b"the same")
