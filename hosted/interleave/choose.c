@@ -4,7 +4,9 @@
  * by default. Past the schedule's last change, what could have been chosen instead is noted.
  *
  * The default is to go on; and where a fibre cannot or would not, the next one, in a circle, that
- * can. Who spins in vain comes last.
+ * can. Who spins in vain comes last. Who sleeps is no exception: the run then ends there, as equal to
+ * others, and what else could have been chosen has been noted at its price. Otherwise pruning would
+ * change what a schedule costs, and a schedule would mean another run without it.
  */
 #include "internal.h"
 
@@ -185,12 +187,12 @@ static struct fibre *next_after(struct fibre *from, bool hopeful)
 	for (unsigned n = 1; n <= run.of->fibres; n++) {
 		struct fibre *fibre = &run.fibres[(number_of(from) + n) % run.of->fibres];
 
-		if (fibre->state == FIBRE_READY && !fibre->asleep &&
-		    (!hopeful || is_hopeful(fibre)))
+		if (fibre->state == FIBRE_READY && (!hopeful || is_hopeful(fibre)))
 			return fibre;
 	}
 	return NULL;
 }
+
 static void note_alternatives(struct fibre *fibre, const struct fibre *chosen, unsigned cost)
 {
 	for (unsigned i = 0; i < run.of->fibres; i++) {
@@ -214,8 +216,7 @@ struct fibre *run_choose(struct fibre *fibre, unsigned cost)
 				 .cost = (uint8_t)cost };
 	const struct change *asked = run_scheduled(number_of(fibre), fibre->steps);
 
-	/* Only spinning in vain is left, unless who sleeps goes on: that is run elsewhere. */
-	if (!chosen && run.sleepers == 0)
+	if (!chosen)
 		chosen = next_after(fibre, false);
 	if (asked && asked->to < run.of->fibres && run.fibres[asked->to].state == FIBRE_READY)
 		other = &run.fibres[asked->to];

@@ -88,7 +88,7 @@ static void settle_tlb(mmu_tlb *tlb)
 
 /*
  * What only counts what happened is forgotten, so that two runs to one state are seen to be so.
- * So is when a translation was cached: from now on frames are freed later than any of them.
+ * So is when a CPU last flushed, and when a translation was cached: from now on frames are freed later than any of them.
  */
 static void forget_counts(lh_port *machine)
 {
@@ -98,6 +98,7 @@ static void forget_counts(lh_port *machine)
 		machine_cpu *cpu = &machine->cpus[i];
 
 		cpu->flushes = cpu->loads = cpu->calls = 0;
+		cpu->last_flush.event = events_before;
 		settle_tlb(&cpu->tlb);
 	}
 }

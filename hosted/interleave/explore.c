@@ -227,6 +227,7 @@ static bool explore_all(struct exploration *exploration)
 
 	exploration->count = 0;
 	exploration->result->points = 0;
+	states_begin();
 	if (!explore_one(exploration, &schedule) || run.grown)
 		return false;
 	while (exploration->count > 0) {
@@ -253,6 +254,7 @@ static void explore_within(struct exploration *exploration)
 		result->runs = result->pruned = 0;
 	}
 	result->complete = true;
+	result->reached = states_reached(&result->reached_sum);
 }
 
 /* --- random schedules --- */

@@ -111,7 +111,9 @@ typedef struct interleave_result {
 	uint64_t random_runs;
 	uint64_t restarts;	/* explorations begun anew, more being shared than was known */
 	uint64_t points;	/* in the longest run */
-	uint64_t states;	/* different ones at the end */
+	uint64_t states;	/* different ones at the end, of any run */
+	uint64_t reached;	/* those of the schedules within the bound */
+	uint64_t reached_sum;	/* of their hashes: with their number, which ones */
 	unsigned bound;		/* of preemptions, that was explored */
 	bool complete;		/* every schedule within the bound */
 	bool failed;

@@ -210,9 +210,13 @@ unsigned run_choose_first(void);
 
 /* --- states that were checked: states.c --- */
 
-bool states_has(uint64_t hash);
+/* => true: it was added before; it counts as reached. */
+bool states_reach(uint64_t hash);
 void states_add(uint64_t hash);
 uint64_t states_count(void);
+/* From here on states are reached anew. => how many were, and a sum of their hashes */
+void states_begin(void);
+uint64_t states_reached(uint64_t *sum);
 
 /* Builds a case's start state, once. explore.c */
 void explore_open(const interleave_case *of);

@@ -111,8 +111,6 @@ static void drain_ended(void)
 /* Nobody is left to go on. */
 _Noreturn static void end_run(void)
 {
-	if (is_any(FIBRE_READY))
-		run_leave(OUTCOME_PRUNED); /* all asleep */
 	if (is_any(FIBRE_WAITING))
 		run_fail_stuck("deadlock: nobody can go on");
 	drain_ended();
@@ -293,7 +291,7 @@ static void check_state(void)
 {
 	uint64_t hash = arena_hash();
 
-	if (states_has(hash | 1) && !run.options.traced)
+	if (states_reach(hash | 1) && !run.options.traced)
 		return;
 	fibre_switch(&run.main_context, fibre_prepare(STACKS - 1, check_main));
 	if (run.outcome == OUTCOME_PASSED)

@@ -16,10 +16,10 @@ void run_count_step(struct fibre *fibre)
 }
 
 /* Notes who touches the place. => whether another fibre's touching it makes this a point. */
-static bool touch(struct fibre *fibre, const struct place *place)
+static bool touch(struct fibre *fibre, const struct place *place, bool reads)
 {
 	uint8_t own = (uint8_t)(0x11u << number_of(fibre));
-	uint8_t added = (uint8_t)(own & (place->writes ? 0xf0u : 0x0fu));
+	uint8_t added = (uint8_t)(own & ((place->writes ? 0xf0u : 0) | (reads ? 0x0fu : 0)));
 	uint8_t against = (uint8_t)(place->writes ? 0xffu & ~own : 0xf0u & ~own);
 	uint64_t first = (place->address - ARENA_BASE) >> GRANULE_SHIFT;
 	uint64_t last = (place->address - ARENA_BASE + place->size - 1) >> GRANULE_SHIFT;
@@ -111,7 +111,7 @@ static void step(struct fibre *fibre, const struct place *place, enum kind kind,
 	bool is_point, gave_way = false;
 
 	run_count_step(fibre);
-	is_point = touch(fibre, place);
+	is_point = touch(fibre, place, !place->writes || kind == KIND_CHANGE);
 	if (is_point)
 		run.points++;
 	while ((change = run_scheduled(number_of(fibre), fibre->steps)) != NULL) {

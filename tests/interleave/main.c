@@ -258,8 +258,8 @@ static void print_csv(const char *path, const struct job *jobs, unsigned count)
 
 static unsigned wait_for_one(struct job *jobs, unsigned count)
 {
-	struct pollfd waits[CASES_MAX];
-	unsigned indices[CASES_MAX], running = 0;
+	struct pollfd waits[2 * CASES_MAX];
+	unsigned indices[2 * CASES_MAX], running = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (jobs[i].process == 0 || jobs[i].done)
@@ -305,44 +305,83 @@ static int explore(const struct options *options)
 
 /* --- what is pruned is equal to what is run: the same states are reached --- */
 
-static interleave_result explore_once(const interleave_case *one, interleave_limits limits,
-				      bool prunes_nothing)
+/* A case is two jobs, one behind the other: with pruning and without. */
+static struct job pairs[2 * CASES_MAX];
+
+static unsigned add_pairs(const struct options *options)
 {
-	struct job job = { .one = one };
+	unsigned count = 0;
 
-	limits.prunes_nothing = prunes_nothing;
-	begin(&job, &limits);
-	finish(&job);
-	return job.result;
-}
-
-/* => those that cannot be explored to their end either way say nothing. */
-static int compare(const struct options *options)
-{
-	unsigned passed = 0, failed = 0;
-
-	printf("%-44s %10s %10s %10s %10s\n", "case", "runs", "all runs", "states", "states");
 	for (unsigned i = 0; i < case_count; i++) {
-		interleave_result pruned, all;
-
 		if (!is_asked_for(options, cases[i]->name) || cases[i]->finding)
 			continue;
-		pruned = explore_once(cases[i], options->limits, false);
-		all = explore_once(cases[i], options->limits, true);
-		if (!pruned.complete || !all.complete)
-			continue;
-		printf("%-44s %10llu %10llu %10llu %10llu%s\n", cases[i]->name,
-		       (unsigned long long)pruned.runs, (unsigned long long)all.runs,
-		       (unsigned long long)pruned.states, (unsigned long long)all.states,
-		       pruned.states == all.states ? "" : "  FAILED");
-		fflush(stdout);
-		if (pruned.states == all.states)
-			passed++;
-		else
-			failed++;
+		pairs[count++].one = cases[i];
+		pairs[count++].one = cases[i];
 	}
-	printf("%u passed, %u failed\n", passed, failed);
-	return failed != 0 || passed == 0;
+	return count;
+}
+
+static void begin_half(unsigned index, interleave_limits limits)
+{
+	limits.prunes_nothing = index % 2 != 0;
+	begin(&pairs[index], &limits);
+}
+
+enum verdict { SAME, UNKNOWN, DIFFERENT, DIED };
+
+static enum verdict judge(const struct job *pair)
+{
+	const interleave_result *pruned = &pair[0].result, *all = &pair[1].result;
+
+	if (pair[0].died || pair[1].died)
+		return DIED;
+	if (!pruned->complete || !all->complete)
+		return UNKNOWN;
+	return pruned->reached == all->reached && pruned->reached_sum == all->reached_sum ? SAME
+											  : DIFFERENT;
+}
+
+static enum verdict print_pair(const struct job *pair)
+{
+	static const char *const words[] = { "", "  not to the end", "  FAILED: other states",
+					     "  FAILED: an exploration died" };
+	const interleave_result *pruned = &pair[0].result, *all = &pair[1].result;
+	enum verdict verdict = judge(pair);
+
+	printf("%-44s %10llu %10llu %10llu %10llu%s\n", pair[0].one->name,
+	       (unsigned long long)pruned->runs, (unsigned long long)all->runs,
+	       (unsigned long long)pruned->reached, (unsigned long long)all->reached,
+	       words[verdict]);
+	fflush(stdout);
+	return verdict;
+}
+
+/* Waits for the next one to end. => its pair, if both of it have; or NULL */
+static const struct job *finish_half(unsigned begun)
+{
+	unsigned index = wait_for_one(pairs, begun);
+	const struct job *pair = &pairs[index & ~1u];
+
+	finish(&pairs[index]);
+	return pair[0].done && pair[1].done ? pair : NULL;
+}
+
+static int compare(const struct options *options)
+{
+	unsigned count = add_pairs(options), begun = 0, verdicts[4] = { 0 };
+
+	printf("%-44s %10s %10s %10s %10s\n", "case", "runs", "all runs", "states", "states");
+	for (unsigned ended = 0; ended < count; ended++) {
+		const struct job *pair;
+
+		for (; begun < count && begun - ended < options->jobs; begun++)
+			begin_half(begun, options->limits);
+		pair = finish_half(begun);
+		if (pair)
+			verdicts[print_pair(pair)]++;
+	}
+	printf("%u passed, %u failed\n", verdicts[SAME], verdicts[DIFFERENT] + verdicts[DIED]);
+	return verdicts[DIFFERENT] + verdicts[DIED] != 0 || verdicts[SAME] == 0;
 }
 
 /* --- counting lines --- */
