@@ -4,16 +4,27 @@
 
 #include "subject.h"
 
-/* Items begin on cache lines, as a kernel's allocator would have them. */
+#define BENCH_HUGE_PAGE ((size_t)2 << 20)
+
+/* Items begin on cache lines, those of some lines where they would in an array in a page: as a
+ * kernel's allocator has them. */
 static inline size_t bench_stride(const struct subject *subject)
 {
 	return (subject->item_bytes + 63) / 64 * 64;
 }
 
-/* Zeroed memory for so many items; ends the program if there is none. */
+/* Memory on huge pages, as what a kernel's direct map shows; ends the program if there is none. */
+void *bench_memory(size_t bytes);
+/* So many items, zeroed and prepared, in such memory. */
 unsigned char *bench_items(const struct subject *subject, size_t count);
 
 /* Compares a subject with the oracle; ends the program with a message if it is wrong. */
 void bench_verify(const struct subject *subject);
+
+/* Around what is timed. => its nanoseconds. With bench_counts, callgrind dumps its instructions
+ * under this name. */
+extern bool bench_counts;
+void bench_begin(void);
+double bench_end(const char *name);
 
 #endif

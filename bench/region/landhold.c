@@ -30,7 +30,8 @@ static lh_region_tree *tree_of(void *map)
 	return &((struct map *)map)->tree;
 }
 
-static void build(lh_region *region)
+/* A region stays built when it leaves the tree. */
+static void prepare(void *region)
 {
 	lh_region_init(region, LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
 }
@@ -50,7 +51,6 @@ static bool place_lowest(void *map, void *region, uint64_t pages)
 {
 	lh_placement placement = { .pages = pages };
 
-	build(region);
 	return lh_region_tree_place_anywhere(tree_of(map), region, &placement) == LH_OK;
 }
 
@@ -58,7 +58,6 @@ static bool place_fixed(void *map, void *region, uint64_t first, uint64_t pages)
 {
 	lh_virtual_range range = { lh_virtual(first << LH_PAGE_SHIFT), pages };
 
-	build(region);
 	return lh_region_tree_place_specifically(tree_of(map), region, range) == LH_OK;
 }
 
@@ -71,7 +70,6 @@ static bool place_randomly(void *map, void *region, uint64_t pages)
 {
 	lh_placement placement = { .pages = pages };
 
-	build(region);
 	return lh_region_tree_place_randomly(tree_of(map), region, &placement, next_random,
 					     &((struct map *)map)->random) == LH_OK;
 }
@@ -85,7 +83,6 @@ static void punch(void *map, void *region, uint64_t from, uint64_t to, void *spa
 {
 	lh_virtual_range hole = { lh_virtual(from << LH_PAGE_SHIFT), to - from };
 
-	build(spare);
 	lh_region_tree_punch(tree_of(map), region, hole, spare);
 }
 
@@ -122,6 +119,7 @@ const struct subject subject_landhold = {
 	.name = "landhold",
 	.item_bytes = sizeof(lh_region),
 	.index_bytes = sizeof(lh_region_node),
+	.prepare = prepare,
 	.create = create,
 	.destroy = free,
 	.lookup = lookup,

@@ -19,15 +19,17 @@
  *   walk          in order over all; the cost of a region
  *   bytes         of index, a region: in the ns columns
  *
- * usage: bench-region SIZE...
+ * Nobody's items are built anew when they are placed again, all memory is on huge pages, as what a kernel's
+ * direct map shows, and one punch makes two pieces of a region in all of them.
+ *
+ * usage: bench-region [-c] [-s SUBJECT,...] SIZE...
+ *        -c: counts instructions, under valgrind --tool=callgrind --instr-atstart=no (measure.c)
  */
-#define _POSIX_C_SOURCE 200112L
 #include "bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PAGES_MAX = 64, ROUNDS = 15, BATCH = 20000, NEAR_RUN = 16, PASSES = 3 };
 #define SPACE_FIRST UINT64_C(16)
@@ -38,10 +40,16 @@ static const struct subject *const all_subjects[] = {
 };
 enum { SUBJECTS_MAX = sizeof all_subjects / sizeof *all_subjects };
 
-/* The maple tree, the last of them, is there if its source could be had. */
-static unsigned subjects_linked(void)
+static const struct subject *taken[SUBJECTS_MAX];
+static unsigned subjects;
+static const char *wanted; /* their names; NULL: all */
+
+/* Those that are wanted. The maple tree, the last of them, is there if its source could be had. */
+static void take_subjects(void)
 {
-	return &subject_maple != NULL ? SUBJECTS_MAX : SUBJECTS_MAX - 1;
+	for (unsigned i = 0; i < SUBJECTS_MAX; i++)
+		if (all_subjects[i] && (!wanted || strstr(wanted, all_subjects[i]->name)))
+			taken[subjects++] = all_subjects[i];
 }
 
 enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, MIXED, WALK,
@@ -83,27 +91,6 @@ static uint64_t random_below(uint64_t below)
 	return (subject_random(&random_state) >> 11) % below;
 }
 
-/* Processor time: what others on the machine take does not count. */
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-unsigned char *bench_items(const struct subject *subject, size_t count)
-{
-	size_t bytes = bench_stride(subject) * count;
-	unsigned char *items = aligned_alloc(64, bytes);
-
-	if (!items) {
-		fprintf(stderr, "bench-region: no memory\n");
-		exit(1);
-	}
-	return memset(items, 0, bytes);
-}
-
 static void *item_at(const struct entrant *e, uint64_t n)
 {
 	return e->items + n * bench_stride(e->subject);
@@ -120,6 +107,16 @@ static void require(const struct entrant *e, bool condition)
 		return;
 	fprintf(stderr, "bench-region: %s failed while it was timed\n", e->subject->name);
 	exit(1);
+}
+
+/* Ends what is timed. => nanoseconds an operation. */
+static double stop(const struct entrant *e, uint64_t n, enum operation operation, uint64_t count)
+{
+	char name[96];
+
+	snprintf(name, sizeof name, "%s,%llu,%s,%llu", e->subject->name, (unsigned long long)n,
+		 operation_names[operation], (unsigned long long)count);
+	return bench_end(name) / (double)count;
 }
 
 /* --- the history --- */
@@ -192,8 +189,8 @@ static double time_lookup(struct entrant *e, uint64_t n, bool is_near)
 {
 	void *(*lookup)(void *, uint64_t) =
 		is_near && e->subject->lookup_near ? e->subject->lookup_near : e->subject->lookup;
+	unsigned passes = bench_counts ? 1 : PASSES;
 	uint64_t sum = 0;
-	double start;
 
 	for (unsigned i = 0; i < BATCH; i++) {
 		uint64_t page = plan.page[i - (is_near && i % NEAR_RUN != 0)];
@@ -204,15 +201,15 @@ static double time_lookup(struct entrant *e, uint64_t n, bool is_near)
 		if (is_near && i % NEAR_RUN != 0)
 			plan.page[i] = page + (i % 2 != 0 ? 1 : 20);
 	}
-	start = now();
-	for (unsigned i = 0; i < PASSES * BATCH; i++) {
+	bench_begin();
+	for (unsigned i = 0; i < passes * BATCH; i++) {
 		const void *item = lookup(e->tree, plan.page[i % BATCH]);
 
 		if (item)
 			sum += e->subject->touch(item);
 	}
 	sink = sum;
-	return (now() - start) / (PASSES * BATCH);
+	return stop(e, n, is_near ? LOOKUP_NEAR : LOOKUP, passes * BATCH);
 }
 
 /* Random items, no two the same. */
@@ -246,7 +243,7 @@ static double time_place(struct entrant *e, uint64_t n, enum operation operation
 							 : 1 + random_below(PAGES_MAX);
 		plan.page[i] = e->places[plan.item[i]].first;
 	}
-	time = now();
+	bench_begin();
 	for (unsigned i = 0; i < count; i++) {
 		void *item = item_at(e, plan.item[i]);
 
@@ -255,7 +252,7 @@ static double time_place(struct entrant *e, uint64_t n, enum operation operation
 				  ? s->place_fixed(e->tree, item, plan.page[i], plan.pages[i])
 				  : s->place_lowest(e->tree, item, plan.pages[i]);
 	}
-	time = (now() - time) / count;
+	time = stop(e, n, operation, count);
 	require(e, placed);
 	for (unsigned i = 0; i < count; i++)
 		note_place(e, plan.item[i]);
@@ -269,14 +266,14 @@ static double time_place_random(struct entrant *e, uint64_t n)
 	double time;
 
 	plan_items(e, n, 1, n < BATCH ? (unsigned)n / 2 : BATCH);
-	time = now();
+	bench_begin();
 	for (unsigned i = 0; i < BATCH; i++) {
 		unsigned which = i % plan.count;
 
 		s->remove(e->tree, item_at(e, plan.item[which]));
 		placed &= s->place_randomly(e->tree, item_at(e, plan.item[which]), plan.pages[which]);
 	}
-	time = (now() - time) / BATCH;
+	time = stop(e, n, PLACE_RANDOM, BATCH);
 	require(e, placed);
 	for (unsigned i = 0; i < plan.count; i++) {
 		const struct place *place = &e->places[plan.item[i]];
@@ -303,11 +300,11 @@ static double punch_once(struct entrant *e, uint64_t n)
 
 		plan.page[i] = place->first + place->pages / 2;
 	}
-	time = now();
+	bench_begin();
 	for (unsigned i = 0; i < plan.count; i++)
 		s->punch(e->tree, item_at(e, plan.item[i]), plan.page[i], plan.page[i] + 1,
 			 item_at(e, n + i));
-	time = now() - time;
+	time = stop(e, n, PUNCH, plan.count) * plan.count;
 	for (unsigned i = 0; i < plan.count; i++) {
 		const struct place *place = &e->places[plan.item[i]];
 
@@ -323,10 +320,10 @@ static double time_punch(struct entrant *e, uint64_t n)
 	unsigned count = 0;
 	double time = 0;
 
-	while (count < BATCH / 4) {
+	do {
 		time += punch_once(e, n);
 		count += plan.count;
-	}
+	} while (count < BATCH / 4 && !bench_counts);
 	return time / count;
 }
 
@@ -344,7 +341,7 @@ static double time_mixed(struct entrant *e, uint64_t n)
 	rounds = plan.count / 2;
 	for (unsigned i = 0; i < plan.count; i++)
 		plan.page[i] = e->places[plan.item[i]].first + 1;
-	time = now();
+	bench_begin();
 	for (unsigned i = 0; i < rounds; i++) {
 		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i]);
 		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i + 1]);
@@ -352,7 +349,7 @@ static double time_mixed(struct entrant *e, uint64_t n)
 		s->punch(e->tree, item_at(e, plan.item[2 * i + 1]), plan.page[2 * i + 1],
 			 plan.page[2 * i + 1] + 1, item_at(e, n + fresh++));
 	}
-	time = (now() - time) / (4.0 * rounds);
+	time = stop(e, n, MIXED, 4 * rounds);
 	require(e, placed);
 	while (fresh > 0)
 		s->remove(e->tree, item_at(e, n + --fresh));
@@ -366,11 +363,11 @@ static double time_mixed(struct entrant *e, uint64_t n)
 static double time_walk(struct entrant *e, uint64_t n)
 {
 	unsigned repeats = n < BATCH ? (unsigned)(BATCH / n) : 1;
-	double start = now();
 
+	bench_begin();
 	for (unsigned i = 0; i < repeats; i++)
 		sink = e->subject->walk(e->tree);
-	return (now() - start) / ((double)n * repeats);
+	return stop(e, n, WALK, n * repeats);
 }
 
 static bool is_left_out(const struct subject *s, enum operation operation, uint64_t n)
@@ -436,11 +433,10 @@ static void print_bytes(const struct entrant *e, uint64_t n)
 static void run(uint64_t n, unsigned rounds)
 {
 	static struct entrant entrants[SUBJECTS_MAX];
-	unsigned subjects = subjects_linked();
 	struct step *steps = make_history(n);
 
 	for (unsigned i = 0; i < subjects; i++)
-		enter(&entrants[i], all_subjects[i], steps, n);
+		enter(&entrants[i], taken[i], steps, n);
 	free(steps);
 	for (unsigned round = 0; round < rounds; round++)
 		for (enum operation op = 0; op < OPERATIONS; op++)
@@ -463,21 +459,42 @@ static void run(uint64_t n, unsigned rounds)
 	fflush(stdout);
 }
 
+/* => what is left of the arguments: sizes. NULL: there is something else. */
+static char **take_options(char **arguments)
+{
+	for (arguments++; *arguments && **arguments == '-'; arguments++) {
+		if (strcmp(*arguments, "-c") == 0)
+			bench_counts = true;
+		else if (strcmp(*arguments, "-s") == 0 && arguments[1])
+			wanted = *++arguments;
+		else
+			return NULL;
+	}
+	return arguments;
+}
+
 int main(int count, char **arguments)
 {
-	for (unsigned i = 0; i < subjects_linked(); i++)
-		bench_verify(all_subjects[i]);
-	fprintf(stderr, "bench-region: each of %u subjects agrees with the oracle\n", subjects_linked());
+	char **sizes = count > 0 ? take_options(arguments) : NULL;
+
+	if (!sizes) {
+		fprintf(stderr, "usage: bench-region [-c] [-s SUBJECT,...] SIZE...\n");
+		return 2;
+	}
+	take_subjects();
+	for (unsigned i = 0; i < subjects && !bench_counts; i++)
+		bench_verify(taken[i]);
+	fprintf(stderr, "bench-region: each of %u subjects agrees with the oracle\n", subjects);
 	printf("subject,n,operation,ns_median,ns_min,instructions\n");
-	for (int i = 1; i < count; i++) {
-		uint64_t n = strtoull(arguments[i], NULL, 10);
+	for (; *sizes; sizes++) {
+		uint64_t n = strtoull(*sizes, NULL, 10);
 
 		if (n < 16 || n > 10000000) {
-			fprintf(stderr, "usage: bench-region SIZE... (16 to 10000000)\n");
+			fprintf(stderr, "bench-region: sizes are 16 to 10000000\n");
 			return 2;
 		}
 		fprintf(stderr, "bench-region: %llu regions\n", (unsigned long long)n);
-		run(n, n > 200000 ? 5 : ROUNDS);
+		run(n, bench_counts ? 1 : n > 200000 ? 5 : ROUNDS);
 	}
 	return 0;
 }

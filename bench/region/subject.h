@@ -3,7 +3,8 @@
  * What the benchmark of region structures asks of each of them. A subject indexes *items*:
  * blocks of item_bytes, made by the benchmark, that carry the subject's links, the range of the
  * region, and one word that stands for what a page fault reads first. All places are page
- * numbers, exclusive ends; every subject fits the lowest hole exactly.
+ * numbers, exclusive ends; every subject fits the lowest hole exactly. What an item is beside its
+ * place in the index it is given once, by prepare: not when it is placed.
  */
 #ifndef BENCH_REGION_SUBJECT_H
 #define BENCH_REGION_SUBJECT_H
@@ -19,6 +20,7 @@ struct subject {
 	const char *name;
 	size_t item_bytes;
 	size_t index_bytes; /* of item_bytes: what is only there for the index */
+	void (*prepare)(void *item); /* of zeroed memory makes an item; NULL: it is one */
 	bool places_linearly; /* a placement costs O(n): not timed where n is large */
 	void *(*create)(uint64_t first, uint64_t end);
 	void (*destroy)(void *tree);

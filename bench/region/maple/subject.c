@@ -7,7 +7,7 @@
  */
 #include <linux/maple_tree.h>
 
-#include "../subject.h"
+#include "../bench.h"
 
 struct maple_item {
 	uint64_t first, pages;
@@ -29,6 +29,10 @@ struct kmem_cache *bench_maple_cache(size_t size)
 	return &the_cache;
 }
 
+/* Nodes of 256 bytes, in an array on a huge page; what is free is a list. */
+static unsigned char *slab;
+static size_t carved;
+
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t flags)
 {
 	void *item = cache->free;
@@ -37,9 +41,11 @@ void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t flags)
 	if (item) {
 		cache->free = *(void **)item;
 	} else {
-		item = aligned_alloc(256, cache->size);
-		if (!item)
-			abort();
+		if (carved == BENCH_HUGE_PAGE / cache->size)
+			carved = 0;
+		if (carved == 0)
+			slab = bench_memory(BENCH_HUGE_PAGE);
+		item = slab + cache->size * carved++;
 	}
 	cache->out++;
 	return item;
