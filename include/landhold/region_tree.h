@@ -233,10 +233,26 @@ void lh_region_list_push(lh_region_list *list, lh_region *region);
 /* => the list is not empty. */
 lh_region *lh_region_list_pop(lh_region_list *list);
 
+/* What a range operation has worked out before it changes anything. Of the regions that it crosses: */
+typedef struct lh_region_survey {
+	unsigned spares;	  /* that the operation will take: 0 to 2 */
+	uint64_t pages;		  /* of the range that are in them */
+	uint64_t charged_pages;	  /* of these, in those that are LH_REGION_CHARGED */
+	lh_rights rights;	  /* that one of them grants now */
+	lh_rights rights_max;	  /* that all of them may */
+	lh_rights rights_history; /* that one of them ever did */
+} lh_region_survey;
+
 /* What a range operation takes and leaves, and whom it tells. All may be zero. */
 typedef struct lh_region_change {
 	lh_region_list spares; /* built regions, in no tree: taken from as needed */
 	lh_region_list dead;   /* gets those that left the tree */
+	/* All is found to be possible, and nothing changed yet: the caller's last word. It takes what
+	 * else can fail, and does what must be done first (what CPUs can reach is cleared and flushed
+	 * before regions change). After LH_OK the operation cannot fail; an error is passed on. */
+	lh_error (*prepare)(struct lh_region_change *change, const lh_region_survey *survey);
+	/* Protect: a region has its new rights, and its version is odd: what follows from them. */
+	void (*grant)(struct lh_region_change *change, lh_region *region);
 	/* Before a region's range changes, and after. upper: a piece that was split off, or NULL;
 	 * is_gone: the region has left the tree, and is put on the list of the dead next. A region
 	 * with an object is put on that one's list, or taken off, there. */

@@ -59,16 +59,35 @@ static bool ends_above(const lh_region *region, lh_virtual_range range)
 
 /* What a range crosses. */
 struct survey {
+	lh_region_survey told;
 	unsigned ends;	 /* of the range that lie inside a region: 0 to 2 */
 	bool is_punched; /* both, in one region */
 	bool is_pooled;	 /* all are */
 	bool is_mapped;	 /* every page is in one */
-	lh_rights rights_max; /* that all allow */
 };
+
+/* Notes a region that crosses the range. */
+static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_range range)
+{
+	struct lh_page_span span = lh_span_of(region->range), limits = lh_span_of(range);
+	uint64_t pages;
+
+	if (span.first < limits.first)
+		span.first = limits.first;
+	if (span.end > limits.end)
+		span.end = limits.end;
+	pages = lh_span_pages(span);
+	told->pages += pages;
+	if ((region->flags & LH_REGION_CHARGED) != 0)
+		told->charged_pages += pages;
+	told->rights |= region->rights;
+	told->rights_max &= region->rights_max;
+	told->rights_history |= region->rights_history;
+}
 
 static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range range)
 {
-	struct survey survey = { .is_pooled = true, .rights_max = LH_RIGHTS_ALL };
+	struct survey survey = { .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true };
 	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
 	lh_region_cursor cursor;
 	const lh_region *region = lh_region_cursor_from(&cursor, tree, range.base);
@@ -80,7 +99,7 @@ static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range rang
 		survey.ends += ends_above(region, range);
 		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
 		survey.is_pooled &= (region->flags & LH_REGION_POOLED) != 0;
-		survey.rights_max &= region->rights_max;
+		look_at(&survey.told, region, range);
 		survey.is_mapped &= lh_span_of(region->range).first <= next;
 		next = lh_span_of(region->range).end;
 	}
@@ -91,6 +110,15 @@ static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range rang
 bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range)
 {
 	return survey_of(tree, range).is_mapped;
+}
+
+/* What can fail beside the tree: are there as many spares as it takes, and what does the caller say? */
+static lh_error prepare(lh_region_change *change, struct survey *survey, unsigned spares)
+{
+	survey->told.spares = spares;
+	if (spares > change->spares.count)
+		return LH_NO_MEMORY;
+	return change->prepare ? change->prepare(change, &survey->told) : LH_OK;
 }
 
 /* --- doing: nothing here fails --- */
@@ -164,11 +192,13 @@ static void split_at(lh_region_tree *tree, lh_virtual_address at, lh_region_chan
 	tell_after(change, region, upper, false);
 }
 
-static void set_rights(lh_region *region, lh_rights rights)
+static void set_rights(lh_region *region, lh_rights rights, lh_region_change *change)
 {
 	lh_version_begin(&region->version);
 	LH_PUBLISH(region->rights, rights);
 	LH_PUBLISH(region->rights_history, region->rights_history | rights);
+	if (change->grant)
+		change->grant(change, region);
 	lh_version_end(&region->version);
 }
 
@@ -211,8 +241,7 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 	survey = survey_of(tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
-	if (survey.is_punched && change->spares.count == 0)
-		return LH_NO_MEMORY;
+	LH_TRY(prepare(change, &survey, survey.is_punched));
 	lh_change_begin(tree);
 	cut_all(tree, range, change);
 	lh_change_end(tree);
@@ -232,16 +261,15 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 		return LH_NOT_MAPPED;
 	if (!survey.is_pooled)
 		return LH_INVALID;
-	if ((rights & ~survey.rights_max) != 0)
+	if ((rights & ~survey.told.rights_max) != 0)
 		return LH_NO_ACCESS;
-	if (survey.ends > change->spares.count)
-		return LH_NO_MEMORY;
+	LH_TRY(prepare(change, &survey, survey.ends));
 	lh_change_begin(tree);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
 	region = lh_region_tree_first_crossing(tree, range);
 	for (; region; region = lh_region_tree_next_crossing(region, range))
-		set_rights(region, rights);
+		set_rights(region, rights, change);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
 	return LH_OK;
@@ -285,8 +313,7 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 		return LH_INVALID;
 	if (!neighbours_allow(tree, region, range))
 		return LH_EXISTS;
-	if (survey.is_punched && change->spares.count == 0)
-		return LH_NO_MEMORY;
+	LH_TRY(prepare(change, &survey, survey.is_punched));
 	lh_change_begin(tree);
 	cut_all(tree, range, change);
 	lh_path_find(&path, tree, lh_span_of(range).first);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mapping: validate the request, take a region (and a spare one where what is there may have to
- * be split) and the charge, then, under the map lock, check what depends on the tree, and commit.
+ * Mapping: validate the request, take a region and the charge, then, under the map lock, check what
+ * depends on the tree, and commit: where there is room by placing the region, over what is there by
+ * replacing it (change.h).
  */
-#include "space/space.h"
+#include "space/change.h"
 
-#include "base/assert.h"
+#include "base/atomic.h"
 
 #define FLAGS_ALLOWED                                                               \
 	(LH_REGION_SHARED | LH_REGION_GROWS_DOWN | LH_REGION_NOT_INHERITED | LH_REGION_EMPTY_ON_FORK)
@@ -70,7 +71,8 @@ static bool is_charged(const lh_map_request *request)
 	       (request->rights & LH_RIGHT_WRITE) != 0;
 }
 
-/* Completes a fresh region from the request; all but its place, and without the object's holder. */
+/* Completes a fresh region from the request, with the object's holder; all but its place. Who looked a
+ * region up without the lock may still be reading what this one was before. */
 static void build(lh_space *space, const lh_map_request *request, lh_region *region)
 {
 	lh_backing backing = request->reservation ? LH_BACKING_NONE
@@ -79,78 +81,19 @@ static void build(lh_space *space, const lh_map_request *request, lh_region *reg
 	uint32_t flags = request->flags | LH_REGION_POOLED | (is_charged(request) ? LH_REGION_CHARGED : 0);
 
 	lh_region_init(region, backing, request->rights, flags);
-	region->rights_max = rights_max_of(request);
 	region->guard_before = request->guard_before;
 	region->guard_after = request->guard_after;
-	region->tag = request->tag;
-	region->object_page = request->object ? request->object_page : 0;
 	region->owner = &space->directory;
+	lh_atomic_store_relaxed(&region->rights_max, rights_max_of(request));
+	lh_atomic_store_relaxed(&region->tag, request->tag);
+	if (!request->object)
+		return;
+	lh_object_hold(request->object);
+	lh_atomic_store_relaxed(&region->object, request->object);
+	lh_atomic_store_relaxed(&region->object_page, request->object_page);
 }
 
 /* --- under the map lock --- */
-
-/* True if a region with these guards may stand at the range once the range is unmapped. */
-static bool neighbours_allow(const lh_space *space, const lh_map_request *request,
-			     lh_virtual_range range)
-{
-	lh_region *above = lh_region_tree_find_from(&space->tree, range.base);
-	lh_region *below = above ? lh_region_tree_previous(above) : lh_region_tree_last(&space->tree);
-	uint64_t after = request->guard_after, before = request->guard_before;
-	uint64_t hole;
-
-	/* What is cut off at an end lies directly at the new region: no guard on either side. */
-	if (above && above->range.base.value < range.base.value) {
-		if (before != 0)
-			return false;
-		below = NULL;
-	}
-	while (above && lh_virtual_range_last(above->range).value <= lh_virtual_range_last(range).value)
-		above = lh_region_tree_next(above);
-	if (above && lh_virtual_range_overlaps(above->range, range)) {
-		if (after != 0)
-			return false;
-		above = NULL;
-	}
-	if (below) {
-		hole = lh_virtual_range_index(below->range, range.base) - below->range.pages;
-		if (hole < before || hole < below->guard_after)
-			return false;
-	}
-	if (above) {
-		hole = lh_virtual_range_index(range, above->range.base) - range.pages;
-		if (hole < after || hole < above->guard_before)
-			return false;
-	}
-	return true;
-}
-
-static uint64_t pages_mapped_in(const lh_space *space, lh_virtual_range range)
-{
-	uint64_t pages = 0;
-	lh_region *region = lh_region_tree_first_crossing(&space->tree, range);
-
-	for (; region; region = lh_region_tree_next_crossing(region, range)) {
-		lh_virtual_range common;
-
-		if (lh_virtual_range_intersect(region->range, range, &common))
-			pages += common.pages;
-	}
-	return pages;
-}
-
-/* All that depends on the tree, for LH_OVER. After LH_OK, unmapping and placing cannot fail. */
-static lh_error validate_over(const lh_space *space, const lh_map_request *request,
-			      lh_virtual_range range)
-{
-	uint64_t freed = pages_mapped_in(space, range);
-	uint64_t regions = 1 + (lh_space_is_punched(space, range) ? 1 : 0);
-
-	if (lh_space_regions_left(space) < regions)
-		return LH_LIMIT;
-	if (range.pages > freed && range.pages - freed > lh_space_pages_left(space))
-		return LH_LIMIT;
-	return neighbours_allow(space, request, range) ? LH_OK : LH_EXISTS;
-}
 
 static lh_error place_anywhere(lh_space *space, const lh_map_request *request, lh_region *region)
 {
@@ -177,65 +120,129 @@ static lh_error place(lh_space *space, const lh_map_request *request, lh_virtual
 	return place_anywhere(space, request, region);
 }
 
-static lh_error place_over(lh_space *space, const lh_map_request *request, lh_virtual_range range,
-			   lh_region *region, lh_region_list *spares, lh_region_list *dead)
+/* A truncation that does not find the region on its object's list has come before any fault in it. */
+static lh_error place_and_link(lh_space *space, const lh_map_request *request,
+			       lh_virtual_range range, lh_region *region)
 {
 	lh_error error;
 
-	LH_TRY(validate_over(space, request, range));
-	lh_space_unmap_committed(space, range, spares, dead);
-	error = lh_region_tree_place_specifically(&space->tree, region, range);
-	LH_REQUIRE(space->manager->port, error == LH_OK);
+	if (!region->object)
+		return place(space, request, range, region);
+	lh_object_lock(region->object);
+	error = place(space, request, range, region);
+	if (error == LH_OK)
+		lh_object_link_region_locked(region->object, region);
+	lh_object_unlock(region->object);
+	return error;
+}
+
+/* What is there goes; the limits count what comes. */
+static lh_error prepare_over(lh_region_change *tree, const lh_region_survey *survey)
+{
+	lh_space_change *change = (lh_space_change *)(void *)tree;
+	lh_space *space = change->space;
+	uint64_t pages = change->range.pages;
+
+	change->was_asked = true;
+	if (survey->spares + 1 > lh_space_regions_left(space))
+		return LH_LIMIT;
+	if (pages > survey->pages && pages - survey->pages > lh_space_pages_left(space))
+		return LH_LIMIT;
+	lh_space_change_publish(change);
+	lh_space_change_take_pages(change, survey);
 	return LH_OK;
 }
 
-/* The object gains a holder and the region before any fault can use them. */
-static void account(lh_space *space, lh_region *region, lh_object *object)
+static lh_error place_over(lh_space_change *change, lh_region *region)
 {
-	if (object) {
-		lh_object_hold(object);
-		region->object = object;
+	lh_error error;
+
+	change->fresh = region;
+	error = lh_region_tree_replace(&change->space->tree, region, change->range, &change->tree);
+	if (error == LH_OK && region->tree)
 		lh_space_link_object(region);
+	lh_space_change_close(change);
+	return error;
+}
+
+/* *placed: where the region is, or was before it became one with a neighbour. */
+static lh_error map_locked(lh_space_change *change, const lh_map_request *request,
+			   lh_region *region, lh_virtual_range *placed)
+{
+	lh_space *space = change->space;
+
+	*placed = change->range;
+	if (request->where == LH_OVER) {
+		LH_TRY(place_over(change, region));
+	} else {
+		LH_TRY(place_and_link(space, request, change->range, region));
+		*placed = region->range;
+		lh_region_tree_merge(&space->tree, *placed, &change->tree);
 	}
-	space->pages += region->range.pages;
-	space->charged += lh_region_charge(region);
+	space->pages += request->pages;
+	space->charged += is_charged(request) ? request->pages : 0;
+	return LH_OK;
+}
+
+static lh_error map(lh_space_change *change, const lh_map_request *request, lh_region *region,
+		    lh_virtual_range *placed)
+{
+	lh_error error;
+
+	lh_space_lock(change->space);
+	error = map_locked(change, request, region, placed);
+	lh_space_unlock(change->space);
+	return error;
+}
+
+/* => region: built, and in the tree or among the dead after LH_OK; else as before. */
+static lh_error map_with(lh_space_change *change, const lh_map_request *request, lh_region *region,
+			 lh_virtual_range *placed)
+{
+	lh_error error = map(change, request, region, placed);
+
+	if (error == LH_NO_MEMORY && lh_space_change_take_spares(change, 1))
+		error = map(change, request, region, placed);
+	return error;
+}
+
+/* A region as the request describes it, and its charge. */
+static lh_error take_region(lh_space *space, const lh_map_request *request, lh_region **region)
+{
+	lh_manager *manager = space->manager;
+	lh_region_list list = { NULL, 0 };
+	lh_error error;
+
+	LH_TRY(lh_region_list_take(manager, &list, 1));
+	error = lh_charge_take(manager->frames, is_charged(request) ? request->pages : 0);
+	if (error != LH_OK) {
+		lh_region_list_release(manager, &list);
+		return error;
+	}
+	*region = lh_region_list_pop(&list);
+	build(space, request, *region);
+	return LH_OK;
 }
 
 lh_error lh_space_map(lh_space *space, const lh_map_request *request, lh_virtual_range *placed)
 {
-	lh_region_list spares = { NULL, 0 }, dead = { NULL, 0 };
-	lh_manager *manager = space->manager;
-	uint64_t charge = is_charged(request) ? request->pages : 0;
-	lh_virtual_range range;
+	lh_space_change change;
+	lh_virtual_range range, where;
 	lh_region *region;
 	lh_error error;
 
 	LH_TRY(validate_kind(space, request));
 	LH_TRY(validate_place(space, request, &range));
-	LH_TRY(lh_region_list_take(manager, &spares, request->where == LH_OVER ? 2 : 1));
-	error = lh_charge_take(manager->frames, charge);
-	if (error != LH_OK) {
-		lh_region_list_release(manager, &spares);
-		return error;
-	}
-	region = lh_region_list_pop(&spares);
-	build(space, request, region);
-
-	lh_space_lock(space);
-	error = request->where == LH_OVER ? place_over(space, request, range, region, &spares, &dead)
-					  : place(space, request, range, region);
+	LH_TRY(take_region(space, request, &region));
+	lh_space_change_begin(&change, space, range);
+	change.tree.prepare = prepare_over;
+	error = map_with(&change, request, region, &where);
 	if (error == LH_OK) {
-		account(space, region, request->object);
-		*placed = region->range;
-		lh_space_merge_around(space, region->range, &dead);
+		*placed = where;
 	} else {
-		lh_region_list_push(&spares, region);
+		lh_charge_give_back(space->manager->frames, is_charged(request) ? request->pages : 0);
+		lh_region_list_push(&change.tree.spares, region);
 	}
-	lh_space_unlock(space);
-
-	if (error != LH_OK)
-		lh_charge_give_back(manager->frames, charge);
-	lh_region_list_release(manager, &dead);
-	lh_region_list_release(manager, &spares);
+	lh_space_change_end(&change);
 	return error;
 }

@@ -129,12 +129,6 @@ lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned
 	return LH_OK;
 }
 
-void lh_region_list_take_up_to(lh_manager *manager, lh_region_list *list, unsigned count)
-{
-	while (list->count < count && lh_region_list_take(manager, list, 1) == LH_OK)
-		;
-}
-
 /* The object's holder goes with the region: what ends in the pool holds nothing. */
 static void release_region(lh_manager *manager, lh_region *region)
 {
@@ -172,55 +166,6 @@ void lh_space_unlink_object(lh_region *region)
 	lh_object_lock(region->object);
 	lh_object_unlink_region_locked(region->object, region);
 	lh_object_unlock(region->object);
-}
-
-void lh_space_split(lh_space *space, lh_region *region, lh_virtual_address at, lh_region_list *spares)
-{
-	lh_region *upper = lh_region_list_pop(spares);
-	lh_object *object = region->object;
-
-	upper->owner = region->owner;
-	if (!object) {
-		lh_region_tree_split(&space->tree, region, at, upper);
-		return;
-	}
-	lh_object_hold(object);
-	lh_object_lock(object);
-	lh_region_tree_split(&space->tree, region, at, upper);
-	lh_object_link_region_locked(object, upper);
-	lh_object_unlock(object);
-}
-
-/* Merges a region with its follower. => true if they were one. */
-static bool merge_next(lh_space *space, lh_region *region, lh_region_list *dead)
-{
-	lh_region *next = lh_region_tree_next(region);
-	lh_object *object = region->object;
-
-	if (!next || !lh_region_is_mergeable(region, next))
-		return false;
-	if (object)
-		lh_object_lock(object);
-	next = lh_region_tree_merge_next(&space->tree, region);
-	LH_REQUIRE(space->manager->port, next != NULL);
-	if (object) {
-		lh_object_unlink_region_locked(object, next);
-		lh_object_unlock(object);
-	}
-	lh_region_list_push(dead, next);
-	return true;
-}
-
-void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead)
-{
-	lh_virtual_address last = lh_virtual_range_last(range);
-	lh_region *region = lh_region_tree_find_from(&space->tree, range.base);
-
-	if (region && lh_region_tree_previous(region))
-		region = lh_region_tree_previous(region);
-	while (region && region->range.base.value <= last.value)
-		if (!merge_next(space, region, dead))
-			region = lh_region_tree_next(region);
 }
 
 lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights)

@@ -51,8 +51,6 @@ struct lh_space {
 /* Regions taken from the pool beforehand, and regions to be given back afterwards (region_tree.h).
  * Adds count fresh regions. => LH_NO_MEMORY: the list is as before. */
 LH_MUST_USE lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count);
-/* Adds as many as there are, at most so many that the list holds count. */
-void lh_region_list_take_up_to(lh_manager *manager, lh_region_list *list, unsigned count);
 /* Gives all back to the pool; where a region has an object, drops its holder. No lock. */
 void lh_region_list_release(lh_manager *manager, lh_region_list *list);
 
@@ -71,24 +69,11 @@ lh_region_info lh_region_read_info(const lh_region *region);
 void lh_space_link_object(lh_region *region);
 void lh_space_unlink_object(lh_region *region);
 
-/*
- * Splits a region at an address strictly inside it, with a spare from the list; both parts are
- * on the object's list, with a holder each. Cannot fail: => the list is not empty.
- */
-void lh_space_split(lh_space *space, lh_region *region, lh_virtual_address at, lh_region_list *spares);
-
 /* Merges every pair of mergeable neighbours that touches the range; the dead go to the list. */
 void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead);
 
-/* True if unmapping the range leaves two pieces of one region. */
-bool lh_space_is_punched(const lh_space *space, lh_virtual_range range);
-
-/* True if every page of the range is mapped. */
-bool lh_space_is_mapped(const lh_space *space, lh_virtual_range range);
-
-/* The part of unmap that cannot fail. => spares has a region if the range is punched. */
-void lh_space_unmap_committed(lh_space *space, lh_virtual_range range, lh_region_list *spares,
-			      lh_region_list *dead);
+/* Clears every leaf of the range, flushes, and drops what they held. */
+void lh_space_clear_pages(lh_space *space, lh_virtual_range range);
 
 /* The rights, and those that come with them where the format cannot refuse them. */
 lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights);

@@ -11,7 +11,7 @@
 enum { PAGES = 40, REGIONS = PAGES + 4 };
 
 struct page {
-	bool mapped;
+	bool mapped, charged;
 	lh_rights rights, rights_max, history;
 	uint64_t tag;
 	uint64_t object_page; /* 0: anonymous */
@@ -38,7 +38,7 @@ static bool continues(uint64_t n)
 	a = &map[n - 1];
 	b = &map[n];
 	return a->mapped && b->mapped && a->rights == b->rights &&
-	       a->rights_max == b->rights_max && a->history == b->history && a->tag == b->tag &&
+	       a->rights_max == b->rights_max && a->history == b->history && a->tag == b->tag && a->charged == b->charged &&
 	       (a->object_page == 0 ? b->object_page == 0 : b->object_page == a->object_page + 1);
 }
 
@@ -110,9 +110,49 @@ static void after(lh_region_change *change, lh_region *region, lh_region *upper,
 		CHECK(is_gone && change != NULL);
 }
 
+/* What the operations under way should work out, and whether they shall be refused for it. */
+static lh_region_survey worked_out;
+static bool refuses, may_refuse;
+
+/* => spares: that the operation will take. */
+static void expect_survey(uint64_t first, uint64_t count, unsigned spares)
+{
+	worked_out = (lh_region_survey){ .spares = spares, .rights_max = LH_RIGHTS_ALL };
+	refuses = may_refuse && test_random_below(8) == 0;
+	for (uint64_t n = first; n < first + count; n++) {
+		if (!map[n].mapped)
+			continue;
+		worked_out.pages++;
+		worked_out.charged_pages += map[n].charged;
+		worked_out.rights |= map[n].rights;
+		worked_out.rights_max &= map[n].rights_max;
+		worked_out.rights_history |= map[n].history;
+	}
+}
+
+static lh_error prepare(lh_region_change *change, const lh_region_survey *survey)
+{
+	CHECK(change->spares.count >= survey->spares);
+	CHECK_EQUAL(survey->spares, worked_out.spares);
+	CHECK_EQUAL(survey->pages, worked_out.pages);
+	CHECK_EQUAL(survey->charged_pages, worked_out.charged_pages);
+	CHECK_EQUAL(survey->rights, worked_out.rights);
+	CHECK_EQUAL(survey->rights_max, worked_out.rights_max);
+	CHECK_EQUAL(survey->rights_history, worked_out.rights_history);
+	return refuses ? LH_LIMIT : LH_OK;
+}
+
+/* As a space does: what can be written is charged from then on. */
+static void grant(lh_region_change *change, lh_region *region)
+{
+	CHECK(change != NULL && (region->version & 1) == 1);
+	if ((region->rights & LH_RIGHT_WRITE) != 0)
+		region->flags |= LH_REGION_CHARGED;
+}
+
 static lh_region_change begin_change(unsigned spares)
 {
-	lh_region_change change = { .before = before, .after = after };
+	lh_region_change change = { .prepare = prepare, .grant = grant, .before = before, .after = after };
 
 	while (change.spares.count < spares) {
 		lh_region *region = fresh();
@@ -155,14 +195,16 @@ static bool is_punched(uint64_t first, uint64_t count)
 static void unmap(uint64_t first, uint64_t count, unsigned spares)
 {
 	lh_region_change change = begin_change(spares);
-	bool lacks = is_punched(first, count) && spares == 0;
+	lh_error expected = is_punched(first, count) && spares == 0 ? LH_NO_MEMORY : LH_OK;
 
+	expect_survey(first, count, is_punched(first, count));
+	if (expected == LH_OK && refuses)
+		expected = LH_LIMIT;
 	save();
-	CHECK_ERROR(lh_region_tree_unmap(&tree, pages(first, count), &change),
-		    lacks ? LH_NO_MEMORY : LH_OK);
-	if (lacks)
+	CHECK_ERROR(lh_region_tree_unmap(&tree, pages(first, count), &change), expected);
+	if (expected != LH_OK)
 		check_unchanged();
-	for (uint64_t n = first; n < first + count && !lacks; n++)
+	for (uint64_t n = first; n < first + count && expected == LH_OK; n++)
 		map[n].mapped = false;
 	CHECK(change.spares.count + 1 >= spares);
 	end_change(&change);
@@ -189,6 +231,9 @@ static void protect(uint64_t first, uint64_t count, lh_rights rights, unsigned s
 	lh_error expected = expect_protect(first, count, rights, spares);
 	lh_region_change change = begin_change(spares);
 
+	expect_survey(first, count, (unsigned)continues(first) + continues(first + count));
+	if (expected == LH_OK && refuses)
+		expected = LH_LIMIT;
 	save();
 	CHECK_ERROR(lh_region_tree_protect(&tree, pages(first, count), rights, &change), expected);
 	if (expected != LH_OK)
@@ -196,6 +241,7 @@ static void protect(uint64_t first, uint64_t count, lh_rights rights, unsigned s
 	for (uint64_t n = first; n < first + count && expected == LH_OK; n++) {
 		map[n].rights = rights;
 		map[n].history |= rights;
+		map[n].charged |= (rights & LH_RIGHT_WRITE) != 0;
 	}
 	end_change(&change);
 	compare();
@@ -204,7 +250,7 @@ static void protect(uint64_t first, uint64_t count, lh_rights rights, unsigned s
 static void replace(uint64_t first, uint64_t count, unsigned spares)
 {
 	lh_region_change change = begin_change(spares);
-	bool lacks = is_punched(first, count) && spares == 0;
+	lh_error expected = is_punched(first, count) && spares == 0 ? LH_NO_MEMORY : LH_OK;
 	lh_region *region = fresh();
 	bool on_object = test_random_below(2) != 0;
 
@@ -214,14 +260,19 @@ static void replace(uint64_t first, uint64_t count, unsigned spares)
 	region->tag = test_random_below(2);
 	region->object = on_object ? (struct lh_object *)0x1000 : NULL;
 	region->object_page = on_object ? 1000 + first + test_random_below(8) / 7 : 0;
+	expect_survey(first, count, is_punched(first, count));
+	if (expected == LH_OK && refuses)
+		expected = LH_LIMIT;
 	save();
-	for (uint64_t n = first; n < first + count && !lacks; n++)
-		map[n] = (struct page){ true, region->rights, region->rights_max,
-					region->rights_history, region->tag,
-					on_object ? region->object_page + n - first : 0 };
-	CHECK_ERROR(lh_region_tree_replace(&tree, region, pages(first, count), &change),
-		    lacks ? LH_NO_MEMORY : LH_OK);
-	if (lacks)
+	for (uint64_t n = first; n < first + count && expected == LH_OK; n++)
+		map[n] = (struct page){ .mapped = true,
+					.rights = region->rights,
+					.rights_max = region->rights_max,
+					.history = region->rights_history,
+					.tag = region->tag,
+					.object_page = on_object ? region->object_page + n - first : 0 };
+	CHECK_ERROR(lh_region_tree_replace(&tree, region, pages(first, count), &change), expected);
+	if (expected != LH_OK)
 		check_unchanged();
 	end_change(&change);
 	compare();
@@ -254,8 +305,10 @@ static void run(uint64_t first, unsigned steps)
 	memset(map, 0, sizeof map);
 	first_page = first;
 	CHECK_OK(lh_region_tree_init(&tree, pages(0, PAGES)));
+	may_refuse = true;
 	for (unsigned i = 0; i < steps; i++)
 		step();
+	may_refuse = false;
 }
 
 TEST(range_operations_keep_the_map_and_the_least_number_of_regions)
