@@ -60,6 +60,7 @@ static bool ends_above(const lh_region *region, lh_virtual_range range)
 /* What a range crosses. */
 struct survey {
 	lh_region_survey told;
+	uint64_t count;	 /* regions */
 	unsigned ends;	 /* of the range that lie inside a region: 0 to 2 */
 	bool is_punched; /* both, in one region */
 	bool is_pooled;	 /* all are */
@@ -99,6 +100,7 @@ static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range rang
 		survey.ends += ends_above(region, range);
 		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
 		survey.is_pooled &= (region->flags & LH_REGION_POOLED) != 0;
+		survey.count++;
 		look_at(&survey.told, region, range);
 		survey.is_mapped &= lh_span_of(region->range).first <= next;
 		next = lh_span_of(region->range).end;
@@ -171,12 +173,12 @@ static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 	tell_after(change, region, upper, is_gone);
 }
 
-static void cut_all(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change)
+/* => count: of the regions that cross the range. */
+static void cut_all(lh_region_tree *tree, lh_virtual_range range, uint64_t count,
+		    lh_region_change *change)
 {
-	lh_region *region;
-
-	while ((region = lh_region_tree_first_crossing(tree, range)) != NULL)
-		cut_out(tree, region, range, change);
+	for (; count > 0; count--)
+		cut_out(tree, lh_region_tree_first_crossing(tree, range), range, change);
 }
 
 /* Splits the region that has a page and the one before it, if one region has both. */
@@ -202,31 +204,31 @@ static void set_rights(lh_region *region, lh_rights rights, lh_region_change *ch
 	lh_version_end(&region->version);
 }
 
-/* Merges a region with its follower. => true if they were one. */
-static bool merge_next(lh_region_tree *tree, lh_region *region, lh_region_change *change)
+static void merge_pair(lh_region_tree *tree, lh_region *region, lh_region *next,
+		       lh_region_change *change)
 {
-	lh_region *next = lh_region_tree_next(region);
-
-	if (!next || !lh_region_is_mergeable(region, next))
-		return false;
 	tell_before(change, region);
 	(void)lh_region_tree_merge_next(tree, region);
 	tell_after(change, region, NULL, false);
 	tell_after(change, next, NULL, true);
-	return true;
 }
 
+/* Begins a page below the range: what ends there may be one with what begins in it. */
 void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change)
 {
 	uint64_t last = lh_virtual_range_last(range).value;
-	lh_region *region = lh_region_tree_find_from(tree, range.base);
-	lh_region *below = region ? lh_region_tree_previous(region) : NULL;
+	uint64_t below = range.base.value - (range.base.value != 0);
+	lh_region_cursor cursor;
+	lh_region *region = lh_region_cursor_from(&cursor, tree, lh_virtual(below)), *next;
 
-	if (below)
-		region = below;
-	while (region && region->range.base.value <= last)
-		if (!merge_next(tree, region, change))
-			region = lh_region_tree_next(region);
+	while (region && region->range.base.value <= last) {
+		next = lh_region_cursor_next(&cursor);
+		if (next && lh_region_is_mergeable(region, next)) {
+			merge_pair(tree, region, next, change);
+			next = lh_region_cursor_from(&cursor, tree, region->range.base);
+		}
+		region = next;
+	}
 }
 
 /* --- the operations --- */
@@ -243,7 +245,7 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 		return LH_INVALID;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	lh_change_begin(tree);
-	cut_all(tree, range, change);
+	cut_all(tree, range, survey.count, change);
 	lh_change_end(tree);
 	return LH_OK;
 }
@@ -315,7 +317,7 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 		return LH_EXISTS;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	lh_change_begin(tree);
-	cut_all(tree, range, change);
+	cut_all(tree, range, survey.count, change);
 	lh_path_find(&path, tree, lh_span_of(range).first);
 	lh_region_commit(tree, &path, region, range);
 	lh_region_tree_merge(tree, range, change);
