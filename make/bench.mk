@@ -56,6 +56,9 @@ CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -MMD -MP
 $(BENCH)/obj/src/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
+$(BENCH)/obj/arch/%.o: arch/%.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Iinclude -c $< -o $@
 $(BENCH)/obj/bench/%.o: bench/%.c
 	@mkdir -p $(@D)
 	$(MAKING) $(CC) $(CFLAGS_BENCH) -D_GNU_SOURCE -Iinclude -c $< -o $@
@@ -72,3 +75,12 @@ bench-frames: $(BENCH)/frames ## frames: nanoseconds an operation, beside two bu
 	@bench/common/plot $(BENCH)/frames.csv $(BENCH)/frames.svg 'Frames: ns an operation, 1 GiB'
 
 -include $(shell find $(BENCH)/obj -name '*.d' 2>/dev/null)
+
+$(BENCH)/paging: $(call bench_objects,paging,base physical paging)
+	$(MAKING) $(CC) $^ -o $@
+
+.PHONY: bench-paging
+bench-paging: $(BENCH)/paging ## page tables: ns and instructions a leaf, beside a naive walker and a bare loop
+	$(BENCH)/paging $(or $(ROUNDS),15) $(BENCH)/paging.csv
+	@bench/paging/merge $(BENCH)/paging
+	@bench/common/plot $(BENCH)/paging.csv $(BENCH)/paging.svg 'Page tables: ns a leaf'
