@@ -444,6 +444,15 @@ static uint64_t random_value(void)
 	}
 }
 
+/* Whether what can only be executed can be read depends on the CPU under Linux: one with protection keys
+ * forbids it (pkeys(7)). */
+static void let_code_be_read(struct image *image)
+{
+	for (int i = 0; i < HEADERS; i++)
+		if ((image->program[i].p_flags & (PF_R | PF_W | PF_X)) == PF_X)
+			image->program[i].p_flags |= PF_R;
+}
+
 static void damage_at_random(struct file *file)
 {
 	for (uint64_t left = 1 + random_bits() % 3; left > 0; left--)
@@ -454,6 +463,7 @@ static void damage_at_random(struct file *file)
 				  (enum header)(random_bits() % HEADERS), random_value());
 	if (file->bytes > FILE_BYTES)
 		file->bytes = FILE_BYTES;
+	let_code_be_read(&file->image);
 }
 
 LH_MUST_USE static lh_error try_at_random(uint64_t seed, uint64_t count)
