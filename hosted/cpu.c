@@ -425,6 +425,17 @@ uint64_t machine_speculate(lh_port *machine, unsigned cpu, lh_virtual_address ad
 	return found;
 }
 
+bool machine_set_flags(lh_port *machine, unsigned cpu, lh_virtual_address address, mmu_access access)
+{
+	machine_cpu *on = cpu_of(machine, cpu);
+	mmu_memory memory = memory_of(machine);
+	mmu_request request = { .root = root_address(on), .address = address.value,
+				.access = access, .user = true };
+
+	return on->root != LH_NO_FRAME &&
+	       mmu_walk(&memory, &on->control, &request, NULL).outcome == MMU_TRANSLATED;
+}
+
 /* --- the architecture tier of the port --- */
 
 static machine_cpu *this_cpu_deaf(lh_port *port, const char *function)

@@ -70,6 +70,14 @@ uint64_t machine_speculate(lh_port *machine, unsigned cpu, lh_virtual_address ad
 			   uint64_t pages);
 
 /*
+ * The CPU sets the flags that an access of user mode would set, as it may at any moment where the
+ * tables allow the access, and does not make it. The TLB is not asked, and learns nothing.
+ * => whether they allow it.
+ */
+bool machine_set_flags(lh_port *machine, unsigned cpu, lh_virtual_address address,
+		       mmu_access access);
+
+/*
  * Looks through the TLBs of all CPUs for entries that name a frame freed since they were
  * made, and for a loaded root that is free: each is a way to someone else's memory. Where an
  * adversary watches (adversary.h), any stale entry is one. Call it while the library rests.

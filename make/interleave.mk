@@ -11,7 +11,7 @@ CFLAGS_INTERLEAVE := $(CFLAGS_COMMON) -O1 -fno-pie -DLH_DEBUG=$(INTERLEAVE_DEBUG
 CFLAGS_INSTRUMENTED := $(CFLAGS_INTERLEAVE) -fsanitize=thread \
 	$(if $(findstring clang,$(CC)),-mllvm -tsan-instrument-read-before-write=1)
 INTERLEAVE_WRAPPED := malloc calloc aligned_alloc free mmap munmap mprotect memcpy memmove memset memcmp \
-	machine_watch
+	machine_watch machine_note_hardware
 
 $(INTERLEAVE)/src/%.o: src/%.c
 	@mkdir -p $(@D)

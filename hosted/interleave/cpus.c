@@ -8,14 +8,21 @@
  * token of the CPU's own, which who calls it writes: so when it looks matters where there is a
  * call, and only there. A CPU that is parked, waits for its own call, or has ended, can be told
  * apart by nobody from one that takes a call at once: there the caller runs it.
+ *
+ * Flags. A CPU sets accessed and dirty flags in entries by a locked operation, which is a step; so it
+ * may come between a load and a store of the library's. From then on the entry is watched: while it
+ * is present and names the same place, what hardware has set stays.
  */
 #include "../machine_internal.h"
+#include "../mmu_entry.h"
 #include "../threads.h"
 
 #include "interleave.h"
 #include "cpus.h"
 
 #include <string.h>
+
+#define ENTRIES_FLAGGED 64
 
 struct machine_threads {
 	uint64_t pending[INTERLEAVE_FIBRES]; /* CPUs that call this one */
@@ -25,6 +32,11 @@ struct machine_threads {
 		unsigned left;
 	} calls[INTERLEAVE_FIBRES];
 	const uint32_t *parked_on[INTERLEAVE_FIBRES];
+	struct flagged {
+		const uint64_t *place;
+		uint64_t entry; /* as it was last */
+	} flagged[ENTRIES_FLAGGED];
+	unsigned flagged_count;
 };
 
 static struct machine_threads cpus;
@@ -43,6 +55,52 @@ void __wrap_machine_watch(lh_port *machine, machine_frame_use *use, void *contex
 	(void)use;
 	(void)context;
 }
+
+/* --- flags --- */
+
+static struct flagged *find_flagged(const uint64_t *place)
+{
+	unsigned i = 0;
+
+	while (i < cpus.flagged_count && cpus.flagged[i].place != place)
+		i++;
+	if (i == ENTRIES_FLAGGED)
+		interleave_fail("more than %d entries with flags", ENTRIES_FLAGGED);
+	if (i == cpus.flagged_count)
+		cpus.flagged[cpus.flagged_count++].place = place;
+	return &cpus.flagged[i];
+}
+
+/* In place of the adversary's, which sleeps. */
+void __wrap_machine_note_hardware(lh_port *machine, uint64_t physical, uint64_t entry);
+void __wrap_machine_note_hardware(lh_port *machine, uint64_t physical, uint64_t entry)
+{
+	const uint8_t *bytes = machine_bytes(machine, physical >> LH_PAGE_SHIFT);
+	const uint64_t *place = (const uint64_t *)(const void *)(bytes + physical % LH_PAGE_SIZE);
+
+	if (interleave_current() < 0)
+		return;
+	find_flagged(place)->entry = entry;
+	interleave_watch(place);
+}
+
+void cpus_written(const void *place)
+{
+	struct flagged *flagged = find_flagged(place);
+	const mmu_architecture *architecture = &mmu_x86_64;
+	uint64_t flags = architecture->accessed | architecture->dirty;
+	mmu_entry before = architecture->read(0, flagged->entry);
+	mmu_entry now = architecture->read(0, *flagged->place);
+
+	if (before.kind != MMU_ENTRY_NONE && now.kind == before.kind &&
+	    now.physical == before.physical && (flagged->entry & ~*flagged->place & flags) != 0)
+		interleave_fail("a flag that the hardware set in an entry is lost: it was %#llx and is %#llx",
+				(unsigned long long)flagged->entry,
+				(unsigned long long)*flagged->place);
+	flagged->entry = *flagged->place;
+}
+
+/* --- a run --- */
 
 void cpus_begin(lh_port *machine)
 {

@@ -13,5 +13,7 @@ void cpus_idle(lh_port *machine);
 /* interleave_host.leave and enter. */
 uintptr_t cpus_leave(const lh_port *machine);
 void cpus_enter(lh_port *machine, uintptr_t kept);
+/* interleave_host.written: an entry in which hardware had set a flag. */
+void cpus_written(const void *place);
 
 #endif

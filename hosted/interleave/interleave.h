@@ -74,6 +74,9 @@ typedef struct interleave_host {
 	 * is its number. */
 	uintptr_t (*leave)(void *state, unsigned fibre);
 	void (*enter)(void *state, unsigned fibre, uintptr_t kept);
+	/* A place that interleave_watch named was written to: it is as the writer left it, and
+	 * nobody has done anything since. */
+	void (*written)(void *state, const void *place);
 	/* Words for a place in the arena: false: it has none. */
 	bool (*describe)(void *state, uintptr_t address, char *text, size_t size);
 } interleave_host;
@@ -157,6 +160,9 @@ void interleave_wait(const char *what);
 void interleave_wake(unsigned fibre);
 bool interleave_is_waiting(unsigned fibre);
 bool interleave_has_ended(unsigned fibre);
+
+/* From here to the run's end each write to the 8 bytes is told to the host's written(). */
+void interleave_watch(const void *place);
 
 /* A place in the shared part that stands for something that is no memory: 0 to 63. */
 const void *interleave_token(unsigned number);

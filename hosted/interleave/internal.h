@@ -106,6 +106,7 @@ struct store {
 	uint8_t old[16], new[16];
 };
 #define STORES 32
+#define WATCHED_PLACES 64
 
 struct fibre {
 	void *context;
@@ -157,6 +158,9 @@ struct run {
 	uint64_t steps, points;
 	uint64_t idle_turns;	 /* yields in a row, nobody having written */
 	bool grown;		 /* a place proved shared */
+	uintptr_t watched[WATCHED_PLACES];
+	unsigned watched_count;
+	uint64_t written;	 /* bits: of those, written to by the step that was made last */
 	uint64_t states;	 /* that runs ended in, so far */
 	/* random: */
 	uint64_t priorities[INTERLEAVE_FIBRES];
@@ -181,6 +185,9 @@ static inline unsigned number_of(const struct fibre *fibre)
 {
 	return (unsigned)(fibre - run.fibres);
 }
+
+/* The last step's writes have been made: whoever watches is told. */
+void run_settle(void);
 
 /* Ends the run's part that is on the fibres' stacks. */
 _Noreturn void run_leave(enum outcome outcome);

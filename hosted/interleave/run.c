@@ -120,8 +120,7 @@ static void stop(struct fibre *fibre, unsigned cost, const char *what)
 {
 	struct fibre *next;
 
-	if (run.options.traced)
-		trace_settle();
+	run_settle();
 	/* What has ended may still have stores on their way. */
 	if (fibre->state != FIBRE_ENDED)
 		buffer_drain(fibre);
@@ -278,7 +277,8 @@ static void reset(const struct schedule *schedule, const struct run_options *opt
 	run.next_change = run.cost = 0;
 	run.taken.count = 0;
 	run.current = NULL;
-	run.sleepers = 0;
+	run.sleepers = run.watched_count = 0;
+	run.written = 0;
 	run.steps = run.points = run.idle_turns = 0;
 	run.grown = false;
 	if (options->candidates)

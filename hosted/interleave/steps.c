@@ -129,6 +129,37 @@ static void step(struct fibre *fibre, const struct place *place, enum kind kind,
 		run_trace(fibre, place, kind, is_point, code, what);
 }
 
+/* --- who watches a place --- */
+
+void interleave_watch(const void *place)
+{
+	for (unsigned i = 0; i < run.watched_count; i++)
+		if (run.watched[i] == (uintptr_t)place)
+			return;
+	if (run.watched_count == WATCHED_PLACES)
+		interleave_fail("more than %u places to watch", WATCHED_PLACES);
+	run.watched[run.watched_count++] = (uintptr_t)place;
+}
+
+static void note_written(const struct place *place)
+{
+	for (unsigned i = 0; i < run.watched_count; i++)
+		if (place->address - run.watched[i] < 8 || run.watched[i] - place->address < place->size)
+			run.written |= UINT64_C(1) << i;
+}
+
+void run_settle(void)
+{
+	uint64_t written = run.written;
+
+	run.written = 0;
+	if (run.options.traced)
+		trace_settle();
+	for (unsigned i = 0; i < run.watched_count && written >> i != 0; i++)
+		if ((written >> i & 1) != 0 && run.of->host && run.of->host->written)
+			run.of->host->written(run.state, (const void *)run.watched[i]);
+}
+
 static void count_access(struct fibre *fibre, uintptr_t address, enum kind kind)
 {
 	if (address - ARENA_BASE >= SHARED_SIZE)
@@ -147,11 +178,12 @@ void run_access(uintptr_t address, uint32_t size, enum kind kind, const void *co
 		arena_dirty(address - ARENA_BASE, size);
 	if (!fibre)
 		return;
-	if (run.options.traced)
-		trace_settle();
+	run_settle();
 	if (run.options.counting)
 		count_access(fibre, address, kind);
 	step(fibre, &place, kind, code, NULL);
+	if (place.writes)
+		note_written(&place);
 }
 
 void interleave_step(const void *where, bool writes, const char *what)
@@ -161,8 +193,7 @@ void interleave_step(const void *where, bool writes, const char *what)
 
 	if (!fibre || (uintptr_t)where - ARENA_BASE >= WATCHED_SIZE)
 		return;
-	if (run.options.traced)
-		trace_settle();
+	run_settle();
 	step(fibre, &place, KIND_EVENT, __builtin_return_address(0), what);
 	if (writes)
 		buffer_drain(fibre);

@@ -4,7 +4,7 @@
  * at a time as there are CPUs, and prints a table.
  *
  *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--store-buffers]
- *                [--unpruned] [--csv FILE] [NAME-PART...]
+ *                [--unpruned] [--without NAME-PART] [--csv FILE] [NAME-PART...]
  *     interleave [-v] --replay NAME/CHANGES
  *     interleave --compare [-s SECONDS] [NAME-PART...]
  *     interleave --lines [--csv FILE] [NAME-PART...]
@@ -61,7 +61,7 @@ static void on_panic(const char *message)
 
 struct options {
 	interleave_limits limits;
-	const char *csv, *replay;
+	const char *csv, *replay, *without;
 	bool lines, lists, compares, all;
 	unsigned jobs;
 	char **names;
@@ -70,6 +70,8 @@ struct options {
 
 static bool is_asked_for(const struct options *options, const char *name)
 {
+	if (options->without && strstr(name, options->without))
+		return false;
 	if (options->name_count == 0)
 		return true;
 	for (int i = 0; i < options->name_count; i++)
@@ -112,6 +114,8 @@ static struct options read_options(int count, char **words)
 			options.jobs = (unsigned)strtoul(next, NULL, 10), i++;
 		else if (strcmp(word, "--seed") == 0)
 			options.limits.random_seed = strtoull(next, NULL, 10), i++;
+		else if (strcmp(word, "--without") == 0)
+			options.without = next, i++;
 		else if (strcmp(word, "--csv") == 0)
 			options.csv = next, i++;
 		else if (strcmp(word, "--replay") == 0)
@@ -442,6 +446,7 @@ int main(int count, char **words)
 	if (options.lines)
 		return count_lines(&options);
 	for (unsigned i = 0; i < case_count && options.lists; i++)
-		printf("%s\n", cases[i]->name);
+		if (is_asked_for(&options, cases[i]->name))
+			printf("%s\n", cases[i]->name);
 	return options.lists ? 0 : explore(&options);
 }

@@ -47,6 +47,12 @@ static void enter(void *context, unsigned fibre, uintptr_t kept)
 	cpus_enter(scene->world.machine, kept);
 }
 
+static void written(void *context, const void *place)
+{
+	(void)context;
+	cpus_written(place);
+}
+
 /* Frames by number, the frame array by the frame that an entry is for. */
 static bool describe(void *context, uintptr_t address, char *text, size_t size)
 {
@@ -85,7 +91,7 @@ static bool describe(void *context, uintptr_t address, char *text, size_t size)
 
 const interleave_host scene_host = {
 	.begin = begin, .end = end, .ended = ended, .leave = leave, .enter = enter,
-	.describe = describe,
+	.written = written, .describe = describe,
 };
 
 /* --- opening --- */
