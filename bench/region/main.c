@@ -22,7 +22,7 @@
  * Nobody's items are built anew when they are placed again, all memory is on huge pages, as what a kernel's
  * direct map shows, and one punch makes two pieces of a region in all of them.
  *
- * usage: bench-region [-c] [-s SUBJECT,...] SIZE...
+ * usage: bench-region [-c] [-s SUBJECT,...] [-o OPERATION,...] SIZE...
  *        -c: counts instructions, under valgrind --tool=callgrind --instr-atstart=no (measure.c)
  */
 #include "bench.h"
@@ -43,6 +43,7 @@ enum { SUBJECTS_MAX = sizeof all_subjects / sizeof *all_subjects };
 static const struct subject *taken[SUBJECTS_MAX];
 static unsigned subjects;
 static const char *wanted; /* their names; NULL: all */
+static const char *wanted_operations;
 
 /* Those that are wanted. The maple tree, the last of them, is there if its source could be had. */
 static void take_subjects(void)
@@ -372,6 +373,8 @@ static double time_walk(struct entrant *e, uint64_t n)
 
 static bool is_left_out(const struct subject *s, enum operation operation, uint64_t n)
 {
+	if (wanted_operations && !strstr(wanted_operations, operation_names[operation]))
+		return true;
 	if (operation == PLACE_RANDOM)
 		return s->place_randomly == NULL;
 	return s->places_linearly && n > 10000 && (operation == PLACE_REMOVE || operation == MIXED);
@@ -467,6 +470,8 @@ static char **take_options(char **arguments)
 			bench_counts = true;
 		else if (strcmp(*arguments, "-s") == 0 && arguments[1])
 			wanted = *++arguments;
+		else if (strcmp(*arguments, "-o") == 0 && arguments[1])
+			wanted_operations = *++arguments;
 		else
 			return NULL;
 	}
@@ -478,7 +483,7 @@ int main(int count, char **arguments)
 	char **sizes = count > 0 ? take_options(arguments) : NULL;
 
 	if (!sizes) {
-		fprintf(stderr, "usage: bench-region [-c] [-s SUBJECT,...] SIZE...\n");
+		fprintf(stderr, "usage: bench-region [-c] [-s SUBJECT,...] [-o OPERATION,...] SIZE...\n");
 		return 2;
 	}
 	take_subjects();

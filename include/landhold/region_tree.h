@@ -52,7 +52,6 @@ typedef struct lh_region_cursor {
 	const lh_region_tree *tree;
 	uint64_t sequence;
 	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
-	uint64_t low[LH_REGION_LEVELS];		  /* page at which each one's part begins */
 	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
 } lh_region_cursor;
 

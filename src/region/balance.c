@@ -26,31 +26,38 @@ struct hand {
 	unsigned first, end;
 };
 
+/* One loop over keys, children and gaps: how often it turns is what costs most. */
 void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
 {
-	unsigned count = node->count;
+	unsigned slot = addition->key_slot;
 
-	for (unsigned i = count - 1; i > addition->key_slot; i--)
-		LH_PUBLISH(node->key[i], node->key[i - 1]);
-	for (unsigned i = count; i > addition->child_slot; i--) {
+	for (unsigned i = node->count; i > slot + 1; i--) {
 		LH_PUBLISH(node->child[i], node->child[i - 1]);
 		node->gap[i] = node->gap[i - 1];
+		LH_PUBLISH(node->key[i - 1], node->key[i - 2]);
 	}
-	LH_PUBLISH(node->key[addition->key_slot], addition->key);
+	if (addition->child_slot == slot) {
+		LH_PUBLISH(node->child[slot + 1], node->child[slot]);
+		node->gap[slot + 1] = node->gap[slot];
+	}
+	LH_PUBLISH(node->key[slot], addition->key);
 	LH_PUBLISH(node->child[addition->child_slot], addition->child);
 	node->gap[addition->child_slot] = addition->gap;
-	LH_PUBLISH(node->count, (uint8_t)(count + 1));
+	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
 }
 
 void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot)
 {
 	unsigned last = node->count - 1u;
 
-	for (unsigned i = key_slot; i + 1 < last; i++)
-		LH_PUBLISH(node->key[i], node->key[i + 1]);
-	for (unsigned i = child_slot; i < last; i++) {
+	if (child_slot == key_slot) {
+		LH_PUBLISH(node->child[key_slot], node->child[key_slot + 1]);
+		node->gap[key_slot] = node->gap[key_slot + 1];
+	}
+	for (unsigned i = key_slot + 1; i < last; i++) {
 		LH_PUBLISH(node->child[i], node->child[i + 1]);
 		node->gap[i] = node->gap[i + 1];
+		LH_PUBLISH(node->key[i - 1], node->key[i]);
 	}
 	LH_PUBLISH(node->key[last - 1], LH_NO_KEY);
 	LH_PUBLISH(node->child[last], NULL); /* a reader must not be led to who left long ago */
@@ -252,7 +259,8 @@ static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned l
 	host_is_below = is_below(tree, host, key);
 	if (fresh->node.count != 0 || is_below(tree, fresh, key) == host_is_below)
 		other = host_of_hand(tree, path, host_is_below ? upper : lower, level);
-	*after = lay_down(tree, lower, host_is_below ? host : other, level, path->low[level]);
+	*after = lay_down(tree, lower, host_is_below ? host : other, level,
+			  lh_path_low(path, level + 1));
 	upper_rooms = lay_down(tree, upper, host_is_below ? other : host, level, key);
 	*after = lh_rooms_larger(*after, upper_rooms);
 	*addition = (struct lh_addition){
@@ -301,6 +309,12 @@ static lh_region *keep_host(lh_region_tree *tree, lh_region_cursor *path, struct
 	return host_of_hand(tree, path, hand, level);
 }
 
+/* Where the part of the node at a level begins that stands at a slot of the one above it. */
+static uint64_t low_of(lh_region_cursor *path, unsigned level, unsigned slot)
+{
+	return slot != 0 ? lh_path_node(path, level + 1)->key[slot - 1] : lh_path_low(path, level + 2);
+}
+
 /* Deals the children of two neighbours out evenly. Slot: that of the lower one, in the node above. */
 static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     const struct deal *deal, unsigned slot)
@@ -309,7 +323,7 @@ static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned leve
 	unsigned cut = deal->count / 2;
 	struct hand lower = { deal, 0, cut }, upper = { deal, cut, deal->count };
 	lh_region *hosts[2] = { above->child[slot], above->child[slot + 1] };
-	uint64_t key = deal->key[cut - 1], low = lh_node_low(above, slot, path->low[level + 1]);
+	uint64_t key = deal->key[cut - 1], low = low_of(path, level, slot);
 	unsigned gaps[2];
 
 	hosts[0] = keep_host(tree, path, lower, hosts[0], level, is_below(tree, hosts[0], key));
@@ -329,7 +343,7 @@ static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 {
 	lh_region_node *above = lh_path_node(path, level + 1);
 	lh_region *host = above->child[slot];
-	uint64_t low = lh_node_low(above, slot, path->low[level + 1]);
+	uint64_t low = low_of(path, level, slot);
 
 	release(above->child[slot + 1]);
 	above->gap[slot] = (uint16_t)lh_gap_code(

@@ -9,7 +9,6 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last)
 		lh_region *host = node->child[path->slot[level]];
 
 		path->host[level - 1] = host;
-		path->low[level - 1] = lh_path_low(path, level);
 		path->slot[level - 1] = (uint8_t)(to_last ? host->node.count - 1 : 0);
 	}
 }
@@ -17,11 +16,10 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last)
 void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
 {
 	lh_region *host = tree->root;
-	uint64_t low = lh_span_of(tree->total).first;
-	unsigned level = tree->levels - 1;
+	unsigned level = tree->levels;
 
 	path->tree = tree;
-	for (;; level--) {
+	do {
 		const lh_region_node *node = &host->node;
 		unsigned slot;
 
@@ -29,15 +27,11 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 		__builtin_prefetch(&node->child[1]);
 		__builtin_prefetch(&node->gap[4]);
 		slot = lh_node_rank(node, page);
-
+		level--;
 		path->host[level] = host;
-		path->low[level] = low;
 		path->slot[level] = (uint8_t)slot;
-		if (level == 0)
-			return;
-		low = lh_node_low(node, slot, low);
 		host = node->child[slot];
-	}
+	} while (level > 0);
 }
 
 bool lh_path_step(lh_region_cursor *path, bool is_up)
@@ -54,16 +48,6 @@ bool lh_path_step(lh_region_cursor *path, bool is_up)
 	path->slot[level] = (uint8_t)(is_up ? path->slot[level] + 1 : path->slot[level] - 1);
 	lh_path_descend(path, level, !is_up);
 	return true;
-}
-
-uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region)
-{
-	uint64_t first;
-
-	if (region == &tree->tail)
-		return lh_span_of(tree->total).end;
-	first = lh_span_of(region->range).first;
-	return first > region->guard_before ? first - region->guard_before : 0;
 }
 
 static uint64_t larger_guard(uint32_t a, uint32_t b)
@@ -93,10 +77,11 @@ struct lh_page_span lh_path_room(const lh_region_tree *tree, const lh_region_cur
 				 uint32_t guard_before, uint32_t guard_after)
 {
 	const lh_region *above = lh_path_region(path);
-	lh_region_cursor below = *path;
+	lh_region_cursor below;
 
 	if ((guard_before | guard_after) == 0)
 		return lh_path_hole(tree, path);
+	lh_path_copy(&below, path);
 	return lh_region_room(tree, lh_path_step(&below, false) ? lh_path_region(&below) : NULL,
 			      above != &tree->tail ? above : NULL, guard_before, guard_after);
 }
@@ -108,85 +93,55 @@ static unsigned larger(unsigned a, unsigned b)
 	return a > b ? a : b;
 }
 
-/* Without a loop: this is done at each level of most placements. */
-static unsigned largest_gap(const lh_region_node *node)
+/* Of two halves, which the processor compares side by side: the compiler would make one row of them. */
+static inline unsigned largest_gap(const lh_region_node *node)
 {
 	const uint16_t *gap = node->gap;
+	unsigned lower = larger(larger(gap[0], gap[1]), larger(gap[2], gap[3]));
+	unsigned upper = larger(larger(gap[4], gap[5]), larger(gap[6], gap[7]));
 
 	_Static_assert(LH_WAYS == 8, "all gaps are looked at");
-	return larger(larger(larger(gap[0], gap[1]), larger(gap[2], gap[3])),
-		      larger(larger(gap[4], gap[5]), larger(gap[6], gap[7])));
+	__asm__("" : "+r"(lower));
+	return larger(lower, upper);
 }
 
-/* The largest room of one class among a leaf's holes. What a gap says need not be looked at closer
- * where it is no more than was found already. */
-static uint32_t leaf_room(const lh_region_tree *tree, const lh_region_node *leaf, uint64_t low,
-			  unsigned class)
+/* Adds a hole to the rooms; at page alignment the gaps have told already, where they are exact. */
+static inline void add_hole(struct lh_rooms *rooms, struct lh_page_span hole)
 {
-	uint32_t largest = 0;
+	if (!lh_hole_is_small(hole))
+		*rooms = lh_rooms_larger(*rooms, lh_hole_rooms(hole));
+}
 
-	for (unsigned slot = 0; slot < leaf->count; slot++) {
-		uint32_t room;
+static struct lh_rooms leaf_rooms(const lh_region_tree *tree, const lh_region_node *leaf,
+				  uint64_t low)
+{
+	unsigned last = leaf->count - 1u, gap = largest_gap(leaf);
+	struct lh_rooms rooms = { { gap < LH_GAP_EXACT ? gap : 0, 0, 0 } };
 
-		if (leaf->gap[slot] < LH_GAP_EXACT && leaf->gap[slot] <= largest)
-			continue;
-		room = lh_hole_room(lh_leaf_hole(tree, leaf, slot, low), class);
-		if (room > largest)
-			largest = room;
+	for (unsigned slot = 0; slot < last; slot++) {
+		add_hole(&rooms, lh_leaf_hole(tree, leaf, slot, low));
+		low = leaf->key[slot];
 	}
-	return largest;
+	add_hole(&rooms, lh_leaf_hole(tree, leaf, last, low));
+	return rooms;
 }
 
-static uint32_t inner_room(const lh_region_node *node, unsigned class)
+static struct lh_rooms inner_rooms(const lh_region_node *node)
 {
-	uint32_t largest = 0;
+	struct lh_rooms rooms = { { 0, 0, 0 } };
 
 	for (unsigned slot = 0; slot < node->count; slot++) {
-		uint32_t room;
+		struct lh_rooms child;
 
-		if (node->gap[slot] < LH_GAP_EXACT && node->gap[slot] <= largest)
-			continue;
-		room = node->child[slot]->node.room[class];
-		if (room > largest)
-			largest = room;
+		__builtin_memcpy(child.of, node->child[slot]->node.room, sizeof child.of);
+		rooms = lh_rooms_larger(rooms, child);
 	}
-	return largest;
-}
-
-static inline uint32_t room_of_class(const lh_region_tree *tree, const lh_region_node *node, uint64_t low,
-			      unsigned class)
-{
-	unsigned gap = class == 0 ? largest_gap(node) : LH_GAP_EXACT;
-
-	if (gap < LH_GAP_EXACT)
-		return gap;
-	return node->level == 0 ? leaf_room(tree, node, low, class) : inner_room(node, class);
+	return rooms;
 }
 
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low)
 {
-	struct lh_rooms rooms;
-
-	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		rooms.of[class] = room_of_class(tree, node, low, class);
-	return rooms;
-}
-
-/* Gives a node its room of a class after a part of it changed, whose room is replaced in before
- * and after by the node's. => false: the node's is the same. */
-static bool update_room(const lh_region_tree *tree, lh_region_node *node, uint64_t low,
-			unsigned class, uint32_t *before, uint32_t *after)
-{
-	uint32_t was = node->room[class], now = was;
-
-	if (*after >= was)
-		now = *after;
-	else if (*before >= was)
-		now = room_of_class(tree, node, low, class);
-	*before = was;
-	*after = now;
-	node->room[class] = now;
-	return now != was;
+	return node->level == 0 ? leaf_rooms(tree, node, low) : inner_rooms(node);
 }
 
 /* A node's room is also the gap of its child above. => false: it has none above. */
@@ -199,46 +154,87 @@ static bool tell_above(const lh_region_tree *tree, lh_region_cursor *path, unsig
 	return true;
 }
 
-/* Written out, for it is done at most levels of most changes. */
-void lh_path_refresh_pages(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			   uint32_t before, uint32_t after)
+static uint32_t room_of_pages(const lh_region_tree *tree, const lh_region_cursor *path,
+			      unsigned level)
+{
+	const lh_region_node *node = lh_path_node(path, level);
+	unsigned gap = largest_gap(node);
+
+	if (gap < LH_GAP_EXACT)
+		return gap;
+	return lh_node_rooms(tree, node, lh_path_low(path, level + 1)).of[0];
+}
+
+void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room)
 {
 	for (;; level++) {
 		lh_region_node *node = lh_path_node(path, level);
-		uint32_t was = node->room[0], now = after;
 
-		if (after <= was) {
-			if (after == was || before < was)
-				return;
-			now = room_of_class(tree, node, path->low[level], 0);
-			if (now == was)
-				return;
-		}
+		if (room <= node->room[0])
+			return;
+		node->room[0] = room;
+		if (!tell_above(tree, path, level, room))
+			return;
+	}
+}
+
+void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t before)
+{
+	for (;; level++) {
+		lh_region_node *node = lh_path_node(path, level);
+		uint32_t was = node->room[0], now;
+
+		if (before < was)
+			return;
+		now = room_of_pages(tree, path, level);
+		if (now == was)
+			return;
 		node->room[0] = now;
 		if (!tell_above(tree, path, level, now))
 			return;
 		before = was;
-		after = now;
 	}
+}
+
+/* Gives a node its rooms after those of a part of it changed, which are replaced in before and
+ * after by the node's. => false: the node's are the same. */
+static bool update_rooms(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			 struct lh_rooms *before, struct lh_rooms *after)
+{
+	lh_region_node *node = lh_path_node(path, level);
+	struct lh_rooms was, now;
+	bool differs = false, is_known = true;
+
+	__builtin_memcpy(was.of, node->room, sizeof was.of);
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		is_known &= after->of[class] >= was.of[class] || before->of[class] < was.of[class];
+	now = is_known ? lh_rooms_larger(was, *after)
+		       : lh_node_rooms(tree, node, lh_path_low(path, level + 1));
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		differs |= now.of[class] != was.of[class];
+	__builtin_memcpy(node->room, now.of, sizeof now.of);
+	*before = was;
+	*after = now;
+	return differs;
 }
 
 void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 			 struct lh_rooms before, struct lh_rooms after)
 {
-	bool differs = true;
-
-	while ((before.of[1] | after.of[1]) != 0 && differs) {
-		lh_region_node *node = lh_path_node(path, level);
-
-		differs = false;
-		for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-			differs |= update_room(tree, node, path->low[level], class,
-					       &before.of[class], &after.of[class]);
+	while (update_rooms(tree, path, level, &before, &after))
 		if (!tell_above(tree, path, level++, after.of[0]))
 			return;
-	}
-	if (differs)
-		lh_path_refresh_pages(tree, path, level, before.of[0], after.of[0]);
+}
+
+void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		     struct lh_rooms before, struct lh_rooms after)
+{
+	if ((before.of[1] | after.of[1]) != 0)
+		lh_path_refresh_all(tree, path, level, before, after);
+	else if (after.of[0] > before.of[0])
+		lh_path_raise(tree, path, level, after.of[0]);
+	else
+		lh_path_lower(tree, path, level, before.of[0]);
 }
 
 void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,
@@ -250,39 +246,35 @@ void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_ro
 	lh_path_refresh(tree, path, 0, before, lh_hole_rooms(hole));
 }
 
-/* The hole at a leaf's slot, below a region that does not change, begins elsewhere. */
-static void begin_hole(const lh_region_tree *tree, lh_region_cursor *path, uint64_t first)
+/* The hole at the path's cell, below a region that does not change, begins elsewhere: the key that
+ * says so changes first, for the rooms of the nodes are counted from there. */
+static void begin_hole(lh_region_tree *tree, lh_region_cursor *path, uint64_t *key, uint64_t first)
 {
-	lh_region_node *leaf = lh_path_node(path, 0);
-	unsigned slot = path->slot[0];
 	struct lh_page_span hole = lh_path_hole(tree, path);
 	struct lh_rooms before = lh_hole_rooms(hole);
 
+	LH_PUBLISH(*key, first);
 	hole.first = first;
-	if (slot != 0)
-		LH_PUBLISH(leaf->key[slot - 1], first);
-	else
-		path->low[0] = first;
-	leaf->gap[slot] = (uint16_t)lh_gap_code(lh_span_pages(hole));
-	lh_path_refresh(tree, path, 0, before, lh_hole_rooms(hole));
+	lh_path_set_hole(tree, path, before, hole);
 }
 
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end)
 {
 	lh_region_cursor next;
+	lh_region_node *node;
 	unsigned level = 0;
 
 	if (path->slot[0] + 1u < lh_path_node(path, 0)->count) {
 		path->slot[0]++;
-		begin_hole(tree, path, end);
+		begin_hole(tree, path, &lh_path_node(path, 0)->key[path->slot[0] - 1], end);
 		path->slot[0]--;
 		return;
 	}
-	next = *path;
+	lh_path_copy(&next, path);
 	while (next.slot[level] + 1u == lh_path_node(&next, level)->count)
 		level++;
 	next.slot[level]++;
 	lh_path_descend(&next, level, false);
-	begin_hole(tree, &next, end);
-	LH_PUBLISH(lh_path_node(path, level)->key[path->slot[level]], end);
+	node = lh_path_node(path, level);
+	begin_hole(tree, &next, &node->key[path->slot[level]], end);
 }

@@ -95,26 +95,28 @@ bool lh_request_slots(const lh_region_tree *tree, const struct lh_request *reque
 
 /* --- which children may have a hole that suits --- */
 
-/* Bit i: gap i has at least that code. Four lanes of 16 bits at once: no code reaches bit 15. */
-static unsigned gaps_of(const lh_region_node *node, unsigned code)
+/* Bit i: gap i has at least that code. Four lanes of 16 bits at once: no code reaches bit 15. No loop
+ * and no branch: which child it will be, no predictor knows. */
+static inline unsigned gaps_of(const lh_region_node *node, unsigned code)
 {
-	const uint64_t high = UINT64_C(0x8000800080008000);
-	uint64_t wanted = code * UINT64_C(0x0001000100010001), lanes;
-	unsigned bits = 0;
+	const uint64_t high = UINT64_C(0x8000800080008000), gather = UINT64_C(0x0001000200040008);
+	uint64_t wanted = code * UINT64_C(0x0001000100010001), lower, upper;
 
-	for (unsigned i = 0; i < LH_WAYS / 4; i++) {
-		__builtin_memcpy(&lanes, &node->gap[4 * i], sizeof lanes);
-		lanes = (((lanes | high) - wanted) & high) >> 15;
-		bits |= (unsigned)(lanes * UINT64_C(0x0001000200040008) >> 48 & 15) << (4 * i);
-	}
-	return bits;
+	_Static_assert(LH_WAYS == 8, "two words of four gaps");
+	__builtin_memcpy(&lower, &node->gap[0], sizeof lower);
+	__builtin_memcpy(&upper, &node->gap[4], sizeof upper);
+	lower = (((lower | high) - wanted) & high) >> 15;
+	upper = (((upper | high) - wanted) & high) >> 15;
+	return (unsigned)(lower * gather >> 48 & 15) | (unsigned)(upper * gather >> 44 & 0xf0);
 }
 
 /* A leaf's hole has the room. */
 static bool leaf_has_room(const lh_region_tree *tree, const struct lh_request *request,
 			  const lh_region_cursor *path, unsigned slot)
 {
-	struct lh_page_span hole = lh_leaf_hole(tree, lh_path_node(path, 0), slot, path->low[0]);
+	const lh_region_node *leaf = lh_path_node(path, 0);
+	uint64_t first = slot != 0 ? leaf->key[slot - 1] : lh_path_low(path, 1);
+	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot, first);
 
 	return lh_hole_rooms(hole).of[request->class] >= request->room;
 }
@@ -164,7 +166,6 @@ static void go_down(const lh_region_tree *tree, const struct lh_request *request
 {
 	for (; level > 0; level--) {
 		path->host[level - 1] = lh_path_node(path, level)->child[path->slot[level]];
-		path->low[level - 1] = lh_path_low(path, level);
 		(void)take_child(tree, request, is_up, path, level - 1, ~0u);
 	}
 }
@@ -248,45 +249,27 @@ static bool is_plain(const lh_region_tree *tree, const lh_region *region,
 	       (region->guard_before | region->guard_after) == 0;
 }
 
-/* The first of a node's gaps that has the code at least; LH_WAYS: none has. As gaps_of. */
-static unsigned first_gap_of(const lh_region_node *node, uint64_t wanted)
-{
-	const uint64_t high = UINT64_C(0x8000800080008000);
-	uint64_t low_lanes, high_lanes;
-
-	_Static_assert(LH_WAYS == 8, "two words of four gaps");
-	__builtin_memcpy(&low_lanes, &node->gap[0], sizeof low_lanes);
-	__builtin_memcpy(&high_lanes, &node->gap[4], sizeof high_lanes);
-	low_lanes = ((low_lanes | high) - wanted) & high;
-	high_lanes = ((high_lanes | high) - wanted) & high;
-	if (low_lanes != 0)
-		return (unsigned)__builtin_ctzll(low_lanes) / 16;
-	return high_lanes != 0 ? 4 + (unsigned)__builtin_ctzll(high_lanes) / 16 : LH_WAYS;
-}
-
 /* The lowest slot of a plain placement: straight down, looking at nothing but gaps. */
-static lh_error find_plain(const lh_region_tree *tree, uint64_t pages, lh_region_cursor *path,
-			   uint64_t *page)
+static inline lh_error find_plain(const lh_region_tree *tree, uint64_t pages,
+				  lh_region_cursor *path, uint64_t *page)
 {
-	uint64_t low = lh_span_of(tree->total).first, wanted = pages * UINT64_C(0x0001000100010001);
 	lh_region *host = tree->root;
 	unsigned level = tree->levels;
 
 	path->tree = tree;
 	do {
-		unsigned slot = first_gap_of(&host->node, wanted);
+		unsigned slots = gaps_of(&host->node, (unsigned)pages), slot;
 
 		LH_COUNT_STEP(tree);
-		if (slot == LH_WAYS)
+		if (slots == 0)
 			return LH_NO_HOLE; /* at the root, or not at all */
+		slot = (unsigned)__builtin_ctz(slots);
 		level--;
 		path->host[level] = host;
-		path->low[level] = low;
 		path->slot[level] = (uint8_t)slot;
-		low = lh_node_low(&host->node, slot, low);
 		host = host->node.child[slot];
 	} while (level > 0);
-	*page = low;
+	*page = lh_path_low(path, 0);
 	return LH_OK;
 }
 

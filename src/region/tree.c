@@ -92,15 +92,37 @@ static void take_in(lh_region_tree *tree, lh_region *region)
 		tree->guard_after_max = region->guard_after;
 }
 
+/* The path's leaf had the hole before; now it has two parts of it instead. */
+static inline void divide_hole(lh_region_tree *tree, lh_region_cursor *path,
+			       struct lh_page_span before, struct lh_page_span lower,
+			       struct lh_page_span upper)
+{
+	if (!lh_hole_is_small(before))
+		lh_path_refresh_all(tree, path, 0, lh_hole_rooms(before),
+				    lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
+	else if (lh_span_pages(before) == lh_path_node(path, 0)->room[0])
+		lh_path_lower(tree, path, 0, (uint32_t)lh_span_pages(before));
+}
+
+/* The path's leaf has a hole that is no smaller than each it had there before. */
+static inline void enlarge_hole(lh_region_tree *tree, lh_region_cursor *path,
+				struct lh_page_span hole)
+{
+	static const struct lh_rooms less;
+
+	if (!lh_hole_is_small(hole))
+		lh_path_refresh_all(tree, path, 0, less, lh_hole_rooms(hole));
+	else if (lh_span_pages(hole) > lh_path_node(path, 0)->room[0])
+		lh_path_raise(tree, path, 0, (uint32_t)lh_span_pages(hole));
+}
+
 /* Links a region, whose range is set, into the hole of the path's cell. */
 static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
 	lh_region_node *leaf = lh_path_node(path, 0);
 	struct lh_page_span hole = lh_path_hole(tree, path);
-	struct lh_page_span lower = { hole.first, lh_extent_first(tree, region) };
+	struct lh_page_span lower = { hole.first, lh_region_extent_first(region) };
 	struct lh_page_span upper = { lh_extent_end(region), hole.end };
-	struct lh_rooms before = lh_hole_rooms(hole);
-	struct lh_rooms after = lh_part_rooms(before, lower);
 	struct lh_addition addition = {
 		.key = upper.first,
 		.child = region,
@@ -116,16 +138,14 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 		return;
 	}
 	lh_node_insert(leaf, &addition);
-	after = lh_rooms_larger(after, lh_part_rooms(before, upper));
-	lh_path_refresh(tree, path, 0, before, after);
+	divide_hole(tree, path, hole, lower, upper);
 }
 
 void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 			  uint64_t end)
 {
-	static const struct lh_rooms none;
 	lh_region_node *leaf = lh_path_node(path, 0);
-	struct lh_page_span hole = { end, lh_extent_first(tree, region) };
+	struct lh_page_span hole = { end, lh_region_extent_first(region) };
 	struct lh_addition addition = {
 		.key = end,
 		.child = region,
@@ -140,7 +160,7 @@ void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 		return;
 	}
 	lh_node_insert(leaf, &addition);
-	lh_path_refresh(tree, path, 0, none, lh_hole_rooms(hole));
+	enlarge_hole(tree, path, hole);
 }
 
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
@@ -178,17 +198,16 @@ lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *regi
 }
 
 /* The cell above, in the same leaf, swallows the region's. */
-static void swallow(lh_region_tree *tree, lh_region_cursor *path)
+static inline void swallow(lh_region_tree *tree, lh_region_cursor *path)
 {
-	static const struct lh_rooms less;
 	lh_region_node *leaf = lh_path_node(path, 0);
 	unsigned slot = path->slot[0];
-	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1, path->low[0]);
+	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1, leaf->key[slot]);
 
 	hole.first = lh_path_low(path, 0);
 	leaf->gap[slot + 1] = (uint16_t)lh_gap_code(lh_span_pages(hole));
 	lh_node_delete(leaf, slot, slot);
-	lh_path_refresh(tree, path, 0, less, lh_hole_rooms(hole)); /* it only grew */
+	enlarge_hole(tree, path, hole);
 }
 
 /* The same where the cell above is the first of another leaf. */

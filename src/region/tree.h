@@ -128,6 +128,15 @@ static inline uint32_t lh_hole_room(struct lh_page_span hole, unsigned class)
 	return lh_room_of(lh_span_pages(aligned));
 }
 
+/* True if no alignment beyond a page's has a place in the hole. Most holes are so: then its size, which
+ * is less than LH_GAP_EXACT, is its room, its code, and all that is to be known of it. */
+static inline bool lh_hole_is_small(struct lh_page_span hole)
+{
+	uint64_t mask = lh_class_mask(1);
+
+	return ((hole.first + mask) & ~mask) >= hole.end;
+}
+
 /* What fits in a hole, a class of alignment. Without room at one there is none at a larger one. */
 static inline struct lh_rooms lh_hole_rooms(struct lh_page_span hole)
 {
@@ -136,15 +145,6 @@ static inline struct lh_rooms lh_hole_rooms(struct lh_page_span hole)
 	rooms.of[1] = lh_hole_room(hole, 1);
 	if (rooms.of[1] != 0)
 		rooms.of[2] = lh_hole_room(hole, 2);
-	return rooms;
-}
-
-/* What fits in a part of a hole that has these rooms. */
-static inline struct lh_rooms lh_part_rooms(struct lh_rooms rooms, struct lh_page_span part)
-{
-	if (rooms.of[1] != 0)
-		return lh_hole_rooms(part);
-	rooms.of[0] = lh_room_of(lh_span_pages(part));
 	return rooms;
 }
 
@@ -167,12 +167,6 @@ static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
 	return a + b + (key[6] <= page);
 }
 
-/* Where a child's cell begins, in a node whose part begins at low. */
-static inline uint64_t lh_node_low(const lh_region_node *node, unsigned slot, uint64_t low)
-{
-	return slot != 0 ? node->key[slot - 1] : low;
-}
-
 /* --- cursors are paths: host[0] is a leaf, slot[0] a region in it --- */
 
 static inline lh_region_node *lh_path_node(const lh_region_cursor *path, unsigned level)
@@ -185,10 +179,24 @@ static inline lh_region *lh_path_region(const lh_region_cursor *path)
 	return lh_path_node(path, 0)->child[path->slot[0]];
 }
 
-/* Where the cell at the path's slot of that level begins. */
+/* Where the cell at the path's slot of that level begins; of the level above, where the node's part
+ * does. It is the nearest key on the left, and not kept: few ask. */
 static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
 {
-	return lh_node_low(lh_path_node(path, level), path->slot[level], path->low[level]);
+	for (; level < path->tree->levels; level++)
+		if (path->slot[level] != 0)
+			return lh_path_node(path, level)->key[path->slot[level] - 1];
+	return lh_span_of(path->tree->total).first;
+}
+
+/* A copy of the levels that there are. */
+static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *from)
+{
+	to->tree = from->tree;
+	for (unsigned level = 0; level < from->tree->levels; level++) {
+		to->host[level] = from->host[level];
+		to->slot[level] = from->slot[level];
+	}
 }
 
 /* Leads to the cell that a page lies in. */
@@ -199,25 +207,34 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 bool lh_path_step(lh_region_cursor *path, bool is_up);
 
 /* Where a region's extent begins and ends; the tail's begins where the total ends. */
-uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region);
+static inline uint64_t lh_region_extent_first(const lh_region *region)
+{
+	uint64_t first = lh_span_of(region->range).first;
+
+	return first > region->guard_before ? first - region->guard_before : 0;
+}
+
+static inline uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region)
+{
+	return region == &tree->tail ? lh_span_of(tree->total).end : lh_region_extent_first(region);
+}
+
 static inline uint64_t lh_extent_end(const lh_region *region)
 {
 	return lh_span_of(region->range).end + region->guard_after;
 }
 
-/* The hole below the region at a leaf's slot: room for a region that has no guards. The leaf's part
- * begins at low. An exact gap says where it ends; but 0 may also mean that guards overlap. */
+/* The hole below the region at a leaf's slot, that begins there: room for a region that has no guards.
+ * An exact gap says where it ends; but 0 may also mean that guards overlap. */
 static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
 					       const lh_region_node *leaf, unsigned slot,
-					       uint64_t low)
+					       uint64_t first)
 {
 	unsigned gap = leaf->gap[slot];
-	struct lh_page_span hole = { lh_node_low(leaf, slot, low), 0 };
+	struct lh_page_span hole = { first, first + gap };
 	bool has_guards = (tree->guard_before_max | tree->guard_after_max) != 0;
 
-	if (gap < LH_GAP_EXACT && (gap != 0 || !has_guards))
-		hole.end = hole.first + gap;
-	else
+	if (gap >= LH_GAP_EXACT || (gap == 0 && has_guards))
 		hole.end = lh_extent_first(tree, leaf->child[slot]);
 	return hole;
 }
@@ -225,7 +242,7 @@ static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
 static inline struct lh_page_span lh_path_hole(const lh_region_tree *tree,
 					       const lh_region_cursor *path)
 {
-	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0], path->low[0]);
+	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0], lh_path_low(path, 0));
 }
 
 /* The pages that a region with these guards may have at the path's cell. */
@@ -242,20 +259,15 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 
 /* --- changes of nodes: all called with the tree's sequence odd --- */
 
-/* Part of the node at a level had these rooms and now has those: corrects all that follows. Most
- * holes have no room at an alignment beyond a page's: that is the quick case. */
-void lh_path_refresh_pages(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			   uint32_t before, uint32_t after);
+/* Part of the node at a level had these rooms and now has those: corrects all that follows. */
+void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		     struct lh_rooms before, struct lh_rooms after);
 void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 			 struct lh_rooms before, struct lh_rooms after);
-static inline void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path,
-				   unsigned level, struct lh_rooms before, struct lh_rooms after)
-{
-	if ((before.of[1] | after.of[1]) == 0)
-		lh_path_refresh_pages(tree, path, level, before.of[0], after.of[0]);
-	else
-		lh_path_refresh_all(tree, path, level, before, after);
-}
+/* The same at page alignment alone, where the part now has more room, and where it had more before. */
+void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room);
+void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		   uint32_t before);
 
 /* Recomputes a node's rooms from its children. => low: where its part begins. */
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low);
