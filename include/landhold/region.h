@@ -50,8 +50,9 @@ typedef enum lh_backing {
 #define LH_REGION_LEVELS 20 /* most levels of a tree: at the least 2^30 regions */
 #define LH_REGION_CLASSES 3 /* alignments searched in O(log n): a page, 2 MiB, 1 GiB */
 
+/* By cache lines: a search by address reads the first two, one for a hole the last two. */
 typedef struct lh_region_node {
-	uint64_t key[LH_REGION_WAYS - 1];	  /* [t] where each cell but the last ends; pages */
+	uint64_t key[LH_REGION_WAYS];		  /* [t] page where the part of each child begins */
 	struct lh_region *child[LH_REGION_WAYS];  /* [t] regions; above level 0, hosts of nodes */
 	uint16_t gap[LH_REGION_WAYS];		  /* [t] code of the largest hole below */
 	uint32_t room[LH_REGION_CLASSES];	  /* [t] largest room of all, a class of alignment */
@@ -60,27 +61,27 @@ typedef struct lh_region_node {
 	uint8_t reserved[2];
 } lh_region_node;
 
+/* Four cache lines. What a fault reads first fills the third. */
 typedef struct lh_region {
 	lh_region_node node;	       /* [t] first: a node and its host have one address */
 
 	lh_virtual_range range;	       /* [t][o] */
 	uint64_t version;	       /* [t] odd while it changes or is in no tree; never reset */
-	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
+	uint32_t flags;		       /* [t] LH_REGION_... */
 	lh_rights rights;	       /* [t] what a fault may grant now */
 	lh_rights rights_max;	       /* [t] what protect may ever grant */
 	lh_rights rights_history;      /* [t] what was ever granted: W^X looks here */
 	uint8_t backing;	       /* [c] lh_backing */
-	uint32_t flags;		       /* [t] LH_REGION_... */
+
+	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
 	uint32_t guard_before;	       /* [t] pages kept free below the range */
 	uint32_t guard_after;	       /* [t] pages kept free above it */
 	struct lh_object *object;      /* [c] for LH_BACKING_OBJECT */
 	uint64_t object_page;	       /* [t][o] object page that range.base shows */
-
 	uint64_t tag;		       /* [t] the host's: neighbours merge only if equal */
 	void *owner;		       /* [c] the space, for user regions; the holder's own else */
 	struct lh_region *object_next; /* [o] the object's list of regions */
 	struct lh_region *object_previous; /* [o] */
-	uint64_t padding;	       /* to whole cache lines: in an array all begin on one */
 } lh_region;
 
 /*

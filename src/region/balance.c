@@ -26,92 +26,99 @@ struct hand {
 	unsigned first, end;
 };
 
-/* One loop over keys, children and gaps: how often it turns is what costs most. */
+/* One loop over all that moves: how often it turns is what costs most. */
 void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
 {
-	unsigned slot = addition->key_slot;
+	unsigned slot = addition->slot, child_slot = addition->child_slot;
 
 	for (unsigned i = node->count; i > slot + 1; i--) {
+		LH_PUBLISH(node->key[i], node->key[i - 1]);
 		LH_PUBLISH(node->child[i], node->child[i - 1]);
 		node->gap[i] = node->gap[i - 1];
-		LH_PUBLISH(node->key[i - 1], node->key[i - 2]);
 	}
-	if (addition->child_slot == slot) {
+	if (child_slot == slot) {
 		LH_PUBLISH(node->child[slot + 1], node->child[slot]);
 		node->gap[slot + 1] = node->gap[slot];
 	}
-	LH_PUBLISH(node->key[slot], addition->key);
-	LH_PUBLISH(node->child[addition->child_slot], addition->child);
-	node->gap[addition->child_slot] = addition->gap;
+	LH_PUBLISH(node->key[slot + 1], addition->key);
+	LH_PUBLISH(node->child[child_slot], addition->child);
+	node->gap[child_slot] = addition->gap;
 	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
 }
 
-void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot)
+static void clear_slot(lh_region_node *node, unsigned slot)
+{
+	LH_PUBLISH(node->key[slot], LH_NO_KEY);
+	LH_PUBLISH(node->child[slot], NULL); /* a reader must not be led to who left long ago */
+	node->gap[slot] = 0;
+}
+
+void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot)
 {
 	unsigned last = node->count - 1u;
 
-	if (child_slot == key_slot) {
-		LH_PUBLISH(node->child[key_slot], node->child[key_slot + 1]);
-		node->gap[key_slot] = node->gap[key_slot + 1];
+	if (child_slot == slot) {
+		LH_PUBLISH(node->child[slot], node->child[slot + 1]);
+		node->gap[slot] = node->gap[slot + 1];
 	}
-	for (unsigned i = key_slot + 1; i < last; i++) {
+	for (unsigned i = slot + 1; i < last; i++) {
+		LH_PUBLISH(node->key[i], node->key[i + 1]);
 		LH_PUBLISH(node->child[i], node->child[i + 1]);
 		node->gap[i] = node->gap[i + 1];
-		LH_PUBLISH(node->key[i - 1], node->key[i]);
 	}
-	LH_PUBLISH(node->key[last - 1], LH_NO_KEY);
-	LH_PUBLISH(node->child[last], NULL); /* a reader must not be led to who left long ago */
-	node->gap[last] = 0;
+	clear_slot(node, last);
 	LH_PUBLISH(node->count, (uint8_t)last);
 }
 
 /* --- deals --- */
 
-/* Adds a node's children to the deal. => the key of the deal's last child so far is set. */
+/* Adds a node's children to the deal. */
 static void pick_up(struct deal *deal, const lh_region_node *node)
 {
-	for (unsigned i = 0; i < node->count; i++) {
-		if (i + 1u < node->count)
-			deal->key[deal->count] = node->key[i];
-		deal->child[deal->count] = node->child[i];
-		deal->gap[deal->count++] = node->gap[i];
+	unsigned at = deal->count, count = node->count;
+
+	for (unsigned i = 0; i < count; i++) {
+		deal->key[at + i] = node->key[i];
+		deal->child[at + i] = node->child[i];
+		deal->gap[at + i] = node->gap[i];
 	}
+	deal->count = at + count;
 }
 
+/* As lh_node_insert. */
 static void pick_up_addition(struct deal *deal, const struct lh_addition *addition)
 {
-	for (unsigned i = deal->count - 1; i > addition->key_slot; i--)
+	unsigned slot = addition->slot;
+
+	for (unsigned i = deal->count; i > slot; i--) {
 		deal->key[i] = deal->key[i - 1];
-	for (unsigned i = deal->count; i > addition->child_slot; i--) {
 		deal->child[i] = deal->child[i - 1];
 		deal->gap[i] = deal->gap[i - 1];
 	}
-	deal->key[addition->key_slot] = addition->key;
+	deal->key[slot + 1] = addition->key;
 	deal->child[addition->child_slot] = addition->child;
 	deal->gap[addition->child_slot] = addition->gap;
 	deal->count++;
 }
 
-/* Makes a node of the hand in a host's block. => low: where its part begins. */
+/* Makes a node of the hand in a host's block. */
 static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh_region *host,
-				unsigned level, uint64_t low)
+				unsigned level)
 {
 	lh_region_node *node = &host->node;
 	unsigned count = hand.end - hand.first;
 	struct lh_rooms rooms;
 
-	for (unsigned i = 0; i < LH_WAYS; i++) {
-		bool is_used = i < count;
-
-		if (i + 1 < LH_WAYS)
-			LH_PUBLISH(node->key[i],
-				   i + 1 < count ? hand.deal->key[hand.first + i] : LH_NO_KEY);
-		LH_PUBLISH(node->child[i], is_used ? hand.deal->child[hand.first + i] : NULL);
-		node->gap[i] = is_used ? hand.deal->gap[hand.first + i] : 0;
+	for (unsigned i = 0; i < count; i++) {
+		LH_PUBLISH(node->key[i], hand.deal->key[hand.first + i]);
+		LH_PUBLISH(node->child[i], hand.deal->child[hand.first + i]);
+		node->gap[i] = hand.deal->gap[hand.first + i];
 	}
+	for (unsigned i = count; i < LH_WAYS; i++)
+		clear_slot(node, i);
 	LH_PUBLISH(node->level, (uint8_t)level);
 	LH_PUBLISH(node->count, (uint8_t)count);
-	rooms = lh_node_rooms(tree, node, low);
+	rooms = lh_node_rooms(tree, node);
 	__builtin_memcpy(node->room, rooms.of, sizeof rooms.of);
 	return rooms;
 }
@@ -149,10 +156,10 @@ static lh_region *find_host(lh_region_tree *tree, lh_region_cursor *path, lh_reg
 
 static void copy_node(lh_region_node *to, const lh_region_node *from)
 {
-	for (unsigned i = 0; i + 1 < LH_WAYS; i++)
+	for (unsigned i = 0; i < LH_WAYS; i++) {
 		LH_PUBLISH(to->key[i], from->key[i]);
-	for (unsigned i = 0; i < LH_WAYS; i++)
 		LH_PUBLISH(to->child[i], from->child[i]);
+	}
 	__builtin_memcpy(to->gap, from->gap, sizeof to->gap);
 	__builtin_memcpy(to->room, from->room, sizeof to->room);
 	LH_PUBLISH(to->level, from->level);
@@ -225,15 +232,17 @@ static unsigned where_to_cut(const struct lh_addition *addition)
 static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_addition *upper,
 		     lh_region *fresh)
 {
-	struct deal deal = { .key = { upper->key }, .child = { lower, upper->child }, .count = 2 };
+	struct deal deal = {
+		.key = { lower->node.key[0], upper->key },
+		.child = { lower, upper->child },
+		.gap = { (uint16_t)lh_gap_code(lower->node.room[0]), upper->gap },
+		.count = 2,
+	};
 	lh_region *host = fresh;
 
 	if (host->node.count != 0)
 		host = search_host(deal.child, 2, tree->levels, UINT8_MAX);
-	deal.gap[0] = (uint16_t)lh_gap_code(lower->node.room[0]);
-	deal.gap[1] = upper->gap;
-	(void)lay_down(tree, (struct hand){ &deal, 0, 2 }, host, tree->levels,
-		       lh_span_of(tree->total).first);
+	(void)lay_down(tree, (struct hand){ &deal, 0, 2 }, host, tree->levels);
 	LH_PUBLISH(tree->root, host);
 	tree->levels++;
 }
@@ -246,22 +255,22 @@ static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned l
 			struct lh_addition *addition, lh_region *fresh, struct lh_rooms *after)
 {
 	lh_region *host = path->host[level], *other = fresh;
-	struct deal deal = { .count = 0 };
+	struct deal deal;
 	unsigned cut = where_to_cut(addition);
 	struct hand lower = { &deal, 0, cut }, upper = { &deal, cut, LH_WAYS + 1 };
 	struct lh_rooms upper_rooms;
 	bool host_is_below;
 	uint64_t key;
 
+	deal.count = 0;
 	pick_up(&deal, &host->node);
 	pick_up_addition(&deal, addition);
-	key = deal.key[cut - 1];
+	key = deal.key[cut];
 	host_is_below = is_below(tree, host, key);
 	if (fresh->node.count != 0 || is_below(tree, fresh, key) == host_is_below)
 		other = host_of_hand(tree, path, host_is_below ? upper : lower, level);
-	*after = lay_down(tree, lower, host_is_below ? host : other, level,
-			  lh_path_low(path, level + 1));
-	upper_rooms = lay_down(tree, upper, host_is_below ? other : host, level, key);
+	*after = lay_down(tree, lower, host_is_below ? host : other, level);
+	upper_rooms = lay_down(tree, upper, host_is_below ? other : host, level);
 	*after = lh_rooms_larger(*after, upper_rooms);
 	*addition = (struct lh_addition){
 		.key = key,
@@ -288,10 +297,10 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 			return;
 		}
 		above = lh_path_node(path, level);
-		addition.key_slot = path->slot[level];
-		addition.child_slot = (uint8_t)(addition.key_slot + 1);
-		LH_PUBLISH(above->child[addition.key_slot], lower);
-		above->gap[addition.key_slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
+		addition.slot = path->slot[level];
+		addition.child_slot = (uint8_t)(addition.slot + 1);
+		LH_PUBLISH(above->child[addition.slot], lower);
+		above->gap[addition.slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
 	} while (above->count == LH_WAYS);
 	lh_node_insert(above, &addition);
 	lh_path_refresh(tree, path, level, before, after);
@@ -309,12 +318,6 @@ static lh_region *keep_host(lh_region_tree *tree, lh_region_cursor *path, struct
 	return host_of_hand(tree, path, hand, level);
 }
 
-/* Where the part of the node at a level begins that stands at a slot of the one above it. */
-static uint64_t low_of(lh_region_cursor *path, unsigned level, unsigned slot)
-{
-	return slot != 0 ? lh_path_node(path, level + 1)->key[slot - 1] : lh_path_low(path, level + 2);
-}
-
 /* Deals the children of two neighbours out evenly. Slot: that of the lower one, in the node above. */
 static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     const struct deal *deal, unsigned slot)
@@ -323,17 +326,17 @@ static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned leve
 	unsigned cut = deal->count / 2;
 	struct hand lower = { deal, 0, cut }, upper = { deal, cut, deal->count };
 	lh_region *hosts[2] = { above->child[slot], above->child[slot + 1] };
-	uint64_t key = deal->key[cut - 1], low = low_of(path, level, slot);
+	uint64_t key = deal->key[cut];
 	unsigned gaps[2];
 
 	hosts[0] = keep_host(tree, path, lower, hosts[0], level, is_below(tree, hosts[0], key));
-	gaps[0] = lh_gap_code(lay_down(tree, lower, hosts[0], level, low).of[0]);
+	gaps[0] = lh_gap_code(lay_down(tree, lower, hosts[0], level).of[0]);
 	hosts[1] = keep_host(tree, path, upper, hosts[1], level, !is_below(tree, hosts[1], key));
-	gaps[1] = lh_gap_code(lay_down(tree, upper, hosts[1], level, key).of[0]);
+	gaps[1] = lh_gap_code(lay_down(tree, upper, hosts[1], level).of[0]);
 	above = lh_path_node(path, level + 1); /* it may have moved */
 	above->gap[slot] = (uint16_t)gaps[0];
 	above->gap[slot + 1] = (uint16_t)gaps[1];
-	LH_PUBLISH(above->key[slot], key);
+	LH_PUBLISH(above->key[slot + 1], key);
 	LH_PUBLISH(above->child[slot], hosts[0]);
 	LH_PUBLISH(above->child[slot + 1], hosts[1]);
 }
@@ -342,12 +345,11 @@ static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		 const struct deal *deal, unsigned slot)
 {
 	lh_region_node *above = lh_path_node(path, level + 1);
-	lh_region *host = above->child[slot];
-	uint64_t low = low_of(path, level, slot);
+	struct hand all = { deal, 0, deal->count };
 
 	release(above->child[slot + 1]);
 	above->gap[slot] = (uint16_t)lh_gap_code(
-		lay_down(tree, (struct hand){ deal, 0, deal->count }, host, level, low).of[0]);
+		lay_down(tree, all, above->child[slot], level).of[0]);
 	lh_node_delete(above, slot, slot + 1);
 }
 
@@ -356,12 +358,12 @@ static void mend_level(lh_region_tree *tree, lh_region_cursor *path, unsigned le
 {
 	const lh_region_node *above = lh_path_node(path, level + 1);
 	unsigned slot = path->slot[level + 1];
-	struct deal deal = { .count = 0 };
+	struct deal deal;
 
 	if (slot + 1u == above->count)
 		slot--;
+	deal.count = 0;
 	pick_up(&deal, &above->child[slot]->node);
-	deal.key[deal.count - 1] = above->key[slot];
 	pick_up(&deal, &above->child[slot + 1]->node);
 	if (deal.count > LH_WAYS)
 		even_out(tree, path, level, &deal, slot);

@@ -57,7 +57,7 @@ static const char *check_region(const struct walk *walk, const lh_region *region
 	return walk->below ? check_below(walk->below, region) : NULL;
 }
 
-/* A cell, with the key that ends it. The tail's has none. */
+/* A cell. The tail's ends with the tree. */
 static const char *check_cell(struct walk *walk, const lh_region_node *leaf, unsigned slot)
 {
 	const lh_region *region = leaf->child[slot];
@@ -65,14 +65,14 @@ static const char *check_cell(struct walk *walk, const lh_region_node *leaf, uns
 
 	if (!region)
 		return "a region is missing";
+	if (leaf->key[slot] != walk->low)
+		return "a key is not where an extent ends";
 	hole.end = lh_extent_first(walk->tree, region);
 	walk->regions++;
 	walk->hosts += region->node.count != 0;
 	if (region != &walk->tree->tail) {
 		LH_TRY_CHECK(check_region(walk, region));
 		walk->low = lh_extent_end(region);
-		if (slot + 1u < leaf->count && leaf->key[slot] != walk->low)
-			return "a key is not where a region's extent ends";
 	} else if (walk->regions != walk->tree->count + 1) {
 		return "the count of regions is wrong";
 	}
@@ -91,10 +91,9 @@ static const char *check_shape(const struct walk *walk, const lh_region_node *no
 		return "a node's level is wrong";
 	if (node->count > LH_WAYS || node->count < (is_root ? (level > 0 ? 2 : 1) : LH_FILL_MIN))
 		return "a node has too many or too few children";
-	for (unsigned i = node->count - 1u; i < LH_WAYS - 1; i++)
+	for (unsigned i = node->count; i < LH_WAYS; i++) {
 		if (node->key[i] != LH_NO_KEY)
 			return "a node has a key too many";
-	for (unsigned i = node->count; i < LH_WAYS; i++) {
 		if (node->child[i])
 			return "a node has a child too many";
 		if (node->gap[i] != 0)
@@ -119,11 +118,11 @@ static const char *check_node(struct walk *walk, const lh_region *host, unsigned
 static const char *check_children(struct walk *walk, const lh_region_node *node, uint64_t end)
 {
 	for (unsigned i = 0; i < node->count; i++) {
-		uint64_t child_end = i + 1u < node->count ? node->key[i] : end;
+		uint64_t child_end = i + 1u < node->count ? node->key[i + 1] : end;
 
+		if (node->key[i] != walk->low)
+			return "a key is not where an extent ends";
 		LH_TRY_CHECK(check_node(walk, node->child[i], node->level - 1u, child_end));
-		if (i + 1u < node->count && node->key[i] != walk->low)
-			return "a key is not where a region's extent ends";
 		if (node->gap[i] != lh_gap_code(node->child[i]->node.room[0]))
 			return "a node's gap is not its child's room";
 	}
@@ -148,7 +147,7 @@ static const char *check_node(struct walk *walk, const lh_region *host, unsigned
 	else
 		for (unsigned i = 0; i < node->count; i++)
 			LH_TRY_CHECK(check_cell(walk, node, i));
-	rooms = lh_node_rooms(walk->tree, node, low);
+	rooms = lh_node_rooms(walk->tree, node);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		if (node->room[class] != rooms.of[class])
 			return "a node's room is wrong";

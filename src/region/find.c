@@ -67,7 +67,7 @@ lh_region *lh_region_tree_find_near(const lh_region_tree *tree, lh_region_cursor
 		region = lh_path_region(cursor);
 		if (lh_virtual_range_contains(region->range, address))
 			return region;
-		if (page >= lh_path_low(cursor, 1)) {
+		if (page >= lh_path_node(cursor, 0)->key[0]) {
 			cursor->slot[0] = (uint8_t)lh_node_rank(lh_path_node(cursor, 0), page);
 			region = lh_path_region(cursor);
 			if (lh_virtual_range_contains(region->range, address))

@@ -112,17 +112,13 @@ static inline void add_hole(struct lh_rooms *rooms, struct lh_page_span hole)
 		*rooms = lh_rooms_larger(*rooms, lh_hole_rooms(hole));
 }
 
-static struct lh_rooms leaf_rooms(const lh_region_tree *tree, const lh_region_node *leaf,
-				  uint64_t low)
+static struct lh_rooms leaf_rooms(const lh_region_tree *tree, const lh_region_node *leaf)
 {
-	unsigned last = leaf->count - 1u, gap = largest_gap(leaf);
+	unsigned gap = largest_gap(leaf);
 	struct lh_rooms rooms = { { gap < LH_GAP_EXACT ? gap : 0, 0, 0 } };
 
-	for (unsigned slot = 0; slot < last; slot++) {
-		add_hole(&rooms, lh_leaf_hole(tree, leaf, slot, low));
-		low = leaf->key[slot];
-	}
-	add_hole(&rooms, lh_leaf_hole(tree, leaf, last, low));
+	for (unsigned slot = 0; slot < leaf->count; slot++)
+		add_hole(&rooms, lh_leaf_hole(tree, leaf, slot));
 	return rooms;
 }
 
@@ -139,9 +135,9 @@ static struct lh_rooms inner_rooms(const lh_region_node *node)
 	return rooms;
 }
 
-struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low)
+struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node)
 {
-	return node->level == 0 ? leaf_rooms(tree, node, low) : inner_rooms(node);
+	return node->level == 0 ? leaf_rooms(tree, node) : inner_rooms(node);
 }
 
 /* A node's room is also the gap of its child above. => false: it has none above. */
@@ -154,15 +150,13 @@ static bool tell_above(const lh_region_tree *tree, lh_region_cursor *path, unsig
 	return true;
 }
 
-static uint32_t room_of_pages(const lh_region_tree *tree, const lh_region_cursor *path,
-			      unsigned level)
+static uint32_t room_of_pages(const lh_region_tree *tree, const lh_region_node *node)
 {
-	const lh_region_node *node = lh_path_node(path, level);
 	unsigned gap = largest_gap(node);
 
 	if (gap < LH_GAP_EXACT)
 		return gap;
-	return lh_node_rooms(tree, node, lh_path_low(path, level + 1)).of[0];
+	return lh_node_rooms(tree, node).of[0];
 }
 
 void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room)
@@ -186,7 +180,7 @@ void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned 
 
 		if (before < was)
 			return;
-		now = room_of_pages(tree, path, level);
+		now = room_of_pages(tree, node);
 		if (now == was)
 			return;
 		node->room[0] = now;
@@ -209,7 +203,7 @@ static bool update_rooms(const lh_region_tree *tree, lh_region_cursor *path, uns
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		is_known &= after->of[class] >= was.of[class] || before->of[class] < was.of[class];
 	now = is_known ? lh_rooms_larger(was, *after)
-		       : lh_node_rooms(tree, node, lh_path_low(path, level + 1));
+		       : lh_node_rooms(tree, node);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		differs |= now.of[class] != was.of[class];
 	__builtin_memcpy(node->room, now.of, sizeof now.of);
@@ -246,27 +240,25 @@ void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_ro
 	lh_path_refresh(tree, path, 0, before, lh_hole_rooms(hole));
 }
 
-/* The hole at the path's cell, below a region that does not change, begins elsewhere: the key that
- * says so changes first, for the rooms of the nodes are counted from there. */
-static void begin_hole(lh_region_tree *tree, lh_region_cursor *path, uint64_t *key, uint64_t first)
+/* The hole at the path's cell, below a region that does not change, begins elsewhere. */
+static void begin_hole(lh_region_tree *tree, lh_region_cursor *path, uint64_t first)
 {
 	struct lh_page_span hole = lh_path_hole(tree, path);
 	struct lh_rooms before = lh_hole_rooms(hole);
 
-	LH_PUBLISH(*key, first);
 	hole.first = first;
+	LH_PUBLISH(lh_path_node(path, 0)->key[path->slot[0]], first);
 	lh_path_set_hole(tree, path, before, hole);
 }
 
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end)
 {
 	lh_region_cursor next;
-	lh_region_node *node;
 	unsigned level = 0;
 
 	if (path->slot[0] + 1u < lh_path_node(path, 0)->count) {
 		path->slot[0]++;
-		begin_hole(tree, path, &lh_path_node(path, 0)->key[path->slot[0] - 1], end);
+		begin_hole(tree, path, end);
 		path->slot[0]--;
 		return;
 	}
@@ -275,6 +267,7 @@ void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end)
 		level++;
 	next.slot[level]++;
 	lh_path_descend(&next, level, false);
-	node = lh_path_node(path, level);
-	begin_hole(tree, &next, &node->key[path->slot[level]], end);
+	for (; level > 0; level--)
+		LH_PUBLISH(lh_path_node(&next, level)->key[next.slot[level]], end);
+	begin_hole(tree, &next, end);
 }

@@ -114,9 +114,7 @@ static inline unsigned gaps_of(const lh_region_node *node, unsigned code)
 static bool leaf_has_room(const lh_region_tree *tree, const struct lh_request *request,
 			  const lh_region_cursor *path, unsigned slot)
 {
-	const lh_region_node *leaf = lh_path_node(path, 0);
-	uint64_t first = slot != 0 ? leaf->key[slot - 1] : lh_path_low(path, 1);
-	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot, first);
+	struct lh_page_span hole = lh_leaf_hole(tree, lh_path_node(path, 0), slot);
 
 	return lh_hole_rooms(hole).of[request->class] >= request->room;
 }

@@ -40,7 +40,7 @@ static unsigned rank_of(const lh_region_node *node, uint64_t page)
 {
 	unsigned rank = 0;
 
-	for (unsigned i = 0; i + 1 < LH_WAYS; i++)
+	for (unsigned i = 1; i < LH_WAYS; i++)
 		rank += READ(node->key[i]) <= page;
 	return rank;
 }

@@ -71,8 +71,9 @@ lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range total)
 		return LH_INVALID;
 	*tree = (lh_region_tree){ .total = total, .root = &tree->tail, .levels = 1 };
 	tree->tail.tree = tree;
-	for (unsigned i = 0; i + 1 < LH_WAYS; i++)
+	for (unsigned i = 1; i < LH_WAYS; i++)
 		tree->tail.node.key[i] = LH_NO_KEY;
+	tree->tail.node.key[0] = lh_span_of(total).first;
 	tree->tail.node.child[0] = &tree->tail;
 	tree->tail.node.count = 1;
 	tree->tail.node.gap[0] = (uint16_t)lh_gap_code(total.pages);
@@ -127,7 +128,7 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 		.key = upper.first,
 		.child = region,
 		.gap = (uint16_t)lh_gap_code(lh_span_pages(lower)),
-		.key_slot = path->slot[0],
+		.slot = path->slot[0],
 		.child_slot = path->slot[0],
 	};
 
@@ -150,7 +151,7 @@ void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 		.key = end,
 		.child = region,
 		.gap = (uint16_t)lh_gap_code(lh_span_pages(hole)),
-		.key_slot = path->slot[0],
+		.slot = path->slot[0],
 		.child_slot = (uint8_t)(path->slot[0] + 1),
 	};
 
@@ -202,9 +203,9 @@ static inline void swallow(lh_region_tree *tree, lh_region_cursor *path)
 {
 	lh_region_node *leaf = lh_path_node(path, 0);
 	unsigned slot = path->slot[0];
-	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1, leaf->key[slot]);
+	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1);
 
-	hole.first = lh_path_low(path, 0);
+	hole.first = leaf->key[slot];
 	leaf->gap[slot + 1] = (uint16_t)lh_gap_code(lh_span_pages(hole));
 	lh_node_delete(leaf, slot, slot);
 	enlarge_hole(tree, path, hole);

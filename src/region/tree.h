@@ -156,15 +156,15 @@ static inline struct lh_rooms lh_rooms_larger(struct lh_rooms a, struct lh_rooms
 	return a;
 }
 
-/* The child in whose cell a page lies; beyond the last key, the last child. */
+/* The child in whose part a page lies; below the first key, the first child. */
 static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
 {
 	const uint64_t *key = node->key;
-	unsigned a = (unsigned)(key[0] <= page) + (key[1] <= page) + (key[2] <= page);
-	unsigned b = (unsigned)(key[3] <= page) + (key[4] <= page) + (key[5] <= page);
+	unsigned lower = (unsigned)(key[1] <= page) + (key[2] <= page) + (key[3] <= page);
+	unsigned upper = (unsigned)(key[4] <= page) + (key[5] <= page) + (key[6] <= page);
 
 	_Static_assert(LH_WAYS == 8, "one comparison a key");
-	return a + b + (key[6] <= page);
+	return lower + upper + (key[7] <= page);
 }
 
 /* --- cursors are paths: host[0] is a leaf, slot[0] a region in it --- */
@@ -179,14 +179,10 @@ static inline lh_region *lh_path_region(const lh_region_cursor *path)
 	return lh_path_node(path, 0)->child[path->slot[0]];
 }
 
-/* Where the cell at the path's slot of that level begins; of the level above, where the node's part
- * does. It is the nearest key on the left, and not kept: few ask. */
+/* Where the part at the path's slot of that level begins. */
 static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
 {
-	for (; level < path->tree->levels; level++)
-		if (path->slot[level] != 0)
-			return lh_path_node(path, level)->key[path->slot[level] - 1];
-	return lh_span_of(path->tree->total).first;
+	return lh_path_node(path, level)->key[path->slot[level]];
 }
 
 /* A copy of the levels that there are. */
@@ -224,14 +220,13 @@ static inline uint64_t lh_extent_end(const lh_region *region)
 	return lh_span_of(region->range).end + region->guard_after;
 }
 
-/* The hole below the region at a leaf's slot, that begins there: room for a region that has no guards.
- * An exact gap says where it ends; but 0 may also mean that guards overlap. */
+/* The hole below the region at a leaf's slot: room for a region that has no guards. An exact gap says
+ * where it ends; but 0 may also mean that guards overlap. */
 static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
-					       const lh_region_node *leaf, unsigned slot,
-					       uint64_t first)
+					       const lh_region_node *leaf, unsigned slot)
 {
 	unsigned gap = leaf->gap[slot];
-	struct lh_page_span hole = { first, first + gap };
+	struct lh_page_span hole = { leaf->key[slot], leaf->key[slot] + gap };
 	bool has_guards = (tree->guard_before_max | tree->guard_after_max) != 0;
 
 	if (gap >= LH_GAP_EXACT || (gap == 0 && has_guards))
@@ -242,7 +237,7 @@ static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
 static inline struct lh_page_span lh_path_hole(const lh_region_tree *tree,
 					       const lh_region_cursor *path)
 {
-	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0], lh_path_low(path, 0));
+	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0]);
 }
 
 /* The pages that a region with these guards may have at the path's cell. */
@@ -269,8 +264,8 @@ void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned 
 void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		   uint32_t before);
 
-/* Recomputes a node's rooms from its children. => low: where its part begins. */
-struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node, uint64_t low);
+/* Recomputes a node's rooms from its children. */
+struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node);
 /* The region at the path's slot ends its extent there from now on. */
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end);
 /* Links one, whose range is set, directly above the path's, whose extent ends at end now. */
@@ -292,16 +287,18 @@ void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_
 
 /* balance.c */
 
-/* A child with its gap, and the key before or after it, for a node that is full. */
+/* A child with its gap, which divides the part of the one at a slot: from key on begins the upper half.
+ * The new one gets the half of child_slot, the slot or the one above. */
 struct lh_addition {
 	uint64_t key;
 	lh_region *child;
 	uint16_t gap;
-	uint8_t key_slot, child_slot;
+	uint8_t slot, child_slot;
 };
 
 void lh_node_insert(lh_region_node *node, const struct lh_addition *addition);
-void lh_node_delete(lh_region_node *node, unsigned key_slot, unsigned child_slot);
+/* The parts at the slot and above it become one; the child of child_slot, one of the two, goes. */
+void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. */
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
 		   lh_region *fresh);
