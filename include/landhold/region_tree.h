@@ -53,6 +53,8 @@ typedef struct lh_region_cursor {
 	uint64_t sequence;
 	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
 	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
+	struct lh_region *const *at;		  /* of a walk: the region, among its node's ... */
+	struct lh_region *const *end;		  /* ... and where these end */
 } lh_region_cursor;
 
 typedef enum lh_direction {
@@ -159,7 +161,17 @@ lh_region *lh_region_tree_previous(const lh_region *region);
 lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
 				 lh_virtual_address address);
 lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree);
-lh_region *lh_region_cursor_next(lh_region_cursor *cursor);
+lh_region *lh_region_cursor_next_node(lh_region_cursor *cursor);
+static inline lh_region *lh_region_cursor_next(lh_region_cursor *cursor)
+{
+	struct lh_region *const *at = cursor->at + 1;
+
+	if (at != cursor->end) {
+		cursor->at = at;
+		return *at;
+	}
+	return lh_region_cursor_next_node(cursor);
+}
 
 /* What a lookup without the lock tells of a region. */
 typedef struct lh_region_snapshot {

@@ -135,11 +135,76 @@ lh_region *lh_region_tree_previous(const lh_region *region)
 	return neighbour(region, false);
 }
 
+/* --- walks --- */
+
+/*
+ * A walk would wait for each node, and then for each region in it: they lie all over memory. So when it
+ * enters a leaf, the regions of the next leaf are asked for, and the leaf after that. Those that have
+ * another node above them are found if that one is the next; else the walk waits, once in a while.
+ */
+
+/* The leaf a few steps beyond the cursor's. => NULL: too far away. */
+static lh_region *leaf_ahead(const lh_region_cursor *cursor, unsigned steps)
+{
+	const lh_region_node *above = lh_path_node(cursor, 1);
+	unsigned slot = cursor->slot[1] + steps;
+
+	if (slot < above->count)
+		return above->child[slot];
+	slot -= above->count;
+	if (cursor->slot[2] + 1u >= lh_path_node(cursor, 2)->count)
+		return NULL;
+	above = &lh_path_node(cursor, 2)->child[cursor->slot[2] + 1u]->node;
+	return slot < above->count ? above->child[slot] : NULL;
+}
+
+static void fetch_node(const lh_region_node *node)
+{
+	__builtin_prefetch(&node->child);
+	__builtin_prefetch(&node->count);
+}
+
+static void fetch_regions(const lh_region_node *leaf)
+{
+	for (unsigned i = 0; i < leaf->count; i++)
+		__builtin_prefetch(&leaf->child[i]->range);
+}
+
+static void fetch_ahead(const lh_region_cursor *cursor)
+{
+	const lh_region *next = leaf_ahead(cursor, 2), *after_next = leaf_ahead(cursor, 4);
+	const lh_region_node *above = lh_path_node(cursor, 2);
+
+	if (after_next)
+		fetch_node(&after_next->node);
+	if (next)
+		fetch_regions(&next->node);
+	if (cursor->slot[1] == 0 && cursor->slot[2] + 1u < above->count)
+		fetch_node(&above->child[cursor->slot[2] + 1u]->node);
+}
+
+/* The walk comes to a slot of the path's leaf. The tail, the last of all, is beyond its end. */
+static lh_region *enter_leaf(lh_region_cursor *cursor)
+{
+	const lh_region_node *leaf = lh_path_node(cursor, 0);
+	const lh_region_tree *tree = cursor->tree;
+
+	cursor->at = &leaf->child[cursor->slot[0]];
+	cursor->end = &leaf->child[leaf->count];
+	if (cursor->end[-1] == &tree->tail)
+		cursor->end--;
+	if (tree->levels > 3)
+		fetch_ahead(cursor);
+	return cursor->at < cursor->end ? *cursor->at : NULL;
+}
+
 lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
 				 lh_virtual_address address)
 {
 	cursor->sequence = tree->sequence;
-	return path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
+	(void)path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
+	fetch_regions(lh_path_node(cursor, 0));
+	return enter_leaf(cursor);
 }
 
 lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree)
@@ -147,23 +212,16 @@ lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree
 	return lh_region_cursor_from(cursor, tree, lh_virtual(0));
 }
 
-/* A leaf's regions are told apart without looking at them: so they can be fetched ahead. */
-static void fetch_ahead(const lh_region_node *leaf)
+lh_region *lh_region_cursor_next_node(lh_region_cursor *cursor)
 {
-	for (unsigned i = 1; i < leaf->count; i++)
-		__builtin_prefetch(&leaf->child[i]->range);
-}
+	unsigned level = 1;
 
-lh_region *lh_region_cursor_next(lh_region_cursor *cursor)
-{
-	const lh_region_node *leaf = lh_path_node(cursor, 0);
-	unsigned slot = cursor->slot[0] + 1u;
-
-	if (slot < leaf->count) {
-		cursor->slot[0] = (uint8_t)slot;
-	} else {
-		(void)lh_path_step(cursor, true); /* from a region, there is at least the tail above */
-		fetch_ahead(lh_path_node(cursor, 0));
-	}
-	return region_at(cursor);
+	for (; level < cursor->tree->levels; level++)
+		if (cursor->slot[level] + 1u < lh_path_node(cursor, level)->count)
+			break;
+	if (level == cursor->tree->levels)
+		return NULL;
+	cursor->slot[level]++;
+	lh_path_descend(cursor, level, false);
+	return enter_leaf(cursor);
 }

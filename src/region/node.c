@@ -93,7 +93,6 @@ static unsigned larger(unsigned a, unsigned b)
 	return a > b ? a : b;
 }
 
-/* Of two halves, which the processor compares side by side: the compiler would make one row of them. */
 static inline unsigned largest_gap(const lh_region_node *node)
 {
 	const uint16_t *gap = node->gap;
@@ -101,7 +100,7 @@ static inline unsigned largest_gap(const lh_region_node *node)
 	unsigned upper = larger(larger(gap[4], gap[5]), larger(gap[6], gap[7]));
 
 	_Static_assert(LH_WAYS == 8, "all gaps are looked at");
-	__asm__("" : "+r"(lower));
+	LH_OPAQUE(lower);
 	return larger(lower, upper);
 }
 
