@@ -241,14 +241,14 @@ LH_MUST_USE lh_error lh_charge_take(lh_frames *frames, uint64_t pages);
 void lh_charge_give_back(lh_frames *frames, uint64_t pages);
 
 /*
- * For who holds one promised frame too many for a moment: two faults of one page, a copy made
- * before the old frame goes. Strict: promises one page more, to be given back soon
+ * For who holds a few promised frames too many for a moment: two faults of one page, a copy made
+ * before the old frame goes. Strict: promises so many pages more, to be given back soon
  * (lh_charge_give_back_loan). Else nothing is promised, and there are frames enough for a moment.
  * => false: not without looking beyond what is at hand; nothing changed. Not a step that fails on
  * demand. Context: any.
  */
-bool lh_charge_lend(lh_frames *frames);
-void lh_charge_give_back_loan(lh_frames *frames);
+bool lh_charge_lend(lh_frames *frames, uint64_t pages);
+void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages);
 
 /* A consistent snapshot. Stops all CPUs' allocations for a moment: not for fast paths. */
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);

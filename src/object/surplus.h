@@ -3,12 +3,13 @@
  * Frames held for a moment beyond what was promised.
  *
  * A promise is for one frame a page. But two faults of one page each take a frame before one
- * of them finds that it came late; a copy is made before the old frame is let go; a discarded
- * page's frame is dropped only after the flush, when the page may have been touched again. If
- * exactly the promised frames are left, a third who asks for its own then finds none.
+ * of them finds that it came late; a copy is made before the old frame is let go, and that may have
+ * become nobody's but the copying fault's; a discarded page's frame is dropped only after the flush,
+ * when the page may have been touched again. If exactly the promised frames are left, a third who
+ * asks for its own then finds none.
  *
- * So who may hold one such frame has one page more promised to it for as long as it may, which
- * touches only what this CPU keeps (lh_charge_lend). Then nobody lacks a frame for its sake.
+ * So who may hold one such frame, or two, has as many pages more promised to it for as long as it may,
+ * which touches only what this CPU keeps (lh_charge_lend). Then nobody lacks a frame for its sake.
  *
  * Near the end of memory nothing is lent. Then who may hold such a frame is counted, and who is
  * refused one waits for those to end and tries again. Who holds waits meanwhile for nothing but a
@@ -23,9 +24,14 @@
 #define LH_SURPLUS_RETRIES 1000
 
 /* How it may: what begin says and end is told. */
-typedef enum lh_surplus_share { LH_SURPLUS_NONE, LH_SURPLUS_LENT, LH_SURPLUS_COUNTED } lh_surplus_share;
+typedef enum lh_surplus_share {
+	LH_SURPLUS_NONE,
+	LH_SURPLUS_LENT,     /* so many pages */
+	LH_SURPLUS_LENT_TWO,
+	LH_SURPLUS_COUNTED
+} lh_surplus_share;
 
-/* => frames: the most that it may be; more than one are never lent.
+/* => frames: the most that it may be, at least one; more than two are never lent.
  * => never LH_SURPLUS_NONE, which is for who has not begun. */
 lh_surplus_share lh_surplus_begin(lh_manager *manager, uint64_t frames);
 /* => held: frames were had and passed on or given back since; false: there were none.

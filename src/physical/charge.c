@@ -130,9 +130,8 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 /* Only while so much is in common: a loan should be the reason of nobody's refusal. */
 #define LENT_ABOVE (LH_DEBUG >= 2 ? 256u : 4096u)
 
-bool lh_charge_lend(lh_frames *frames)
+bool lh_charge_lend(lh_frames *frames, uint64_t pages)
 {
-	uint64_t one = 1;
 	struct frame_cache *cache;
 	uintptr_t interrupts;
 	bool lent;
@@ -143,15 +142,15 @@ bool lh_charge_lend(lh_frames *frames)
 		return false;
 	cache = lh_frames_cache(frames);
 	interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
-	lent = commit(frames, cache, &one);
+	lent = commit(frames, cache, &pages);
 	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 	return lent;
 }
 
-void lh_charge_give_back_loan(lh_frames *frames)
+void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages)
 {
 	if (frames->policy == LH_CHARGE_STRICT)
-		lh_charge_give_back(frames, 1);
+		lh_charge_give_back(frames, pages);
 }
 
 /* --- Counters --- */

@@ -12,6 +12,12 @@
 
 /* --- prepare --- */
 
+void lh_fault_begin_surplus(lh_fault_plan *plan, uint64_t frames)
+{
+	if (plan->surplus == LH_SURPLUS_NONE)
+		plan->surplus = lh_surplus_begin(plan->space->manager, frames);
+}
+
 /* A promised frame; until release this fault may be one too many that has it. */
 static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
 {
@@ -19,12 +25,13 @@ static lh_error take_frame(lh_fault_plan *plan, bool zeroed)
 	lh_error error;
 
 	plan->returned = lh_surplus_seen(manager);
-	plan->surplus = lh_surplus_begin(manager, 1);
+	lh_fault_begin_surplus(plan, 1);
 	error = zeroed ? lh_frame_allocate_zeroed(manager->frames, LH_FRAME_ANONYMOUS,
 						  LH_FRAME_CHARGED, &plan->frame)
 		       : lh_frame_allocate(manager->frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED,
 					   &plan->frame);
-	plan->held = error == LH_OK;
+	plan->held |= error == LH_OK;
+	plan->refused = error != LH_OK;
 	return error;
 }
 
@@ -39,8 +46,11 @@ void lh_fault_copy_source(lh_fault_plan *plan)
 
 static lh_error take_copy(lh_fault_plan *plan)
 {
+	/* What is asked of an object may wait for those who hold a frame too many: not while we do. */
 	if (lh_frame_is_none(plan->source))
 		LH_TRY(lh_object_take_page(plan->object, plan->object_page, false, &plan->source));
+	lh_fault_begin_surplus(plan, 2);
+	plan->held = true;
 	LH_TRY(take_frame(plan, false));
 	/* A fork under way may have made the leaf one to copy and not have flushed yet: other CPUs then
 	 * write to the source still. If none has begun since the region was looked at, the right to write
@@ -87,7 +97,7 @@ void lh_fault_release(lh_fault_plan *plan)
 	if (!lh_frame_is_none(plan->frame))
 		lh_frame_drop(frames, plan->frame);
 	if (plan->surplus != LH_SURPLUS_NONE)
-		(void)lh_surplus_end(plan->space->manager, plan->surplus, plan->held);
+		plan->returned += lh_surplus_end(plan->space->manager, plan->surplus, plan->held);
 	if (plan->object)
 		lh_object_drop(plan->object);
 	lh_spare_tables_give_back(frames, &plan->tables);
@@ -152,11 +162,12 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 }
 
 /* A promised frame was refused: because somebody has delivered this very page since the plan, or
- * had a frame too many? In this order: if the page was taken away again before we look, it was
- * by somebody who was holding since. */
+ * had a frame too many? Or does the page need none by now, since whoever shared it has got his copy?
+ * In this order: if the page was taken away again before we look, it was by somebody who was holding
+ * since. */
 static bool was_refused_by_a_race(lh_fault_plan *plan)
 {
-	if (plan->surplus == LH_SURPLUS_NONE || plan->held)
+	if (!plan->refused)
 		return false;
 	return !lh_fault_is_current(plan) || lh_surplus_wait(plan->space->manager, plan->returned);
 }

@@ -82,7 +82,8 @@ typedef struct lh_fault_plan {
 	bool copied;		 /* COPY: the frame has the bytes of the source */
 	lh_spare_tables tables;
 	lh_surplus_share surplus; /* between begin and end, object/surplus.h */
-	bool held;		 /* a promised frame was had; else it was refused */
+	bool held;		 /* a promised frame was had, be it only the source */
+	bool refused;		 /* one was asked for, and there was none */
 	uint32_t returned;	 /* surplus: as seen before */
 
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
@@ -95,8 +96,14 @@ lh_fault lh_fault_make_plan(lh_fault_plan *plan);
  * region is another, or allows less. */
 bool lh_fault_renew_locked(lh_fault_plan *plan);
 
+/* The same frame, with the same rights. */
+bool lh_leaf_is_same(lh_leaf a, lh_leaf b);
+
 /* => false: something was taken away from this part of the space since the region was looked at. */
 bool lh_fault_is_version_same(const lh_fault_plan *plan);
+
+/* From here to the release this fault may hold so many promised frames too many. Once. */
+void lh_fault_begin_surplus(lh_fault_plan *plan, uint64_t frames);
 
 /* Copies the source of a COPY into its frame. => nobody can write to the source. */
 void lh_fault_copy_source(lh_fault_plan *plan);
@@ -108,7 +115,8 @@ LH_MUST_USE lh_error lh_fault_prepare(lh_fault_plan *plan);
 /* Under the map lock at most. => false: the world has changed, start again. */
 bool lh_fault_commit(lh_fault_plan *plan);
 
-/* => false: something was taken away since the plan, or the leaf is not what it saw. */
+/* For who holds nothing of the plan any more. => false: something was taken away since, or the leaf is not
+ * what it saw, or names another case by now. */
 bool lh_fault_is_current(const lh_fault_plan *plan);
 
 /* Gives back what the plan still holds. No lock. */

@@ -13,7 +13,7 @@ bool lh_fault_is_version_same(const lh_fault_plan *plan)
 }
 
 /* Accessed and dirty may change at any moment: the hardware sets them. */
-static bool is_leaf_same(lh_leaf a, lh_leaf b)
+bool lh_leaf_is_same(lh_leaf a, lh_leaf b)
 {
 	uint32_t steady = ~(LH_LEAF_ACCESSED | LH_LEAF_DIRTY);
 
@@ -22,13 +22,6 @@ static bool is_leaf_same(lh_leaf a, lh_leaf b)
 	return a.kind == LH_LEAF_EMPTY ||
 	       (a.frame.value == b.frame.value && a.rights == b.rights &&
 		(a.flags & steady) == (b.flags & steady));
-}
-
-bool lh_fault_is_current(const lh_fault_plan *plan)
-{
-	lh_leaf now = lh_directory_read(&plan->space->directory, plan->page.base);
-
-	return lh_fault_is_version_same(plan) && is_leaf_same(now, plan->seen);
 }
 
 /* The frame of the object that the plan shows or copies; none, where it does neither. */
@@ -89,8 +82,10 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 	/* A right that the leaf has already stays: a file's page that is dirty may be written. */
 	if (entry->state != LH_FRAME_ANONYMOUS)
 		return object_rights(plan) | (plan->seen.rights & plan->rights);
+	/* So does one to write, whoever else holds the frame (to read it from outside, for one): had it been
+	 * shared with another space since, the leaf would have lost the right. */
 	if (lh_atomic_load(&entry->holders) != 1)
-		return without(plan->rights, LH_RIGHT_WRITE);
+		return without(plan->rights, LH_RIGHT_WRITE) | (plan->seen.rights & plan->rights);
 	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
 	return plan->rights;
 }
@@ -132,7 +127,7 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 /* All that commit looks at. Under the lock of the leaf's table. */
 static bool is_all_same(const lh_fault_plan *plan, const lh_slot *slot)
 {
-	return lh_fault_is_version_same(plan) && is_leaf_same(lh_slot_leaf(slot), plan->seen) &&
+	return lh_fault_is_version_same(plan) && lh_leaf_is_same(lh_slot_leaf(slot), plan->seen) &&
 	       is_object_same(plan);
 }
 

@@ -155,34 +155,34 @@ static bool needs_look(const lh_fault_plan *plan)
 	       (plan->seen.kind != LH_LEAF_PRESENT || (plan->seen.rights & plan->access) == 0);
 }
 
-/* From here on the frame stays, although the leaf may go. What is copied will be one too many soon, and
- * says so then; what is settled is so from now on. */
+/* From here on the frame stays, although everybody else may let it go: then it is one too many. So will be
+ * that of a copy, soon. */
 static void hold_source(lh_fault_plan *plan)
 {
-	lh_manager *manager = plan->space->manager;
-
-	if (plan->name == LH_CASE_SETTLE) {
-		plan->surplus = lh_surplus_begin(manager, 1);
-		plan->held = true;
-	}
+	lh_fault_begin_surplus(plan, plan->name == LH_CASE_COPY ? 2 : 1);
+	plan->held = true;
 	plan->source = plan->seen.frame;
-	lh_frame_hold(manager->frames, plan->source);
+	lh_frame_hold(plan->space->manager->frames, plan->source);
 }
 
-/*
- * Reads the leaf and names the case. What an entry names is safe while its table is locked; a frame that
- * the plan goes on to use, or must know again, gets a holder before the lock goes.
- */
+/* Reads the leaf; if its frame must be looked at, its table is locked, for what the entry names is safe only
+ * until that is let go. The slot is left open. */
+static void see_leaf(lh_fault_plan *plan, lh_slot *slot)
+{
+	lh_slot_find(slot, &plan->space->directory, plan->page.base);
+	plan->seen = lh_slot_leaf(slot);
+	if (!needs_look(plan))
+		return;
+	lh_slot_hold(slot);
+	plan->seen = lh_slot_leaf(slot);
+}
+
+/* A frame that the plan goes on to use, or must know again, gets a holder before the lock goes. */
 static void name_case(lh_fault_plan *plan)
 {
 	lh_slot slot;
 
-	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
-	plan->seen = lh_slot_leaf(&slot);
-	if (needs_look(plan)) {
-		lh_slot_hold(&slot);
-		plan->seen = lh_slot_leaf(&slot);
-	}
+	see_leaf(plan, &slot);
 	if (needs_look(plan))
 		plan->name = case_of_leaf(plan);
 	else
@@ -190,6 +190,20 @@ static void name_case(lh_fault_plan *plan)
 	if (needs_look(plan) && (plan->name == LH_CASE_COPY || plan->name == LH_CASE_SETTLE))
 		hold_source(plan);
 	lh_slot_close(&slot);
+}
+
+/* The object is not looked at: it may have gone with the plan's holder. */
+bool lh_fault_is_current(const lh_fault_plan *plan)
+{
+	lh_fault_plan now = *plan;
+	lh_slot slot;
+
+	see_leaf(&now, &slot);
+	if (needs_look(&now))
+		now.name = case_of_leaf(&now);
+	lh_slot_close(&slot);
+	return lh_fault_is_version_same(plan) && lh_leaf_is_same(now.seen, plan->seen) &&
+	       now.name == plan->name;
 }
 
 /* The pages of a private region past its object's end are gone, like the shared ones. */

@@ -626,6 +626,28 @@ TEST(a_fetch_from_a_dirty_page_of_a_shared_file_ends)
 	world_close(&world);
 }
 
+/* Who copies from a page for somebody else, or has it pinned, holds its frame. */
+TEST(a_fetch_from_a_page_that_others_hold_ends)
+{
+	test_world world;
+	lh_frame_number frame;
+
+	world_open(&world, &(world_setup){ 0 });
+	world_make(&world, 0);
+	world_map(&world, 0, 20, 1, READ_WRITE);
+	world_poke(&world, 0, world_page(&world, 20), 1);
+	CHECK_OK(lh_space_protect(world.space[0], world_range(&world, 20, 1), LH_RIGHTS_ALL));
+	frame = world_frame(&world, 0, 20);
+	lh_frame_hold(world.frames, frame);
+	CHECK_EQUAL(world_fetch(&world, 0, world_page(&world, 20)), LH_FAULT_OK);
+	/* The leaf keeps its right to write: the frame is its own. */
+	world_poke(&world, 0, world_page(&world, 20), 2);
+	CHECK(world_frame(&world, 0, 20).value == frame.value);
+	lh_frame_drop(world.frames, frame);
+	world_check(&world);
+	world_close(&world);
+}
+
 TEST(mapping_over_the_lower_part_of_a_region_minds_the_guard_below)
 {
 	test_world world;
