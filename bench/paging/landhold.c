@@ -60,13 +60,11 @@ static void map(uint64_t address, unsigned level, uint64_t leaves, uint64_t fram
 			 .level = (uint8_t)level, .flags = LH_LEAF_UNCOUNTED, .frame = { frame } };
 	lh_spare_tables spares = { 0, 0 };
 
-	must(lh_directory_prepare_level(&directory, range_of(address, level, leaves), level, &spares));
-	for (uint64_t i = 0; i < leaves; i++) {
-		must(level == 0 ? lh_directory_write(&directory, lh_virtual(address), leaf, &spares)
-				: lh_directory_write_large(&directory, lh_virtual(address), leaf, &spares));
-		address += LEAF_BYTES(level);
-		leaf.frame.value += LEAF_BYTES(level) >> 12;
-	}
+	if (leaves == 1 && level == 0 &&
+	    lh_directory_write(&directory, lh_virtual(address), leaf, &spares) == LH_OK)
+		return;
+	must(lh_directory_prepare_map(&directory, range_of(address, level, leaves), leaf, &spares));
+	must(lh_directory_map(&directory, range_of(address, level, leaves), leaf, NULL, &spares));
 	lh_spare_tables_give_back(frames, &spares);
 }
 
@@ -79,10 +77,10 @@ static void protect(uint64_t address, unsigned level, uint64_t leaves)
 	lh_gather_finish(&gather);
 }
 
-static bool count_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
+static bool count_run(void *context, const lh_leaf_run *run)
 {
-	(void)address;
-	*(uint64_t *)context += leaf->kind == LH_LEAF_PRESENT && (leaf->rights & LH_RIGHT_WRITE) != 0;
+	if (run->leaf.kind == LH_LEAF_PRESENT && (run->leaf.rights & LH_RIGHT_WRITE) != 0)
+		*(uint64_t *)context += run->range.pages >> 9 * run->leaf.level;
 	return true;
 }
 
@@ -90,7 +88,12 @@ static uint64_t query(uint64_t address, unsigned level, uint64_t leaves)
 {
 	uint64_t count = 0;
 
-	lh_directory_visit(&directory, range_of(address, level, leaves), count_leaf, &count);
+	if (leaves == 1 && level == 0) {
+		lh_leaf leaf = lh_directory_read(&directory, lh_virtual(address));
+
+		return leaf.kind == LH_LEAF_PRESENT && (leaf.rights & LH_RIGHT_WRITE) != 0;
+	}
+	lh_directory_query(&directory, range_of(address, level, leaves), count_run, &count);
 	return count;
 }
 
@@ -99,7 +102,10 @@ static void unmap(uint64_t address, unsigned level, uint64_t leaves)
 	lh_gather gather;
 
 	lh_gather_begin(&gather, &directory);
-	lh_directory_clear_range(&directory, range_of(address, level, leaves), &gather);
+	if (leaves == 1 && level == 0)
+		must(lh_directory_clear(&directory, lh_virtual(address), &gather) ? LH_OK : LH_LIMIT);
+	else
+		lh_directory_clear_range(&directory, range_of(address, level, leaves), &gather);
 	lh_gather_finish(&gather);
 }
 

@@ -37,7 +37,7 @@
  * run the directory (`active`), and those that said so in `walkers`. Such a call is answered with
  * interrupts on, so then no walker holds the table any more.
  *
- * Field tags: c constant, a atomic.
+ * Field tags: c constant, a atomic, o the owner CPU's alone, interrupts off.
  */
 #ifndef LANDHOLD_DIRECTORY_H
 #define LANDHOLD_DIRECTORY_H
@@ -92,12 +92,20 @@ typedef struct lh_leaf {
  * time: each CPU adds to the part that its number chooses, on a line that it shares with
  * one CPU in eight. A part alone means nothing and may be below zero (as two's complement):
  * the CPU that clears a leaf need not be the one that wrote it.
+ *
+ * The rest of the line belongs to the first CPU of those that asked for it (src/paging/near.h): the
+ * leaf table that it held last, so that its next walk to there begins at the end.
  */
 #define LH_DIRECTORY_PARTS 8
 typedef struct lh_directory_part {
-	uint64_t tables;      /* a: table pages of its own, root included */
-	uint64_t leaves;      /* a: leaf entries not empty, own half, in pages */
-	uint64_t reserved[6]; /* to the next line */
+	uint64_t tables;       /* a: table pages of its own, root included */
+	uint64_t leaves;       /* a: leaf entries not empty, own half, in pages */
+	uint64_t owner;	       /* a: the number of the CPU that the rest is for, plus 1; 0: nobody's yet */
+	uint64_t prefix;       /* o: of the addresses below that table */
+	uint64_t retired;      /* o: the directory's when the table was held */
+	lh_frame_number frame; /* o: the table's; */
+	uint64_t *entries;     /* o: its bytes; */
+	lh_frame_entry *entry; /* o: and its entry in the frame array */
 } lh_directory_part;
 
 typedef struct lh_directory {
@@ -111,6 +119,10 @@ typedef struct lh_directory {
 	lh_cpu_set active;		/* a CPUs that run it, and so may hold translations */
 	lh_cpu_set walkers;		/* a others that are walking its tables */
 	uint64_t generation;		/* a flushes published: raised before active is read */
+	uint64_t retired;		/* a tables taken out of the tree: raised before they are flushed */
+	/* a The entry of a leaf of level 0 with these rights, nothing noted of it, all but type and frame;
+	 * 0: not worked out yet. */
+	uint64_t plain[LH_RIGHTS_ALL + 1];
 	lh_directory_part parts[LH_DIRECTORY_PARTS];
 } lh_directory;
 
@@ -231,6 +243,21 @@ LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address 
  */
 
 /*
+ * Maps the range: leaves that are all as `leaf` is, but for their frames. Those are side by side from
+ * leaf.frame on, and then leaf.level is the highest level that may be used: where address and frame are
+ * aligned and the range is long enough a leaf is as large as that. Or frames has one for each page,
+ * and all leaves are of level 0. If they are counted, the caller has added a holder to each frame.
+ * The first takes the spare tables for it, as lh_directory_prepare does.
+ * => nobody else writes to the range, or takes tables of it away (lh_directory_keep_tables).
+ * => leaf is PRESENT, with a right.
+ * => LH_EXISTS: something is mapped there; LH_NO_MEMORY: the spares do not suffice. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range range,
+					      lh_leaf leaf, lh_spare_tables *spares);
+LH_MUST_USE lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
+				      const lh_frame_number *frames, lh_spare_tables *spares);
+
+/*
  * Clears every leaf of the range, frees the tables that become empty, flushes and
  * drops as the gather fills. One descent. What remains in the gather is the caller's
  * to flush (lh_gather_finish). Cannot fail: huge leaves must not straddle the range.
@@ -255,6 +282,21 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
  */
 typedef bool lh_leaf_visit(void *context, lh_virtual_address address, lh_leaf *leaf);
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,
+			void *context);
+
+/* Leaves side by side that are alike in everything but their frames. */
+typedef struct lh_leaf_run {
+	lh_virtual_range range; /* the part of them that lies in the range asked for */
+	lh_leaf leaf;		/* the first one */
+} lh_leaf_run;
+
+/*
+ * Calls visit for each run of leaves of the range that are not empty, in order, with interrupts off.
+ * A run ends with its table at the latest. No lock is taken: each leaf is as it was at a moment of its
+ * own, and changes meanwhile unless the caller keeps others away. Returning false ends it.
+ */
+typedef bool lh_run_visit(void *context, const lh_leaf_run *run);
+void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_visit *visit,
 			void *context);
 
 /* --- gathers --- */

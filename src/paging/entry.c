@@ -7,21 +7,6 @@ static unsigned column_of(unsigned level)
 	return level == 0 ? 0 : 1;
 }
 
-/* --- addresses --- */
-
-static uint64_t frame_mask_of_part(lh_address_part part, unsigned level_shift)
-{
-	return part.mask & ~(((UINT64_C(1) << level_shift) - 1) >> part.shift);
-}
-
-uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level)
-{
-	unsigned shift = lh_level_shift(format, level);
-
-	return frame_mask_of_part(format->address[0], shift) |
-	       frame_mask_of_part(format->address[1], shift);
-}
-
 /* --- rights --- */
 
 static uint64_t rights_bits(const lh_entry_rights *tests, lh_rights rights)

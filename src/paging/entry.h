@@ -96,12 +96,23 @@ static inline lh_physical_address lh_entry_address(const lh_paging_format *forma
 			   (entry & format->address[1].mask) << format->address[1].shift);
 }
 
-/* The entry's bits that name the frame of a leaf of this level. */
-uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level);
-
 static inline uint64_t lh_format_address_mask(const lh_paging_format *format)
 {
 	return format->address[0].mask | format->address[1].mask;
+}
+
+static inline uint64_t lh_part_frame_mask(lh_address_part part, unsigned level_shift)
+{
+	return part.mask & ~(((UINT64_C(1) << level_shift) - 1) >> part.shift);
+}
+
+/* The entry's bits that name the frame of a leaf of this level. */
+static inline uint64_t lh_level_frame_mask(const lh_paging_format *format, unsigned level)
+{
+	unsigned shift = lh_level_shift(format, level);
+
+	return lh_part_frame_mask(format->address[0], shift) |
+	       lh_part_frame_mask(format->address[1], shift);
 }
 
 /* --- entries --- */
@@ -121,6 +132,21 @@ static inline bool lh_entry_is_table(const lh_paging_format *format, unsigned le
 static inline lh_frame_number lh_entry_table(const lh_paging_format *format, uint64_t entry)
 {
 	return lh_physical_frame(lh_entry_address(format, entry));
+}
+
+/* The first frame of a leaf that is not empty. */
+static inline lh_frame_number lh_entry_frame(const lh_paging_format *format, unsigned level,
+					     uint64_t entry)
+{
+	uint64_t address = lh_entry_is_present(format, entry) ? entry : ~entry;
+
+	return lh_physical_frame(lh_entry_address(format, address & lh_level_frame_mask(format, level)));
+}
+
+/* Does a leaf hold its frames? */
+static inline bool lh_entry_is_counted(const lh_paging_format *format, uint64_t entry)
+{
+	return (entry & format->software[0]) == 0;
 }
 
 /* What an upper entry leaves to those below it. */

@@ -16,8 +16,7 @@
 #include "base/lock_order.h"
 #include "paging/slot.h"
 
-#define LEVEL_SHIFT 56
-#define FRAME_MASK ((UINT64_C(1) << LEVEL_SHIFT) - 1)
+#define FRAME_MASK ((UINT64_C(1) << LH_GATHER_LEVEL_SHIFT) - 1)
 
 void lh_gather_begin(lh_gather *gather, lh_directory *directory)
 {
@@ -51,15 +50,6 @@ void lh_gather_note(lh_gather *gather, lh_virtual_address address)
 	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
 
 	lh_gather_note_range(gather, page);
-}
-
-void lh_gather_add_leaf(lh_gather *gather, lh_leaf leaf)
-{
-	LH_ASSERT(gather->directory->port, !lh_gather_is_full(gather));
-	if (leaf.flags & LH_LEAF_UNCOUNTED)
-		return;
-	gather->frames[gather->frame_count++] = leaf.frame.value | (uint64_t)leaf.level
-									   << LEVEL_SHIFT;
 }
 
 void lh_gather_add_table(lh_gather *gather, lh_frame_number table)
@@ -162,7 +152,8 @@ void lh_gather_flush(lh_gather *gather)
 	for (uint32_t i = 0; i < gather->frame_count; i++)
 		lh_leaf_drop(directory->frames, directory->format,
 			     lh_frame(gather->frames[i] & FRAME_MASK),
-			     (unsigned)(gather->frames[i] >> LEVEL_SHIFT));
-	lh_chain_drop(directory->frames, directory->format, gather->tables);
+			     (unsigned)(gather->frames[i] >> LH_GATHER_LEVEL_SHIFT));
+	if (gather->tables != 0)
+		lh_chain_drop(directory->frames, directory->format, gather->tables);
 	lh_gather_begin(gather, directory);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations on ranges: each is a loop over one walk (walk.h).
+ * Operations on ranges: each is a loop over one walk (walk.h), and in each table that it comes to a
+ * loop over a row (row.h), under one lock, with one change of each count.
  */
-#include "paging/walk.h"
-
-/* The walk ends for a moment after so many tables: interrupts have waited long enough. */
-#define TABLES_AT_A_TIME 32
+#include "paging/row.h"
 
 static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
@@ -15,9 +13,14 @@ static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range
 	walk->visits = true;
 }
 
+static void begin_alike(lh_alike *alike, const lh_directory *directory)
+{
+	lh_alike_begin(alike, directory->format, !directory->is_kernel);
+}
+
 static bool next(lh_walk *walk)
 {
-	if (walk->tables >= TABLES_AT_A_TIME) {
+	if (walk->tables >= LH_TABLES_AT_A_TIME) {
 		/* The slot under the cursor is dealt with, unless it is a table to enter. */
 		if (walk->at_slot && !lh_walk_is_table(walk))
 			lh_walk_skip(walk);
@@ -42,6 +45,97 @@ static void flush_between(lh_walk *walk, lh_gather *gather)
 	lh_walk_begin_again(walk);
 }
 
+/* A leaf that is to be changed may not straddle the range: it would have to be split. */
+static void must_cover(const lh_walk *walk, const lh_row *row, uint64_t slot)
+{
+	if (walk->level != 0 && (slot == 0 || slot == row->count - 1))
+		LH_ASSERT(walk->directory->port, lh_walk_covers_slot(walk, slot));
+}
+
+/* Clears counted leaves that are alike, up to end, while there is room for their frames. => the first
+ * slot that was not cleared. */
+static uint64_t clear_counted(const lh_row *row, uint64_t slot, uint64_t end, const lh_alike *alike,
+			      lh_gather *gather)
+{
+	for (; slot < end && !lh_gather_is_full(gather); slot++) {
+		uint64_t entry = lh_atomic_load_relaxed(&row->slots[slot]);
+
+		if (!lh_alike_has(alike, entry))
+			break;
+		lh_atomic_exchange(&row->slots[slot], UINT64_C(0));
+		lh_gather_add_frames(gather, lh_alike_frame(alike, entry), alike->level);
+	}
+	return slot;
+}
+
+/* The same with leaves that hold nothing. */
+static uint64_t clear_uncounted(const lh_row *row, uint64_t slot, uint64_t end, const lh_alike *alike)
+{
+	const uint64_t mask = ~alike->frame_mask, bits = alike->bits;
+
+	for (; slot < end; slot++) {
+		if ((lh_atomic_load_relaxed(&row->slots[slot]) & mask) != bits)
+			break;
+		lh_atomic_exchange(&row->slots[slot], UINT64_C(0));
+	}
+	return slot;
+}
+
+/*
+ * Clears leaves of the row, from the slot at the cursor on, but for the last entry of the table, which
+ * takes tables with it; and as many as the gather has room for. => slots passed; 0: not a row's
+ * business. Held.
+ */
+static uint64_t clear_row(lh_walk *walk, lh_alike *alike, lh_gather *gather)
+{
+	lh_row row = lh_walk_row(walk);
+	uint64_t most = lh_table_live(walk->held) - 1, cleared = 0, slot = 0;
+	uint64_t first = row.count, end = 0;
+
+	while (slot < row.count && cleared < most && !lh_gather_is_full(gather)) {
+		uint64_t entry = lh_atomic_load_relaxed(&row.slots[slot]), next = slot;
+
+		if (entry == 0) {
+			slot++;
+			continue;
+		}
+		if (lh_entry_is_table(alike->format, walk->level, entry))
+			break;
+		must_cover(walk, &row, slot);
+		lh_alike_learn(alike, walk->level, entry);
+		next = row.count - slot < most - cleared ? row.count : slot + (most - cleared);
+		next = alike->leaf.flags & LH_LEAF_UNCOUNTED
+			       ? clear_uncounted(&row, slot, next, alike)
+			       : clear_counted(&row, slot, next, alike, gather);
+		must_cover(walk, &row, next - 1);
+		first = slot < first ? slot : first;
+		cleared += next - slot;
+		end = slot = next;
+	}
+	if (cleared == 0)
+		return slot;
+	lh_gather_note_range(gather, lh_walk_row_span(walk, first, end));
+	lh_table_add_live(walk->held, 0 - cleared);
+	lh_walk_count(walk, 0, 0 - cleared * lh_level_pages(alike->format, walk->level));
+	return slot;
+}
+
+/* Clears what stands at the slot, and leaves that follow it in the table. => false: no lock. */
+static bool clear_here(lh_walk *walk, lh_alike *alike, lh_gather *gather)
+{
+	uint64_t passed;
+
+	if (lh_walk_is_table(walk))
+		return lh_walk_clear(walk, gather);
+	if (!lh_walk_hold(walk))
+		return false;
+	passed = clear_row(walk, alike, gather);
+	if (passed == 0)
+		return lh_walk_clear(walk, gather);
+	lh_walk_skip_slots(walk, passed);
+	return true;
+}
+
 /*
  * Leaf tables that the range covers go unopened; upper tables go when they are empty, which
  * the loss of their last leaf table makes them. So the counts stay exact without opening
@@ -49,16 +143,18 @@ static void flush_between(lh_walk *walk, lh_gather *gather)
  */
 void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, lh_gather *gather)
 {
+	lh_alike alike;
 	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
+	begin_alike(&alike, directory);
 	begin(&walk, directory, range);
 	while (next(&walk)) {
 		if (must_enter(&walk))
 			continue;
 		if (lh_gather_is_full(gather))
 			flush_between(&walk, gather);
-		else if (!lh_walk_clear(&walk, gather))
+		else if (!clear_here(&walk, &alike, gather))
 			lh_walk_pause(&walk);
 	}
 	lh_walk_end(&walk);
@@ -133,28 +229,6 @@ static lh_leaf restricted(lh_leaf leaf, lh_rights rights)
 	return leaf;
 }
 
-/*
- * Replaces the leaf under the cursor. => false: it is the same. A huge leaf must not straddle
- * the range: it would have to be split. Accessed and dirty bits that
- * the new leaf has lost go; others that the hardware has set since the walk read it stay.
- */
-static bool replace(lh_walk *walk, lh_leaf leaf)
-{
-	const lh_paging_format *format = walk->directory->format;
-	bool user = !walk->directory->is_kernel;
-	uint64_t entry = lh_entry_make_leaf(format, leaf, user);
-	uint64_t now = walk->entry;
-
-	if (entry == walk->entry)
-		return false;
-	LH_ASSERT(walk->directory->port, walk->level == 0 || lh_walk_covers(walk));
-	while (!lh_atomic_compare_exchange(
-		lh_walk_slot(walk), &now,
-		lh_entry_carry_flags(format, walk->entry, now, entry, user)))
-		;
-	return true;
-}
-
 /* Stands the walk at a leaf, its table held? => false: there is none here, or it had to pause. */
 static bool hold_leaf(lh_walk *walk)
 {
@@ -166,93 +240,211 @@ static bool hold_leaf(lh_walk *walk)
 	return false;
 }
 
+/*
+ * Replaces a leaf's entry. A huge leaf must not straddle the range: it would have to be split.
+ * Accessed and dirty bits that the new leaf has lost go; others that the hardware has set since the
+ * entry was read stay.
+ */
+static void replace(const lh_walk *walk, uint64_t *slot, uint64_t seen, uint64_t entry)
+{
+	uint64_t now = seen;
+
+	while (!lh_atomic_compare_exchange(
+		slot, &now,
+		now == seen ? entry
+			    : lh_entry_carry_flags(walk->directory->format, seen, now, entry,
+						   !walk->directory->is_kernel)))
+		;
+}
+
+/* What taking rights away does to entries like this one. */
+static void learn_restriction(lh_alike *alike, unsigned level, uint64_t entry, lh_rights rights)
+{
+	lh_leaf leaf;
+
+	lh_alike_learn(alike, level, entry);
+	if (alike->leaf.kind != LH_LEAF_PRESENT)
+		return;
+	leaf = lh_alike_leaf(alike, entry);
+	alike->change = entry ^ lh_entry_make_leaf(alike->format, restricted(leaf, rights), alike->user);
+}
+
+/* Changes leaves that are alike. => the first slot that is not. */
+static uint64_t change_alike(const lh_walk *walk, const lh_row *row, uint64_t slot,
+			     const lh_alike *alike)
+{
+	const uint64_t mask = ~alike->frame_mask, bits = alike->bits, change = alike->change;
+
+	for (; slot < row->count; slot++) {
+		uint64_t entry = lh_atomic_load_relaxed(&row->slots[slot]), now = entry;
+
+		if ((entry & mask) != bits)
+			break;
+		if (!lh_atomic_compare_exchange(&row->slots[slot], &now, entry ^ change))
+			replace(walk, &row->slots[slot], entry, entry ^ change);
+	}
+	return slot;
+}
+
+/* The leaves of the row, from the slot at the cursor on. => slots passed. Held. */
+static uint64_t restrict_row(const lh_walk *walk, lh_alike *alike, lh_rights rights, lh_gather *gather)
+{
+	lh_row row = lh_walk_row(walk);
+	uint64_t first = row.count, end = 0, slot = 0;
+
+	while (slot < row.count) {
+		uint64_t entry = lh_atomic_load_relaxed(&row.slots[slot]);
+
+		if (entry != 0) {
+			if (lh_entry_is_table(alike->format, walk->level, entry))
+				break;
+			learn_restriction(alike, walk->level, entry, rights);
+		}
+		if (entry == 0 || alike->change == 0) {
+			slot++;
+			continue;
+		}
+		must_cover(walk, &row, slot);
+		first = slot < first ? slot : first;
+		end = slot = change_alike(walk, &row, slot, alike);
+		must_cover(walk, &row, slot - 1);
+	}
+	if (end != 0)
+		lh_gather_note_range(gather, lh_walk_row_span(walk, first, end));
+	return slot;
+}
+
 void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range, lh_rights rights,
 				 lh_gather *gather)
 {
+	lh_alike alike;
 	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
+	begin_alike(&alike, directory);
 	begin(&walk, directory, range);
 	while (next(&walk)) {
-		lh_leaf leaf;
-
 		if (!hold_leaf(&walk))
 			continue;
-		leaf = lh_walk_leaf(&walk);
-		if (leaf.kind == LH_LEAF_PRESENT && replace(&walk, restricted(leaf, rights)))
-			lh_gather_note_range(gather, lh_walk_span(&walk));
+		lh_walk_skip_slots(&walk, restrict_row(&walk, &alike, rights, gather));
 	}
 	lh_walk_end(&walk);
+}
+
+/* What a visitor is given, and what it made of it. */
+struct visit {
+	lh_leaf_visit *visit;
+	void *context;
+	lh_alike alike;
+};
+
+static void write_back(const lh_walk *walk, uint64_t *slot, uint64_t seen, lh_leaf old, lh_leaf leaf)
+{
+	const lh_directory *directory = walk->directory;
+	uint64_t entry;
+
+	LH_ASSERT(directory->port, leaf.frame.value == old.frame.value && leaf.level == old.level &&
+					   (leaf.rights & ~old.rights) == 0);
+	LH_ASSERT(directory->port, leaf.kind == old.kind || leaf.kind == LH_LEAF_NO_ACCESS);
+	entry = lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel);
+	if (entry != seen)
+		replace(walk, slot, seen, entry);
+}
+
+static bool is_same(const lh_leaf *a, const lh_leaf *b)
+{
+	return a->kind == b->kind && a->rights == b->rights && a->flags == b->flags &&
+	       a->frame.value == b->frame.value && a->level == b->level && a->type == b->type;
+}
+
+/* Shows the leaves of the row. => false: the visitor wants no more. Held. */
+static bool visit_row(lh_walk *walk, struct visit *visit)
+{
+	lh_row row = lh_walk_row(walk);
+	lh_alike *alike = &visit->alike;
+	bool more = true;
+	uint64_t slot = 0;
+
+	for (; more && slot < row.count; slot++) {
+		uint64_t entry = lh_atomic_load_relaxed(&row.slots[slot]);
+		lh_leaf leaf, seen;
+
+		if (entry == 0)
+			continue;
+		if (!lh_alike_has(alike, entry)) {
+			if (lh_entry_is_table(alike->format, walk->level, entry))
+				break;
+			lh_alike_learn(alike, walk->level, entry);
+		}
+		seen = leaf = lh_alike_leaf(alike, entry);
+		more = visit->visit(visit->context, lh_walk_row_span(walk, slot, slot + 1).base, &leaf);
+		if (is_same(&leaf, &seen))
+			continue;
+		must_cover(walk, &row, slot);
+		write_back(walk, &row.slots[slot], entry, seen, leaf);
+	}
+	lh_walk_skip_slots(walk, slot);
+	return more;
 }
 
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,
 			void *context)
 {
+	struct visit visitor = { .visit = visit, .context = context };
 	lh_walk walk;
 	bool more = true;
 
+	begin_alike(&visitor.alike, directory);
 	begin(&walk, directory, range);
 	while (more && next(&walk)) {
-		lh_leaf leaf, seen;
-
 		if (!hold_leaf(&walk))
 			continue;
-		seen = leaf = lh_walk_leaf(&walk);
-		more = visit(context, lh_walk_address(&walk), &leaf);
-		LH_ASSERT(directory->port, leaf.frame.value == seen.frame.value &&
-			  leaf.level == seen.level && (leaf.rights & ~seen.rights) == 0);
-		LH_ASSERT(directory->port,
-			  leaf.kind == seen.kind || leaf.kind == LH_LEAF_NO_ACCESS);
-		replace(&walk, leaf);
+		if (walk.level != visitor.alike.level)
+			begin_alike(&visitor.alike, directory);
+		more = visit_row(&walk, &visitor);
 	}
 	lh_walk_end(&walk);
 }
 
-/* Tables of the level that the pages from first to last cross. */
-static uint64_t tables_crossed(const lh_paging_format *format, unsigned level,
-			       lh_virtual_range range)
+/* Shows the leaves of the row, those alike together. => false: the visitor wants no more. */
+static bool query_row(lh_walk *walk, lh_alike *alike, lh_run_visit *visit, void *context)
 {
-	/* A table of a level spans what an entry of the level above does. */
-	unsigned shift = lh_level_shift(format, level + 1);
+	lh_row row = lh_walk_row(walk);
+	uint64_t slot = 0, first;
+	uint64_t entry = lh_atomic_load(&row.slots[0]);
+	bool more = true;
 
-	return (lh_virtual_range_last(range).value >> shift) - (range.base.value >> shift) + 1;
+	while (more && slot < row.count && entry != 0 &&
+	       !lh_entry_is_table(alike->format, walk->level, entry)) {
+		lh_leaf_run run;
+
+		lh_alike_learn(alike, walk->level, entry);
+		run.leaf = lh_alike_leaf(alike, entry);
+		first = slot;
+		while (++slot < row.count) {
+			entry = lh_atomic_load(&row.slots[slot]);
+			if (!lh_alike_has(alike, entry))
+				break;
+		}
+		run.range = lh_walk_row_span(walk, first, slot);
+		more = visit(context, &run);
+	}
+	lh_walk_skip_slots(walk, slot);
+	return more;
 }
 
-/*
- * Tables that exist for the range, from the level up, below the root. Without a pause: begun
- * again from the root, the walk would count upper tables twice, and it opens none of the lowest.
- */
-static uint64_t tables_there(lh_directory *directory, lh_virtual_range range, unsigned level)
+void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_visit *visit,
+			void *context)
 {
-	uint64_t count = 0;
+	bool more = true;
+	lh_alike alike;
 	lh_walk walk;
 
-	lh_walk_begin(&walk, directory, range);
-	while (lh_walk_next(&walk)) {
-		if (lh_walk_is_table(&walk) && walk.level > level)
-			count++;
-		if (walk.level <= level + 1)
-			lh_walk_skip(&walk);
-	}
+	begin_alike(&alike, directory);
+	begin(&walk, directory, range);
+	walk.visits = false;
+	while (more && next(&walk))
+		if (!lh_walk_is_table(&walk))
+			more = query_row(&walk, &alike, visit, context);
 	lh_walk_end(&walk);
-	return count;
-}
-
-lh_error lh_directory_prepare_level(lh_directory *directory, lh_virtual_range range, unsigned level,
-				    lh_spare_tables *spares)
-{
-	uint64_t needed = 0;
-
-	LH_ASSERT(directory->port,
-		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
-	for (unsigned table = level; table < lh_format_top(directory->format); table++)
-		needed += tables_crossed(directory->format, table, range);
-	return lh_spare_tables_take(directory->frames,
-				    needed - tables_there(directory, range, level), spares);
-}
-
-lh_error lh_directory_prepare(lh_directory *directory, lh_virtual_range range,
-			      lh_spare_tables *spares)
-{
-	return lh_directory_prepare_level(directory, range, 0, spares);
 }

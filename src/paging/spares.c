@@ -4,7 +4,7 @@
  * whole trees of them without recursion: the tables that an opened table names are
  * pushed on the chain that is being worked off, through their own words.
  */
-#include "paging/walk.h"
+#include "paging/row.h"
 
 #include "base/memory.h"
 
@@ -31,27 +31,6 @@ lh_frame_number lh_chain_pop(lh_frames *frames, uint64_t *chain)
 	*chain = word >> NEXT_SHIFT;
 	lh_atomic_store_relaxed(&entry->word, word & ~NEXT_MASK);
 	return table;
-}
-
-bool lh_table_try_lock(lh_port *port, lh_frame_entry *table)
-{
-	uint64_t word = lh_atomic_load_relaxed(&table->word);
-
-	lh_order_may_try(port, table, LH_LOCK_TABLE);
-	if ((word & LH_TABLE_LOCKED) != 0 ||
-	    !lh_atomic_compare_exchange(&table->word, &word, word | LH_TABLE_LOCKED))
-		return false;
-	lh_order_took(port, table, LH_LOCK_TABLE);
-	return true;
-}
-
-void lh_table_unlock(lh_port *port, lh_frame_entry *table)
-{
-	uint64_t word = lh_atomic_load_relaxed(&table->word);
-
-	LH_ASSERT(port, (word & LH_TABLE_LOCKED) != 0);
-	lh_order_let_go(port, table, LH_LOCK_TABLE);
-	lh_atomic_store(&table->word, word & ~LH_TABLE_LOCKED);
 }
 
 lh_error lh_table_allocate(lh_frames *frames, unsigned level, lh_frame_number *table)
@@ -111,44 +90,63 @@ void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_nu
 	lh_frame_drop_contiguous(frames, first, lh_level_pages(format, level));
 }
 
-/* Drops what one entry of an unreachable table holds. */
-static void drop_entry(lh_frames *frames, const lh_paging_format *format, unsigned level,
-		       uint64_t entry, uint64_t *chain, lh_dropped *dropped)
+/* Leaves that are alike, from one on, at most so many. => how many there were. */
+static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t most,
+			   const lh_alike *alike)
 {
-	lh_leaf leaf;
+	const uint64_t mask = ~alike->frame_mask, bits = alike->bits;
+	uint64_t count = 0;
 
-	if (lh_entry_is_table(format, level, entry)) {
-		lh_chain_push(frames, chain, lh_entry_table(format, entry));
-		return;
+	if (alike->leaf.flags & LH_LEAF_UNCOUNTED)
+		while (count < most && (lh_atomic_load_relaxed(&entries[count]) & mask) == bits)
+			count++;
+	else
+		for (; count < most && lh_alike_has(alike, entries[count]); count++)
+			lh_leaf_drop(frames, alike->format, lh_alike_frame(alike, entries[count]),
+				     alike->level);
+	return count;
+}
+
+/* Drops what an unreachable table of so many live entries holds. */
+static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word, lh_alike *alike,
+			 uint64_t *chain, lh_dropped *dropped)
+{
+	const uint64_t *entries = lh_frame_pointer(frames, table);
+	unsigned level = lh_table_level(word);
+	const uint64_t *end = entries + lh_paging_entries(alike->format, level);
+
+	/* The live count says when the rest of the table need not be read. */
+	for (uint64_t live = word & LH_TABLE_LIVE; live != 0 && entries < end;) {
+		uint64_t entry = lh_atomic_load(entries), count;
+
+		if (entry == 0) {
+			entries++;
+		} else if (lh_entry_is_table(alike->format, level, entry)) {
+			lh_chain_push(frames, chain, lh_entry_table(alike->format, entry));
+			entries++;
+			live--;
+		} else {
+			lh_alike_learn(alike, level, entry);
+			count = drop_alike(frames, entries, (uint64_t)(end - entries), alike);
+			dropped->leaf_pages += count * lh_level_pages(alike->format, level);
+			entries += count;
+			live -= count;
+		}
 	}
-	/* What is looked at is the same in both halves. */
-	leaf = lh_entry_read_leaf(format, level, entry, true);
-	dropped->leaf_pages += lh_level_pages(format, level);
-	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
-		lh_leaf_drop(frames, format, leaf.frame, level);
 }
 
 lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint64_t chain)
 {
 	lh_dropped dropped = { 0, 0 };
+	lh_alike alike;
 
+	/* What is looked at is the same in both halves. */
+	lh_alike_begin(&alike, format, true);
 	while (chain != 0) {
 		lh_frame_number table = lh_chain_pop(frames, &chain);
-		const uint64_t *entries = lh_frame_pointer(frames, table);
-		uint64_t word = lh_table_entry(frames, table)->word;
-		uint64_t live = word & LH_TABLE_LIVE;
-		unsigned level = lh_table_level(word);
-		uint64_t count = lh_paging_entries(format, level);
 
-		/* The live count says when the rest of the table need not be read. */
-		for (uint64_t i = 0; live != 0 && i < count; i++) {
-			uint64_t entry = lh_atomic_load(&entries[i]);
-
-			if (entry == 0)
-				continue;
-			drop_entry(frames, format, level, entry, &chain, &dropped);
-			live--;
-		}
+		drop_entries(frames, table, lh_table_entry(frames, table)->word, &alike, &chain,
+			     &dropped);
 		drop_table(frames, table);
 		dropped.tables++;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "paging/walk.h"
+#include "paging/near.h"
+#include "paging/row.h"
 
 static const lh_paging_format *format_of(const lh_walk *walk)
 {
@@ -18,65 +19,29 @@ static lh_frame_entry *table_at(const lh_walk *walk, unsigned level)
 
 /* --- begin and end --- */
 
-static uint64_t *walkers_word(const lh_walk *walk)
-{
-	return &walk->directory->walkers.bits[walk->cpu / 64];
-}
-
-/* A CPU that runs the directory is called in any case. Nested in another walk of the same
- * directory on this CPU, the outer one's mark is enough. */
-static void enter_set(lh_walk *walk)
-{
-	uint64_t bit = UINT64_C(1) << walk->cpu % 64;
-
-	walk->is_foreign = (lh_atomic_load_relaxed(&walk->directory->active.bits[walk->cpu / 64]) &
-			    bit) == 0 &&
-			   (lh_atomic_or(walkers_word(walk), bit) & bit) == 0;
-}
-
-static void let_go(lh_walk *walk)
-{
-	if (walk->held)
-		lh_table_unlock(port_of(walk), walk->held);
-	walk->held = NULL;
-}
-
 static void open_table(lh_walk *walk, unsigned level, lh_frame_number frame)
 {
-	let_go(walk);
+	lh_walk_let_go(walk);
 	walk->path[level].frame = frame;
-	walk->path[level].entries = lh_frame_pointer(walk->directory->frames, frame);
+	walk->path[level].entries = lh_port_frame_pointer(port_of(walk), frame);
 	walk->level = level;
+}
+
+void lh_walk_go_to_root(lh_walk *walk)
+{
+	open_table(walk, lh_format_top(format_of(walk)), walk->directory->root);
 }
 
 void lh_walk_begin_again(lh_walk *walk)
 {
-	walk->interrupts = lh_port_interrupts_off(port_of(walk));
-	walk->cpu = lh_port_cpu(port_of(walk));
-	enter_set(walk);
-	open_table(walk, lh_format_top(format_of(walk)), walk->directory->root);
-	walk->at_slot = false;
-	walk->tables = 0;
+	lh_walk_start_again(walk);
+	lh_walk_go_to_root(walk);
 }
 
 void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
-	LH_ASSERT(directory->port, !lh_frame_is_none(directory->root));
-	walk->directory = directory;
-	walk->range = range;
-	walk->page = 0;
-	walk->entry = 0;
-	walk->held = NULL;
-	walk->visits = false;
-	lh_walk_begin_again(walk);
-}
-
-void lh_walk_end(lh_walk *walk)
-{
-	let_go(walk);
-	if (walk->is_foreign)
-		lh_atomic_and(walkers_word(walk), ~(UINT64_C(1) << walk->cpu % 64));
-	lh_port_interrupts_restore(port_of(walk), walk->interrupts);
+	lh_walk_start(walk, directory, range);
+	lh_walk_go_to_root(walk);
 }
 
 void lh_walk_pause(lh_walk *walk)
@@ -88,12 +53,14 @@ void lh_walk_pause(lh_walk *walk)
 
 bool lh_walk_try_hold(lh_walk *walk)
 {
-	lh_frame_entry *table = table_at(walk, walk->level);
+	lh_frame_entry *table = walk->is_near ? lh_walk_part(walk)->entry : table_at(walk, walk->level);
 
 	if (!lh_table_try_lock(port_of(walk), table))
 		return false;
 	walk->held = table;
 	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
+	if (walk->level == 0 && !walk->is_near)
+		lh_walk_remember(walk);
 	return true;
 }
 
@@ -106,23 +73,24 @@ void lh_walk_enter(lh_walk *walk)
 	walk->tables++;
 }
 
-void lh_walk_skip(lh_walk *walk)
+void lh_walk_climb(lh_walk *walk)
 {
 	const lh_paging_format *format = format_of(walk);
-	uint64_t span = lh_level_pages(format, walk->level);
-	uint64_t offset = (lh_walk_address(walk).value >> format->page_shift) & (span - 1);
-	uint64_t left = walk->range.pages - walk->page;
 
 	walk->at_slot = false;
-	walk->page += span - offset < left ? span - offset : left;
 	if (walk->page == walk->range.pages)
 		return;
 	/* Index 0 after a step forward: the cursor left this table by its end. */
 	while (walk->level < lh_format_top(format) &&
 	       lh_level_index(format, walk->level, lh_walk_address(walk)) == 0) {
-		let_go(walk);
+		lh_walk_let_go(walk);
 		walk->level++;
 	}
+}
+
+void lh_walk_skip(lh_walk *walk)
+{
+	lh_walk_skip_slots(walk, 1);
 }
 
 static void enter_to_visit(lh_walk *walk)
@@ -130,6 +98,17 @@ static void enter_to_visit(lh_walk *walk)
 	lh_walk_enter(walk);
 	if (walk->level == 0 && walk->visits && !lh_walk_try_hold(walk))
 		lh_walk_pause(walk);
+}
+
+/* Past empty slots. => the slot is one. */
+static void skip_empty(lh_walk *walk)
+{
+	lh_row row = lh_walk_row(walk);
+	uint64_t empty = 1;
+
+	while (empty < row.count && lh_atomic_load_total(&row.slots[empty]) == 0)
+		empty++;
+	lh_walk_skip_slots(walk, empty);
 }
 
 bool lh_walk_next(lh_walk *walk)
@@ -144,7 +123,7 @@ bool lh_walk_next(lh_walk *walk)
 			walk->at_slot = true;
 			return true;
 		}
-		lh_walk_skip(walk);
+		skip_empty(walk);
 	}
 	return false;
 }
@@ -161,14 +140,8 @@ void lh_walk_descend(lh_walk *walk)
 
 lh_virtual_range lh_walk_span(const lh_walk *walk)
 {
-	const lh_paging_format *format = format_of(walk);
-	uint64_t span = lh_level_pages(format, walk->level);
-	uint64_t offset = (lh_walk_address(walk).value >> format->page_shift) & (span - 1);
-	uint64_t left = walk->range.pages - walk->page;
-	lh_virtual_range part = { lh_walk_address(walk),
-				  span - offset < left ? span - offset : left };
-
-	return part;
+	return walk->level == 0 ? (lh_virtual_range){ lh_walk_address(walk), 1 }
+				: lh_walk_row_span(walk, 0, 1);
 }
 
 bool lh_walk_covers(const lh_walk *walk)
@@ -177,16 +150,6 @@ bool lh_walk_covers(const lh_walk *walk)
 }
 
 /* --- changes --- */
-
-void lh_walk_count(const lh_walk *walk, uint64_t tables, uint64_t leaves)
-{
-	lh_directory_part *part = &walk->directory->parts[walk->cpu % LH_DIRECTORY_PARTS];
-
-	if (tables != 0)
-		lh_atomic_add_relaxed(&part->tables, tables);
-	if (leaves != 0)
-		lh_atomic_add_relaxed(&part->leaves, leaves);
-}
 
 void lh_walk_link(lh_walk *walk, lh_spare_tables *spares)
 {
@@ -247,6 +210,8 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 
 	locked[level] = walk->held;
 	while (lh_table_live(locked[level]) == 1 && may_go(walk, level)) {
+		if (walk->is_near)
+			return false; /* to go up, it has to come down again */
 		locked[level + 1] = table_at(walk, level + 1);
 		if (!lh_table_try_lock(port_of(walk), locked[level + 1])) {
 			for (; level > walk->level; level--)
@@ -262,6 +227,7 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 /* The table that the slot names passes to the gather, locked. */
 static void detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
 {
+	lh_atomic_add(&walk->directory->retired, UINT64_C(1));
 	lh_order_let_go(port_of(walk), table, LH_LOCK_TABLE);
 	lh_walk_count(walk, UINT64_MAX, walk->level == 1 ? 0 - lh_table_live(table) : 0);
 	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));
@@ -276,7 +242,7 @@ static void clear_slot(lh_walk *walk, lh_frame_entry *child, lh_gather *gather)
 	if (child) {
 		detach(walk, child, gather);
 	} else {
-		lh_gather_add_leaf(gather, lh_walk_leaf(walk));
+		lh_gather_add_entry(gather, walk->level, walk->entry);
 		lh_walk_count(walk, 0, 0 - lh_level_pages(format_of(walk), walk->level));
 	}
 	lh_table_count(walk->held, false);

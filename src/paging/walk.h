@@ -46,6 +46,9 @@
 #include "base/lock_order.h"
 #include "paging/entry.h"
 
+/* A long walk ends for a moment after so many tables: interrupts have waited long enough. */
+#define LH_TABLES_AT_A_TIME 32
+
 typedef struct lh_walk_table {
 	lh_frame_number frame;
 	uint64_t *entries;
@@ -59,6 +62,7 @@ typedef struct lh_walk {
 	bool at_slot;	    /* the slot under the cursor was given out by next */
 	bool visits;	    /* next holds each leaf table that it enters: set after begin */
 	bool is_foreign;    /* this walk put its CPU into the set of walkers */
+	bool is_near;	    /* it began at a leaf table: `path` has nothing above (near.h) */
 	unsigned cpu;
 	uint32_t tables;    /* entered or taken out since begin or the last pause */
 	uint64_t entry;	    /* what the slot held when it was looked at */
@@ -67,10 +71,10 @@ typedef struct lh_walk {
 	lh_walk_table path[LH_PAGING_LEVELS_MAX]; /* valid from level up */
 } lh_walk;
 
-/* Interrupts go off until the end. At the root; nothing held. */
+/* At the root; nothing held. Interrupts go off until the end. */
 void lh_walk_begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range);
 /* Lets go of what is held. */
-void lh_walk_end(lh_walk *walk);
+static inline void lh_walk_end(lh_walk *walk);
 /* Ends the walk for a moment; then it stands at the root, the cursor where it was. */
 void lh_walk_pause(lh_walk *walk);
 /* The second half of it, after an end. */
@@ -81,6 +85,8 @@ void lh_walk_begin_again(lh_walk *walk);
 bool lh_walk_next(lh_walk *walk);
 /* Past everything that this slot spans. */
 void lh_walk_skip(lh_walk *walk);
+/* After the cursor was moved forward: out of the tables that it left by their ends. */
+void lh_walk_climb(lh_walk *walk);
 /* To the lowest slot that exists for the cursor's address, empty or not. */
 void lh_walk_descend(lh_walk *walk);
 /* Into the table that the slot names. */
@@ -129,6 +135,20 @@ static inline bool lh_walk_hold(lh_walk *walk)
 void lh_walk_link(lh_walk *walk, lh_spare_tables *spares);
 
 /*
+ * One table further down towards the slot of a level for the cursor's address: from the lowest slot
+ * that exists, linking a table where one is missing. => THERE, NO_MEMORY: held.
+ */
+typedef enum lh_step {
+	LH_STEP_THERE,	   /* the walk stands at it, empty or a leaf */
+	LH_STEP_ON,	   /* another table is there by now */
+	LH_STEP_LINKED,	   /* one of the spares is */
+	LH_STEP_LOCKED,	   /* a lock is not to be had: lh_walk_pause */
+	LH_STEP_EXISTS,	   /* a leaf stands above it, or tables below */
+	LH_STEP_NO_MEMORY, /* the spares do not suffice */
+} lh_step;
+lh_step lh_walk_step_towards(lh_walk *walk, unsigned level, lh_spare_tables *spares);
+
+/*
  * Empties the slot: a leaf's frame, or the table it names, passes to the gather, and so does each
  * table that thereby becomes empty. A leaf table that the range covers goes whatever is in it; any
  * other table only if it is empty. Nothing where the slot turns out to be empty by now. The cursor
@@ -138,8 +158,10 @@ void lh_walk_link(lh_walk *walk, lh_spare_tables *spares);
  */
 LH_MUST_USE bool lh_walk_clear(lh_walk *walk, lh_gather *gather);
 
-/* Adds to what the directory counts; subtracts by adding what is below zero. In a walk. */
-void lh_walk_count(const lh_walk *walk, uint64_t tables, uint64_t leaves);
+/* Tables of the level that the range crosses. */
+uint64_t lh_tables_crossed(const lh_paging_format *format, unsigned level, lh_virtual_range range);
+/* Tables that exist for the range, from the level up, below the root. */
+uint64_t lh_tables_there(lh_directory *directory, lh_virtual_range range, unsigned level);
 
 /* A kernel's top tables are made once and stay, if other directories' roots name them too. */
 static inline bool lh_directory_keeps_top(const lh_directory *directory)
@@ -191,17 +213,39 @@ static inline uint64_t lh_table_live(const lh_frame_entry *table)
 	return lh_atomic_load_relaxed(&table->word) & LH_TABLE_LIVE;
 }
 
+/* Live entries more; less by adding what is below zero. => its lock is held. */
+static inline void lh_table_add_live(lh_frame_entry *table, uint64_t count)
+{
+	lh_atomic_store_relaxed(&table->word, lh_atomic_load_relaxed(&table->word) + count);
+}
+
 /* One live entry more, or less. => its lock is held. */
 static inline void lh_table_count(lh_frame_entry *table, bool up)
 {
-	uint64_t word = lh_atomic_load_relaxed(&table->word);
-
-	lh_atomic_store_relaxed(&table->word, up ? word + 1 : word - 1);
+	lh_table_add_live(table, up ? 1 : UINT64_MAX);
 }
 
 /* A table's lock. => in a walk. */
-LH_MUST_USE bool lh_table_try_lock(lh_port *port, lh_frame_entry *table);
-void lh_table_unlock(lh_port *port, lh_frame_entry *table);
+LH_MUST_USE static inline bool lh_table_try_lock(lh_port *port, lh_frame_entry *table)
+{
+	uint64_t word = lh_atomic_load_relaxed(&table->word);
+
+	lh_order_may_try(port, table, LH_LOCK_TABLE);
+	if ((word & LH_TABLE_LOCKED) != 0 ||
+	    !lh_atomic_compare_exchange(&table->word, &word, word | LH_TABLE_LOCKED))
+		return false;
+	lh_order_took(port, table, LH_LOCK_TABLE);
+	return true;
+}
+
+static inline void lh_table_unlock(lh_port *port, lh_frame_entry *table)
+{
+	uint64_t word = lh_atomic_load_relaxed(&table->word);
+
+	LH_ASSERT(port, (word & LH_TABLE_LOCKED) != 0);
+	lh_order_let_go(port, table, LH_LOCK_TABLE);
+	lh_atomic_store(&table->word, word & ~LH_TABLE_LOCKED);
+}
 
 /* A chain of tables through their frames' words: 0, or the first one's frame number + 1. */
 void lh_chain_push(lh_frames *frames, uint64_t *chain, lh_frame_number table);
@@ -228,18 +272,102 @@ lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint
 
 /* --- gathers (gather.c) --- */
 
+/* Where a gather keeps the level of a frame. */
+#define LH_GATHER_LEVEL_SHIFT 56
+
 static inline bool lh_gather_is_full(const lh_gather *gather)
 {
 	return gather->frame_count == LH_GATHER_FRAMES;
 }
 
 void lh_gather_note_range(lh_gather *gather, lh_virtual_range range);
-/* Takes over the holders of a counted leaf. => not full. */
-void lh_gather_add_leaf(lh_gather *gather, lh_leaf leaf);
+/* Takes over the holders of a leaf that is counted. => not full. */
+static inline void lh_gather_add_frames(lh_gather *gather, lh_frame_number first, unsigned level)
+{
+	LH_ASSERT(gather->directory->port, !lh_gather_is_full(gather));
+	gather->frames[gather->frame_count++] = first.value | (uint64_t)level << LH_GATHER_LEVEL_SHIFT;
+}
+/* Those of a leaf's entry, if it is counted. */
+static inline void lh_gather_add_entry(lh_gather *gather, unsigned level, uint64_t entry)
+{
+	const lh_paging_format *format = gather->directory->format;
+
+	if (lh_entry_is_counted(format, entry))
+		lh_gather_add_frames(gather, lh_entry_frame(format, level, entry), level);
+}
 /* => its lock is held, and stays so until it is freed. */
 void lh_gather_add_table(lh_gather *gather, lh_frame_number table);
 /* Drops the holders of a leaf's frames. */
 void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_number first,
 		  unsigned level);
+
+/* --- begin and end, in line: half of what a walk to one page takes --- */
+
+static inline lh_directory_part *lh_walk_part(const lh_walk *walk)
+{
+	return &walk->directory->parts[walk->cpu % LH_DIRECTORY_PARTS];
+}
+
+/* Adds to what the directory counts; subtracts by adding what is below zero. In a walk. */
+static inline void lh_walk_count(const lh_walk *walk, uint64_t tables, uint64_t leaves)
+{
+	lh_directory_part *part = lh_walk_part(walk);
+
+	if (tables != 0)
+		lh_atomic_add_relaxed(&part->tables, tables);
+	if (leaves != 0)
+		lh_atomic_add_relaxed(&part->leaves, leaves);
+}
+
+static inline void lh_walk_let_go(lh_walk *walk)
+{
+	if (walk->held)
+		lh_table_unlock(walk->directory->port, walk->held);
+	walk->held = NULL;
+}
+
+/*
+ * Interrupts off, and into a set whose CPUs are called before a table is freed. A CPU that runs the directory
+ * is called in any case. Nested in another walk of the same directory on this CPU, the outer one's mark is
+ * enough. The walk stands nowhere yet.
+ */
+static inline void lh_walk_start_again(lh_walk *walk)
+{
+	lh_directory *directory = walk->directory;
+	uint64_t bit;
+
+	walk->interrupts = lh_port_interrupts_off(directory->port);
+	walk->cpu = lh_port_cpu(directory->port);
+	bit = UINT64_C(1) << walk->cpu % 64;
+	walk->is_foreign =
+		(lh_atomic_load_relaxed(&directory->active.bits[walk->cpu / 64]) & bit) == 0 &&
+		(lh_atomic_or(&directory->walkers.bits[walk->cpu / 64], bit) & bit) == 0;
+	walk->at_slot = false;
+	walk->is_near = false;
+	walk->tables = 0;
+}
+
+static inline void lh_walk_start(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
+{
+	LH_ASSERT(directory->port, !lh_frame_is_none(directory->root));
+	walk->directory = directory;
+	walk->range = range;
+	walk->page = 0;
+	walk->entry = 0;
+	walk->held = NULL;
+	walk->visits = false;
+	lh_walk_start_again(walk);
+}
+
+void lh_walk_go_to_root(lh_walk *walk);
+
+static inline void lh_walk_end(lh_walk *walk)
+{
+	lh_walk_let_go(walk);
+	if (walk->is_foreign)
+		lh_atomic_and(&walk->directory->walkers.bits[walk->cpu / 64],
+			      ~(UINT64_C(1) << walk->cpu % 64));
+	lh_port_interrupts_restore(walk->directory->port, walk->interrupts);
+}
 
 #endif

@@ -5,6 +5,7 @@
  * The hardware sets accessed and dirty bits behind our back, so an entry that may be
  * present is only changed by exchange and compare-exchange, although its table's lock is held.
  */
+#include "paging/near.h"
 #include "paging/slot.h"
 
 static lh_virtual_range page_of(lh_virtual_address address)
@@ -32,7 +33,7 @@ lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
 	if (!is_reached(directory, address))
 		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0,
 					  true);
-	lh_walk_begin(&walk, directory, page_of(address));
+	lh_walk_begin_near(&walk, directory, page_of(address));
 	lh_walk_descend(&walk);
 	lh_walk_end(&walk);
 	return lh_walk_leaf(&walk);
@@ -40,48 +41,46 @@ lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
 
 /* --- slots --- */
 
-/* How a step towards a slot ended. */
-enum step { STEP_OPEN, STEP_LINKED, STEP_BUSY, STEP_EXISTS, STEP_NO_MEMORY };
-
-/* One table further: from the lowest slot that exists. */
-static enum step step_towards(lh_slot *slot, unsigned level, lh_spare_tables *spares)
+lh_step lh_walk_step_towards(lh_walk *walk, unsigned level, lh_spare_tables *spares)
 {
-	lh_walk *walk = &slot->walk;
-
 	lh_walk_descend(walk);
 	if (walk->level < level)
-		return STEP_EXISTS;
+		return LH_STEP_EXISTS;
 	if (!lh_walk_hold(walk))
-		return STEP_BUSY;
+		return LH_STEP_LOCKED;
 	if (walk->level == level)
-		return lh_walk_is_table(walk) ? STEP_EXISTS : STEP_OPEN;
+		return lh_walk_is_table(walk) ? LH_STEP_EXISTS : LH_STEP_THERE;
 	if (walk->entry != 0)
-		return lh_walk_is_table(walk) ? STEP_LINKED : STEP_EXISTS;
+		return lh_walk_is_table(walk) ? LH_STEP_ON : LH_STEP_EXISTS;
 	if (walk->level - level > spares->count)
-		return STEP_NO_MEMORY;
+		return LH_STEP_NO_MEMORY;
 	lh_walk_link(walk, spares);
-	slot->linked = true;
-	return STEP_LINKED;
+	return LH_STEP_LINKED;
 }
 
 lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address address,
 		      unsigned level, lh_spare_tables *spares)
 {
 	slot->linked = false;
-	lh_walk_begin(&slot->walk, directory, page_of(address));
+	lh_walk_begin_near(&slot->walk, directory, page_of(address));
+	if (level == 0 && slot->walk.is_near && lh_walk_try_hold(&slot->walk))
+		return LH_OK;
 	for (;;) {
-		switch (step_towards(slot, level, spares)) {
-		case STEP_OPEN:
+		switch (lh_walk_step_towards(&slot->walk, level, spares)) {
+		case LH_STEP_THERE:
 			return LH_OK;
-		case STEP_LINKED:
+		case LH_STEP_ON:
 			break;
-		case STEP_BUSY:
+		case LH_STEP_LINKED:
+			slot->linked = true;
+			break;
+		case LH_STEP_LOCKED:
 			lh_walk_pause(&slot->walk);
 			break;
-		case STEP_EXISTS:
+		case LH_STEP_EXISTS:
 			lh_slot_close(slot);
 			return LH_EXISTS;
-		case STEP_NO_MEMORY:
+		case LH_STEP_NO_MEMORY:
 			lh_slot_close(slot);
 			return LH_NO_MEMORY;
 		}
@@ -91,7 +90,7 @@ lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address
 void lh_slot_find(lh_slot *slot, lh_directory *directory, lh_virtual_address address)
 {
 	slot->linked = false;
-	lh_walk_begin(&slot->walk, directory, page_of(address));
+	lh_walk_begin_near(&slot->walk, directory, page_of(address));
 	lh_walk_descend(&slot->walk);
 }
 
@@ -138,16 +137,37 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 		 (old.rights & ~new.rights) == 0));
 }
 
-static uint64_t make_entry(const lh_walk *walk, lh_leaf leaf)
+/* Leaves of level 0 of which nothing is noted are worked out once a directory for each set of rights. */
+static uint64_t plain_bits(lh_directory *directory, lh_rights rights)
 {
-	return lh_entry_make_leaf(walk->directory->format, leaf, !walk->directory->is_kernel);
+	uint64_t bits = lh_atomic_load_relaxed(&directory->plain[rights]);
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = rights };
+
+	if (__builtin_expect(bits == 0, 0)) {
+		bits = lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel) &
+		       ~directory->format->type_mask[0];
+		lh_atomic_store_relaxed(&directory->plain[rights], bits);
+	}
+	return bits;
+}
+
+static uint64_t make_entry(lh_directory *directory, lh_leaf leaf)
+{
+	const lh_paging_format *format = directory->format;
+
+	if (leaf.kind != LH_LEAF_PRESENT || leaf.level != 0 ||
+	    (leaf.flags & (LH_LEAF_ACCESSED | LH_LEAF_DIRTY)) != 0)
+		return lh_entry_make_leaf(format, leaf, !directory->is_kernel);
+	return plain_bits(directory, leaf.rights) | format->type[leaf.type][0] |
+	       (leaf.flags & LH_LEAF_UNCOUNTED ? format->software[0] : 0) |
+	       lh_entry_address_bits(format, lh_frame_address(leaf.frame));
 }
 
 static void write_fresh(lh_slot *slot, lh_leaf leaf)
 {
 	lh_walk *walk = &slot->walk;
 
-	walk->entry = make_entry(walk, leaf);
+	walk->entry = make_entry(walk->directory, leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	lh_table_count(walk->held, true);
 	lh_walk_count(walk, 0, lh_level_pages(walk->directory->format, walk->level));
@@ -158,7 +178,7 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
 	bool user = !walk->directory->is_kernel;
-	uint64_t entry = make_entry(walk, leaf);
+	uint64_t entry = make_entry(walk->directory, leaf);
 	uint64_t seen = walk->entry;
 
 	/* Read back, the new leaf has the rights that the format cannot refuse, as the old has. */
@@ -191,10 +211,9 @@ void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 
 	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
 	leaf.kind = LH_LEAF_BUSY;
-	busy = make_entry(walk, leaf);
-	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), busy);
+	busy = make_entry(walk->directory, leaf);
+	lh_gather_add_entry(gather, walk->level, lh_atomic_exchange(lh_walk_slot(walk), busy));
 	lh_gather_note_range(gather, lh_walk_span(walk));
-	lh_gather_add_leaf(gather, lh_walk_leaf(walk));
 	walk->entry = busy;
 }
 
@@ -207,12 +226,48 @@ bool lh_slot_settle(lh_slot *slot, lh_leaf leaf)
 	    now.level != leaf.level)
 		return false;
 	/* Not present: the hardware changes nothing in it behind our back. */
-	walk->entry = make_entry(walk, leaf);
+	walk->entry = make_entry(walk->directory, leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	return true;
 }
 
 /* --- whole operations --- */
+
+/* Into an empty slot of the table that this CPU remembers. => false: it is not so, nothing done. */
+static bool write_near(lh_directory *directory, lh_virtual_address address, lh_leaf leaf)
+{
+	lh_near near;
+	bool empty;
+
+	if (!lh_near_open(&near, directory, address))
+		return false;
+	empty = lh_atomic_load_relaxed(near.slot) == 0;
+	if (empty)
+		lh_atomic_store_total(near.slot, make_entry(directory, leaf));
+	lh_near_close(&near, directory, empty ? 1 : 0);
+	return empty;
+}
+
+/* From the table that this CPU remembers, if it does not become empty. => false: as above. */
+static bool clear_near(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
+{
+	uint64_t entry;
+	lh_near near;
+	bool is_last;
+
+	if (!lh_near_open(&near, directory, address))
+		return false;
+	entry = lh_atomic_load_relaxed(near.slot);
+	is_last = lh_table_live(near.part->entry) == 1;
+	if (entry == 0 || is_last) {
+		lh_near_close(&near, directory, 0);
+		return entry == 0;
+	}
+	lh_gather_add_entry(gather, 0, lh_atomic_exchange(near.slot, UINT64_C(0)));
+	lh_gather_note(gather, address);
+	lh_near_close(&near, directory, UINT64_MAX);
+	return true;
+}
 
 lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
 			    lh_spare_tables *spares)
@@ -220,7 +275,11 @@ lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
 	lh_slot slot;
 	lh_error error;
 
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address) && leaf.level == 0);
+	LH_ASSERT(directory->port, leaf.level == 0);
+	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	if (write_near(directory, address, leaf))
+		return LH_OK;
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_TRY(lh_slot_open(&slot, directory, address, 0, spares));
 	error = lh_slot_write(&slot, leaf);
 	lh_slot_close(&slot);
@@ -257,11 +316,13 @@ bool lh_directory_clear(lh_directory *directory, lh_virtual_address address, lh_
 {
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_ASSERT(directory->port, gather->directory == directory);
 	if (lh_gather_is_full(gather))
 		return false;
-	lh_walk_begin(&walk, directory, page_of(address));
+	if (clear_near(directory, address, gather))
+		return true;
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
+	lh_walk_begin_near(&walk, directory, page_of(address));
 	for (;;) {
 		lh_walk_descend(&walk);
 		LH_ASSERT(directory->port, walk.entry == 0 || walk.level == 0);

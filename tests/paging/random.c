@@ -279,6 +279,98 @@ static void do_write(test_world *world)
 		lh_frame_drop(world->room.frames, leaf.frame);
 }
 
+/* Pages of interest that lie side by side, from a random one on. */
+static unsigned random_row(test_world *world, unsigned first)
+{
+	unsigned most = 1 + (unsigned)test_random_below(20), count = 1;
+
+	while (count < most && first + count < world->count &&
+	       world->pages[first + count].address ==
+		       world->pages[first].address + count * LH_PAGE_SIZE)
+		count++;
+	return count;
+}
+
+static bool is_row_empty(const test_world *world, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++)
+		if (world->pages[i].leaf.kind != LH_LEAF_EMPTY)
+			return false;
+	return true;
+}
+
+/* A row of pages, with frames from here and there, or uncounted ones side by side. */
+static void do_map(test_world *world)
+{
+	unsigned first = (unsigned)test_random_below(world->count), count = random_row(world, first);
+	lh_virtual_range range = range_of(world->pages[first].address, count);
+	lh_leaf leaf = random_leaf(world);
+	lh_spare_tables spares = { 0, 0 };
+	bool even = (leaf.flags & LH_LEAF_UNCOUNTED) != 0, empty = is_row_empty(world, first, count);
+	lh_frame_number frames[20];
+	lh_error error;
+
+	leaf.kind = LH_LEAF_PRESENT;
+	for (unsigned i = 0; i < count; i++) {
+		frames[i] = even ? lh_frame(leaf.frame.value + i) : world->frames[test_random_below(FRAMES)];
+		if (!even)
+			lh_frame_hold(world->room.frames, frames[i]);
+	}
+	CHECK_OK(lh_directory_prepare_map(world->directory, range, leaf, &spares));
+	error = lh_directory_map(world->directory, range, leaf, even ? NULL : frames, &spares);
+	CHECK_EQUAL(error, empty ? LH_OK : LH_EXISTS);
+	CHECK(!empty || spares.count == 0);
+	lh_spare_tables_give_back(world->room.frames, &spares);
+	leaf.rights = rounded(world, leaf.rights);
+	for (unsigned i = 0; i < count; i++) {
+		leaf.frame = frames[i];
+		if (empty)
+			world->pages[first + i].leaf = leaf;
+		else if (!even)
+			lh_frame_drop(world->room.frames, frames[i]);
+	}
+}
+
+/* What a query has shown: every page that is not empty, once, in order. */
+struct shown {
+	test_world *world;
+	unsigned next;
+};
+
+static bool compare_run(void *context, const lh_leaf_run *run)
+{
+	struct shown *shown = context;
+
+	for (uint64_t i = 0; i < run->range.pages; i++) {
+		uint64_t address = lh_virtual_range_page(run->range, i).value;
+		const test_page *page;
+
+		while (page = &shown->world->pages[shown->next++], page->address != address)
+			CHECK(page->address < run->range.base.value || page->leaf.kind == LH_LEAF_EMPTY);
+		CHECK_EQUAL(page->leaf.kind, run->leaf.kind);
+		CHECK_EQUAL(page->leaf.type, run->leaf.type);
+		CHECK_EQUAL(page->leaf.flags, run->leaf.flags & ~LH_LEAF_GLOBAL);
+		if (run->leaf.kind == LH_LEAF_PRESENT)
+			CHECK_EQUAL(page->leaf.rights, run->leaf.rights);
+		if (i == 0)
+			CHECK_EQUAL(page->leaf.frame.value, run->leaf.frame.value);
+	}
+	return true;
+}
+
+static void do_query(test_world *world)
+{
+	struct shown shown = { world, 0 };
+	lh_virtual_range range = random_range(world);
+
+	while (world->pages[shown.next].address < range.base.value)
+		shown.next++;
+	lh_directory_query(world->directory, range, compare_run, &shown);
+	for (; shown.next < world->count; shown.next++)
+		if (lh_virtual_range_contains(range, lh_virtual(world->pages[shown.next].address)))
+			CHECK_EQUAL(world->pages[shown.next].leaf.kind, LH_LEAF_EMPTY);
+}
+
 static void do_clear(test_world *world, lh_gather *gather)
 {
 	test_page *page = random_page(world);
@@ -463,6 +555,14 @@ static void do_step(test_world *world)
 	case 7:
 	case 8:
 		do_clear(world, &gather);
+		break;
+	case 9:
+	case 10:
+	case 11:
+		do_map(world);
+		break;
+	case 12:
+		do_query(world);
 		break;
 	default:
 		if (test_random_below(2))

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing whole ranges: the tables that they need, and their leaves.
+ *
+ * A leaf is as large as range, alignment and frames allow, up to the level that is asked for. Both
+ * address and frame grow by one a page, so where they agree modulo a leaf's size once they always do:
+ * that is the highest level possible, and leaves become smaller only towards the range's ends.
+ *
+ *     level 2                 |-------------|
+ *     level 1         |--|--|--|           |--|--|
+ *     level 0     ....|                          |...
+ *
+ * Validate: the range is empty, the spares suffice. Commit: one descent, a row of leaves in each table
+ * (row.h). The caller keeps others from writing to the range and from taking its tables, so nothing
+ * fails in between.
+ */
+#include "paging/row.h"
+
+/* --- tables --- */
+
+uint64_t lh_tables_crossed(const lh_paging_format *format, unsigned level, lh_virtual_range range)
+{
+	/* A table of a level spans what an entry of the level above does. */
+	unsigned shift = lh_level_shift(format, level + 1);
+
+	return (lh_virtual_range_last(range).value >> shift) - (range.base.value >> shift) + 1;
+}
+
+/*
+ * Without a pause: begun again from the root, the walk would count upper tables twice, and it opens
+ * none of the lowest.
+ */
+uint64_t lh_tables_there(lh_directory *directory, lh_virtual_range range, unsigned level)
+{
+	uint64_t count = 0;
+	lh_walk walk;
+
+	lh_walk_begin(&walk, directory, range);
+	while (lh_walk_next(&walk)) {
+		if (lh_walk_is_table(&walk) && walk.level > level)
+			count++;
+		if (walk.level <= level + 1)
+			lh_walk_skip(&walk);
+	}
+	lh_walk_end(&walk);
+	return count;
+}
+
+lh_error lh_directory_prepare_level(lh_directory *directory, lh_virtual_range range, unsigned level,
+				    lh_spare_tables *spares)
+{
+	uint64_t needed = 0;
+
+	LH_ASSERT(directory->port,
+		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
+	for (unsigned table = level; table < lh_format_top(directory->format); table++)
+		needed += lh_tables_crossed(directory->format, table, range);
+	return lh_spare_tables_take(directory->frames,
+				    needed - lh_tables_there(directory, range, level), spares);
+}
+
+lh_error lh_directory_prepare(lh_directory *directory, lh_virtual_range range,
+			      lh_spare_tables *spares)
+{
+	return lh_directory_prepare_level(directory, range, 0, spares);
+}
+
+/* --- which leaves --- */
+
+/* The highest level of a leaf for address and frame, up to one. */
+static unsigned highest_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
+{
+	uint64_t apart = (address.value >> LH_PAGE_SHIFT) - leaf.frame.value;
+	unsigned level = leaf.level;
+
+	while (level > 0 &&
+	       (!format->leaf_at[level] || (apart & (lh_level_pages(format, level) - 1)) != 0))
+		level--;
+	return level;
+}
+
+/* The same for the next leaf, with so many pages to map from the address on. */
+static unsigned fitting_level(const lh_paging_format *format, unsigned level, lh_virtual_address address,
+			      uint64_t pages)
+{
+	uint64_t page = address.value >> LH_PAGE_SHIFT;
+
+	while (level > 0 && (!format->leaf_at[level] || pages < lh_level_pages(format, level) ||
+			     (page & (lh_level_pages(format, level) - 1)) != 0))
+		level--;
+	return level;
+}
+
+/* Entries of a level in the range that leaves of that level or above, up to the highest, take whole. */
+static uint64_t entries_taken(const lh_paging_format *format, unsigned level, unsigned highest,
+			      lh_virtual_range range)
+{
+	uint64_t first = range.base.value >> LH_PAGE_SHIFT, size, skipped;
+	unsigned smallest = level;
+
+	while (smallest <= highest && !format->leaf_at[smallest])
+		smallest++;
+	if (smallest > highest)
+		return 0;
+	size = lh_level_pages(format, smallest);
+	skipped = (0 - first) & (size - 1);
+	if (range.pages < skipped)
+		return 0;
+	return (range.pages - skipped) / size * (size / lh_level_pages(format, level));
+}
+
+/* Tables that mapping the range so takes where there are none. */
+static uint64_t tables_needed(const lh_paging_format *format, lh_virtual_range range, unsigned highest)
+{
+	uint64_t needed = 0;
+
+	for (unsigned table = 0; table < lh_format_top(format); table++)
+		needed += lh_tables_crossed(format, table, range) -
+			  entries_taken(format, table + 1, highest, range);
+	return needed;
+}
+
+lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
+				  lh_spare_tables *spares)
+{
+	unsigned highest = highest_level(directory->format, range.base, leaf);
+
+	if (highest == 0)
+		return lh_directory_prepare(directory, range, spares);
+	/* Lower tables that are there already are counted, too: a few at each end. */
+	return lh_spare_tables_take(directory->frames,
+				    tables_needed(directory->format, range, highest) -
+					    lh_tables_there(directory, range, highest),
+				    spares);
+}
+
+/* --- validate --- */
+
+static bool is_empty(lh_directory *directory, lh_virtual_range range)
+{
+	bool empty = true;
+	lh_walk walk;
+
+	lh_walk_begin(&walk, directory, range);
+	while (empty && lh_walk_next(&walk)) {
+		empty = lh_walk_is_table(&walk);
+		if (walk.tables >= LH_TABLES_AT_A_TIME) {
+			lh_walk_end(&walk);
+			lh_walk_begin_again(&walk);
+		}
+	}
+	lh_walk_end(&walk);
+	return empty;
+}
+
+static lh_error validate(lh_directory *directory, lh_virtual_range range, unsigned highest,
+			 const lh_spare_tables *spares)
+{
+	uint64_t needed = tables_needed(directory->format, range, highest);
+
+	LH_ASSERT(directory->port,
+		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
+	if (!is_empty(directory, range))
+		return LH_EXISTS;
+	if (needed > spares->count && needed - lh_tables_there(directory, range, highest) > spares->count)
+		return LH_NO_MEMORY;
+	return LH_OK;
+}
+
+/* --- commit --- */
+
+/* Frames side by side: the entries grow by a constant where no part of the address ends. */
+static void fill_evenly(const lh_walk *walk, const lh_row *row, uint64_t entry, uint64_t step)
+{
+	lh_port *port = walk->directory->port;
+
+	for (uint64_t slot = 0; slot < row->count; slot++) {
+		LH_REQUIRE(port, lh_atomic_load_relaxed(&row->slots[slot]) == 0);
+		lh_atomic_store_relaxed(&row->slots[slot], entry);
+		entry += step;
+	}
+}
+
+/* What is written: a leaf's entry without its frame, and where the frames come from. */
+struct pattern {
+	uint64_t bits;
+	uint64_t frame;			/* of the range's first page */
+	const lh_frame_number *frames; /* one a page; NULL: side by side */
+};
+
+static uint64_t frame_bits(const lh_walk *walk, const struct pattern *pattern, uint64_t page)
+{
+	lh_frame_number frame = pattern->frames ? pattern->frames[page] : lh_frame(pattern->frame + page);
+
+	return lh_entry_address_bits(walk->directory->format, lh_frame_address(frame));
+}
+
+/* The row at the cursor, which the walk holds. */
+static void fill_row(lh_walk *walk, const lh_row *row, const struct pattern *pattern)
+{
+	uint64_t pages = lh_level_pages(walk->directory->format, walk->level);
+	uint64_t first = frame_bits(walk, pattern, walk->page);
+	uint64_t step = lh_entry_address_bits(walk->directory->format, lh_frame_address(lh_frame(pages)));
+	uint64_t last = frame_bits(walk, pattern, walk->page + (row->count - 1) * pages);
+
+	if (!pattern->frames && last - first == (row->count - 1) * step) {
+		fill_evenly(walk, row, pattern->bits | first, step);
+	} else {
+		for (uint64_t slot = 0; slot < row->count; slot++) {
+			lh_row one = { &row->slots[slot], 1 };
+
+			fill_evenly(walk, &one,
+				    pattern->bits | frame_bits(walk, pattern, walk->page + slot * pages), 0);
+		}
+	}
+	lh_table_add_live(walk->held, row->count);
+	lh_walk_count(walk, 0, row->count * pages);
+}
+
+/* Slots of the row that leaves of its level fill: what is left of the range is for smaller ones. A larger
+ * leaf can only begin where the table, and so the row, ends. */
+static lh_row row_to_fill(const lh_walk *walk)
+{
+	lh_row row = lh_walk_row(walk);
+	uint64_t most = (walk->range.pages - walk->page) /
+			lh_level_pages(walk->directory->format, walk->level);
+
+	return (lh_row){ row.slots, row.count < most ? row.count : most };
+}
+
+/* The entry of such a leaf, all but its frame. */
+static uint64_t leaf_bits(const lh_directory *directory, lh_leaf leaf)
+{
+	uint64_t entry = lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel);
+
+	return entry & ~lh_level_frame_mask(directory->format, leaf.level);
+}
+
+/* Stands the walk at the slot of a level for the cursor's address, held. */
+static void go_to(lh_walk *walk, unsigned level, lh_spare_tables *spares)
+{
+	lh_step step;
+
+	while ((step = lh_walk_step_towards(walk, level, spares)) != LH_STEP_THERE) {
+		LH_REQUIRE(walk->directory->port, step != LH_STEP_EXISTS && step != LH_STEP_NO_MEMORY);
+		if (step == LH_STEP_LOCKED)
+			lh_walk_pause(walk);
+	}
+}
+
+lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
+			  const lh_frame_number *frames, lh_spare_tables *spares)
+{
+	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
+	struct pattern pattern = { 0, leaf.frame.value, frames };
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE);
+	LH_TRY(validate(directory, range, highest, spares));
+	lh_walk_begin(&walk, directory, range);
+	while (walk.page < range.pages) {
+		lh_row row;
+
+		leaf.level = (uint8_t)fitting_level(directory->format, highest, lh_walk_address(&walk),
+						    range.pages - walk.page);
+		pattern.bits = leaf_bits(directory, leaf);
+		go_to(&walk, leaf.level, spares);
+		row = row_to_fill(&walk);
+		fill_row(&walk, &row, &pattern);
+		lh_walk_skip_slots(&walk, row.count);
+		if (walk.tables >= LH_TABLES_AT_A_TIME && walk.page < range.pages) {
+			lh_walk_end(&walk);
+			lh_walk_begin_again(&walk);
+		}
+	}
+	lh_walk_end(&walk);
+	return LH_OK;
+}
