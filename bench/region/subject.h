@@ -13,8 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a region has to carry beside its index, in every system: rights, object, lists ... */
+/* What a region has to carry beside its index, in every system: rights, object, lists ... When one is cut
+ * in two, the new part gets it too. */
 #define SUBJECT_PAYLOAD_BYTES 80
+#define SUBJECT_COPY_PAYLOAD(to, from)                                                     \
+	do {                                                                              \
+		(to)->flags = (from)->flags;                                              \
+		__builtin_memcpy((to)->payload, (from)->payload, SUBJECT_PAYLOAD_BYTES); \
+	} while (0)
 
 struct subject {
 	const char *name;

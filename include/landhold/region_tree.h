@@ -30,6 +30,19 @@
 extern "C" {
 #endif
 
+/*
+ * A place in a tree: for walks, and for lookups near the last one. Any change of the tree
+ * makes it stale, which it notices; zeroed it is nowhere.
+ */
+typedef struct lh_region_cursor {
+	const struct lh_region_tree *tree;
+	uint64_t sequence;
+	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
+	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
+	struct lh_region *const *at;		  /* of a walk: the region, among its node's ... */
+	struct lh_region *const *end;		  /* ... and where these end */
+} lh_region_cursor;
+
 /* Must stay where it was initialised: what lies in it is part of the structure. */
 typedef struct lh_region_tree {
 	lh_region tail;		  /* stands above all regions; in no list, never given out */
@@ -42,20 +55,9 @@ typedef struct lh_region_tree {
 	uint64_t count;		  /* [t] regions in the tree */
 	uint64_t sequence;	  /* [t] odd only while nodes change; only grows */
 	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */
+	lh_region_cursor last;	  /* [t] where a region was taken out ... */
+	bool last_is_current;	  /* [t] ... and nothing has changed since */
 } lh_region_tree;
-
-/*
- * A place in a tree: for walks, and for lookups near the last one. Any change of the tree
- * makes it stale, which it notices; zeroed it is nowhere.
- */
-typedef struct lh_region_cursor {
-	const lh_region_tree *tree;
-	uint64_t sequence;
-	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
-	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
-	struct lh_region *const *at;		  /* of a walk: the region, among its node's ... */
-	struct lh_region *const *end;		  /* ... and where these end */
-} lh_region_cursor;
 
 typedef enum lh_direction {
 	LH_LOWEST_FIRST,

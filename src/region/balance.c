@@ -12,7 +12,7 @@
  */
 #include "region/tree.h"
 
-/* The children of a node, or of two neighbours, with one more, while they are dealt out anew. */
+/* The children of two neighbours while they are dealt out anew. */
 struct deal {
 	uint64_t key[2 * LH_WAYS];
 	lh_region *child[2 * LH_WAYS];
@@ -85,20 +85,13 @@ static void pick_up(struct deal *deal, const lh_region_node *node)
 	deal->count = at + count;
 }
 
-/* As lh_node_insert. */
-static void pick_up_addition(struct deal *deal, const struct lh_addition *addition)
+/* A node's rooms are what its children say. */
+static struct lh_rooms set_rooms(const lh_region_tree *tree, lh_region_node *node)
 {
-	unsigned slot = addition->slot;
+	struct lh_rooms rooms = lh_node_rooms(tree, node);
 
-	for (unsigned i = deal->count; i > slot; i--) {
-		deal->key[i] = deal->key[i - 1];
-		deal->child[i] = deal->child[i - 1];
-		deal->gap[i] = deal->gap[i - 1];
-	}
-	deal->key[slot + 1] = addition->key;
-	deal->child[addition->child_slot] = addition->child;
-	deal->gap[addition->child_slot] = addition->gap;
-	deal->count++;
+	__builtin_memcpy(node->room, rooms.of, sizeof rooms.of);
+	return rooms;
 }
 
 /* Makes a node of the hand in a host's block. */
@@ -107,7 +100,6 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 {
 	lh_region_node *node = &host->node;
 	unsigned count = hand.end - hand.first;
-	struct lh_rooms rooms;
 
 	for (unsigned i = 0; i < count; i++) {
 		LH_PUBLISH(node->key[i], hand.deal->key[hand.first + i]);
@@ -118,9 +110,7 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 		clear_slot(node, i);
 	LH_PUBLISH(node->level, (uint8_t)level);
 	LH_PUBLISH(node->count, (uint8_t)count);
-	rooms = lh_node_rooms(tree, node);
-	__builtin_memcpy(node->room, rooms.of, sizeof rooms.of);
-	return rooms;
+	return set_rooms(tree, node);
 }
 
 static void release(lh_region *host)
@@ -213,20 +203,48 @@ static bool is_below(const lh_region_tree *tree, const lh_region *region, uint64
 	return region != &tree->tail && lh_span_of(region->range).first < key;
 }
 
-static lh_region *host_of_hand(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
-			       unsigned level)
-{
-	return find_host(tree, path, &hand.deal->child[hand.first], hand.end - hand.first, level);
-}
-
 /* --- too many --- */
 
-/* Children of the lower of two nodes. Whoever adds at an end will do so again: that one is full. */
-static unsigned where_to_cut(const struct lh_addition *addition)
+/* A node gets the children first to end of one that is full, which may be itself, and no others. */
+static void take_children(lh_region_node *to, const lh_region_node *from, unsigned first, unsigned end)
+{
+	unsigned count = end - first;
+
+	for (unsigned i = 0; i < count; i++) {
+		LH_PUBLISH(to->key[i], from->key[first + i]);
+		LH_PUBLISH(to->child[i], from->child[first + i]);
+		to->gap[i] = from->gap[first + i];
+	}
+	for (unsigned i = count; i < LH_WAYS; i++)
+		clear_slot(to, i);
+	LH_PUBLISH(to->level, from->level);
+	LH_PUBLISH(to->count, (uint8_t)count);
+}
+
+/* The node keeps its first children. */
+static void drop_children(lh_region_node *node, unsigned count)
+{
+	for (unsigned i = count; i < LH_WAYS; i++)
+		clear_slot(node, i);
+	LH_PUBLISH(node->count, (uint8_t)count);
+}
+
+/* Where a full node is cut, which is to get an addition. */
+struct cut {
+	unsigned first;	      /* child of the upper one */
+	bool addition_is_low; /* it goes to the lower one, else to the upper one */
+};
+
+/* Whoever adds at an end will do so again: there the nodes left behind are full. Else both get half; and
+ * an addition comes with the child whose part it takes a piece of. */
+static struct cut where_to_cut(const struct lh_addition *addition)
 {
 	if (addition->child_slot >= LH_WAYS - 1)
-		return LH_WAYS + 1 - LH_FILL_MIN;
-	return addition->child_slot == 0 ? LH_FILL_MIN : (LH_WAYS + 1) / 2;
+		return (struct cut){ LH_WAYS + 1 - LH_FILL_MIN, false };
+	if (addition->child_slot == 0)
+		return (struct cut){ LH_FILL_MIN - 1, true };
+	return (struct cut){ LH_WAYS / 2 + (addition->slot > LH_WAYS / 2),
+			     addition->slot < LH_WAYS / 2 };
 }
 
 static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_addition *upper,
@@ -247,6 +265,19 @@ static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_add
 	tree->levels++;
 }
 
+/* A block for one half of the node of the path at a level, below a key or from it on; fresh if it can be. */
+static lh_region *host_of_half(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			       unsigned first, bool is_upper, lh_region *fresh)
+{
+	lh_region_node *node = lh_path_node(path, level);
+
+	if (fresh->node.count == 0 && is_below(tree, fresh, node->key[first]) != is_upper)
+		return fresh;
+	if (is_upper)
+		return find_host(tree, path, &node->child[first], LH_WAYS - first, level);
+	return find_host(tree, path, node->child, first, level);
+}
+
 /*
  * Splits the full node of the path at a level. *addition: what it shall get, then what the node
  * above shall. => after: its rooms as they are then.
@@ -254,30 +285,35 @@ static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_add
 static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 			struct lh_addition *addition, lh_region *fresh, struct lh_rooms *after)
 {
-	lh_region *host = path->host[level], *other = fresh;
-	struct deal deal;
-	unsigned cut = where_to_cut(addition);
-	struct hand lower = { &deal, 0, cut }, upper = { &deal, cut, LH_WAYS + 1 };
+	struct cut cut = where_to_cut(addition);
+	lh_region *host = path->host[level], *lower = host, *upper = host, *other;
+	uint64_t key = host->node.key[cut.first];
+	bool host_is_below = is_below(tree, host, key);
 	struct lh_rooms upper_rooms;
-	bool host_is_below;
-	uint64_t key;
 
-	deal.count = 0;
-	pick_up(&deal, &host->node);
-	pick_up_addition(&deal, addition);
-	key = deal.key[cut];
-	host_is_below = is_below(tree, host, key);
-	if (fresh->node.count != 0 || is_below(tree, fresh, key) == host_is_below)
-		other = host_of_hand(tree, path, host_is_below ? upper : lower, level);
-	*after = lay_down(tree, lower, host_is_below ? host : other, level);
-	upper_rooms = lay_down(tree, upper, host_is_below ? other : host, level);
-	*after = lh_rooms_larger(*after, upper_rooms);
+	other = host_of_half(tree, path, level, cut.first, host_is_below, fresh);
+	if (host_is_below) {
+		upper = other;
+		take_children(&upper->node, &host->node, cut.first, LH_WAYS);
+		drop_children(&host->node, cut.first);
+	} else {
+		lower = other;
+		take_children(&lower->node, &host->node, 0, cut.first);
+		take_children(&host->node, &host->node, cut.first, LH_WAYS);
+	}
+	if (!cut.addition_is_low) {
+		addition->slot = (uint8_t)(addition->slot - cut.first);
+		addition->child_slot = (uint8_t)(addition->child_slot - cut.first);
+	}
+	lh_node_insert(cut.addition_is_low ? &lower->node : &upper->node, addition);
+	upper_rooms = set_rooms(tree, &upper->node);
+	*after = lh_rooms_larger(set_rooms(tree, &lower->node), upper_rooms);
 	*addition = (struct lh_addition){
 		.key = key,
-		.child = host_is_below ? other : host,
+		.child = upper,
 		.gap = (uint16_t)lh_gap_code(upper_rooms.of[0]),
 	};
-	return host_is_below ? host : other;
+	return lower;
 }
 
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
@@ -307,6 +343,12 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 }
 
 /* --- too few --- */
+
+static lh_region *host_of_hand(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
+			       unsigned level)
+{
+	return find_host(tree, path, &hand.deal->child[hand.first], hand.end - hand.first, level);
+}
 
 /* The hand's host, if that lies on its side of the key; else another, and that one is let go. */
 static lh_region *keep_host(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
@@ -371,19 +413,25 @@ static void mend_level(lh_region_tree *tree, lh_region_cursor *path, unsigned le
 		join(tree, path, level, &deal, slot);
 }
 
-void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
+/* A root with one child gives way to it. */
+static void lower_root(lh_region_tree *tree)
 {
-	lh_region *root;
+	lh_region *root = tree->root;
 
-	for (unsigned level = 0; level + 1 < tree->levels; level++) {
-		if (lh_path_node(path, level)->count >= LH_FILL_MIN)
-			break;
-		mend_level(tree, path, level);
-	}
-	root = tree->root;
-	if (tree->levels > 1 && root->node.count == 1) {
-		LH_PUBLISH(tree->root, root->node.child[0]);
-		tree->levels--;
-		release(root);
-	}
+	if (tree->levels == 1 || root->node.count > 1)
+		return;
+	LH_PUBLISH(tree->root, root->node.child[0]);
+	tree->levels--;
+	release(root);
+}
+
+bool lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
+{
+	unsigned level = 0;
+
+	while (level + 1 < tree->levels && lh_path_node(path, level)->count < LH_FILL_MIN)
+		mend_level(tree, path, level++);
+	if (level != 0)
+		lower_root(tree);
+	return level != 0;
 }

@@ -113,10 +113,13 @@ static inline void add_hole(struct lh_rooms *rooms, struct lh_page_span hole)
 
 static struct lh_rooms leaf_rooms(const lh_region_tree *tree, const lh_region_node *leaf)
 {
-	unsigned gap = largest_gap(leaf);
+	unsigned gap = largest_gap(leaf), count = leaf->count;
 	struct lh_rooms rooms = { { gap < LH_GAP_EXACT ? gap : 0, 0, 0 } };
+	struct lh_page_span part = { leaf->key[0], lh_leaf_hole(tree, leaf, count - 1).end };
 
-	for (unsigned slot = 0; slot < leaf->count; slot++)
+	if (lh_hole_is_small(part)) /* so are all holes in it */
+		return rooms;
+	for (unsigned slot = 0; slot < count; slot++)
 		add_hole(&rooms, lh_leaf_hole(tree, leaf, slot));
 	return rooms;
 }

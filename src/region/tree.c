@@ -181,20 +181,36 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	lh_change_end(tree);
 }
 
+/* The path to the cell that a page lies in: that of the last removal, if it left its hole there. So who
+ * takes a region out to place it, or another, in its stead, goes down once. */
+static lh_region_cursor *find_again(lh_region_cursor *path, lh_region_tree *tree, uint64_t page)
+{
+	lh_region_cursor *last = &tree->last;
+
+	if (tree->last_is_current) {
+		struct lh_page_span hole = lh_path_hole(tree, last);
+
+		if (page >= hole.first && page < hole.end)
+			return last;
+	}
+	lh_path_find(path, tree, page);
+	return path;
+}
+
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range)
 {
-	lh_region_cursor path;
+	lh_region_cursor other, *path;
 	struct lh_page_span room;
 
 	if (!lh_region_is_placeable(region) || !lh_virtual_range_is_valid(range) ||
 	    !lh_virtual_range_covers(tree->total, range))
 		return LH_INVALID;
-	lh_path_find(&path, tree, lh_span_of(range).first);
-	room = lh_path_room(tree, &path, region->guard_before, region->guard_after);
+	path = find_again(&other, tree, lh_span_of(range).first);
+	room = lh_path_room(tree, path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
-	lh_region_commit(tree, &path, region, range);
+	lh_region_commit(tree, path, region, range);
 	return LH_OK;
 }
 
@@ -221,24 +237,26 @@ static void give_up(lh_region_tree *tree, lh_region_cursor *path)
 	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
 }
 
-static void take_out(lh_region_tree *tree, lh_region *region)
+/* => the path leads to the cell that has the hole now. */
+static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
-	lh_region_cursor path;
+	bool is_swallowed;
 
-	lh_path_find_region(&path, tree, region);
-	if (path.slot[0] + 1u < lh_path_node(&path, 0)->count)
-		swallow(tree, &path);
+	lh_path_find_region(path, tree, region);
+	is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
+	if (is_swallowed)
+		swallow(tree, path);
 	else
-		give_up(tree, &path);
-	lh_path_rehost(tree, &path, region);
-	lh_path_mend(tree, &path);
+		give_up(tree, path);
+	lh_path_rehost(tree, path, region);
+	return !lh_path_mend(tree, path) && is_swallowed;
 }
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
-	take_out(tree, region);
+	tree->last_is_current = take_out(tree, &tree->last, region);
 	tree->count--;
 	LH_PUBLISH(region->tree, NULL);
 	lh_change_end(tree);

@@ -80,6 +80,7 @@ static inline void lh_version_end(uint64_t *version)
  * see as one, has those of its steps inside its own. */
 static inline void lh_change_begin(lh_region_tree *tree)
 {
+	tree->last_is_current = false;
 	if (tree->nesting++ == 0)
 		lh_version_begin(&tree->sequence);
 }
@@ -306,8 +307,8 @@ void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. */
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
 		   lh_region *fresh);
-/* Mends a leaf that may have too few children, and all above it. */
-void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path);
+/* Mends a leaf that may have too few children, and all above it. => true: so it was; the path is spoilt. */
+bool lh_path_mend(lh_region_tree *tree, lh_region_cursor *path);
 /* If the region, taken from the path's leaf, hosts a node, that moves to another host. */
 void lh_path_rehost(lh_region_tree *tree, lh_region_cursor *path, lh_region *region);
 

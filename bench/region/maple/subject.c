@@ -155,6 +155,7 @@ static void punch(void *memory, void *old, uint64_t from, uint64_t to, void *new
 	struct maple_item *item = old, *spare = new;
 	MA_STATE(state, &map->tree, 0, 0);
 
+	SUBJECT_COPY_PAYLOAD(spare, item);
 	spare->first = to;
 	spare->pages = item->first + item->pages - to;
 	item->pages = from - item->first;

@@ -77,6 +77,7 @@ static void punch(void *memory, void *old, uint64_t from, uint64_t to, void *new
 {
 	struct rb_item *item = old, *spare = new;
 
+	SUBJECT_COPY_PAYLOAD(spare, item);
 	spare->first = to;
 	spare->end = item->end;
 	item->end = from;

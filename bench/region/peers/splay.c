@@ -229,6 +229,7 @@ static void punch(void *memory, void *old, uint64_t from, uint64_t to, void *new
 	struct entry *entry = old, *spare = new;
 
 	map->root = splay(map->root, entry->first);
+	SUBJECT_COPY_PAYLOAD(spare, entry);
 	spare->first = to;
 	spare->end = entry->end;
 	entry->end = from;
