@@ -26,15 +26,18 @@ struct hand {
 	unsigned first, end;
 };
 
-/* One loop over all that moves: how often it turns is what costs most. */
+/* Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. */
 void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
 {
 	unsigned slot = addition->slot, child_slot = addition->child_slot;
 
-	for (unsigned i = node->count; i > slot + 1; i--) {
-		LH_PUBLISH(node->key[i], node->key[i - 1]);
-		LH_PUBLISH(node->child[i], node->child[i - 1]);
-		node->gap[i] = node->gap[i - 1];
+#pragma GCC unroll 8
+	for (unsigned i = LH_WAYS - 1; i > 0; i--) {
+		unsigned from = i - (i > slot + 1);
+
+		LH_PUBLISH(node->key[i], node->key[from]);
+		LH_PUBLISH(node->child[i], node->child[from]);
+		node->gap[i] = node->gap[from];
 	}
 	if (child_slot == slot) {
 		LH_PUBLISH(node->child[slot + 1], node->child[slot]);
@@ -61,10 +64,13 @@ void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot)
 		LH_PUBLISH(node->child[slot], node->child[slot + 1]);
 		node->gap[slot] = node->gap[slot + 1];
 	}
-	for (unsigned i = slot + 1; i < last; i++) {
-		LH_PUBLISH(node->key[i], node->key[i + 1]);
-		LH_PUBLISH(node->child[i], node->child[i + 1]);
-		node->gap[i] = node->gap[i + 1];
+#pragma GCC unroll 8
+	for (unsigned i = 1; i < LH_WAYS - 1; i++) {
+		unsigned from = i + (i > slot);
+
+		LH_PUBLISH(node->key[i], node->key[from]);
+		LH_PUBLISH(node->child[i], node->child[from]);
+		node->gap[i] = node->gap[from];
 	}
 	clear_slot(node, last);
 	LH_PUBLISH(node->count, (uint8_t)last);
@@ -193,8 +199,7 @@ static lh_region *find_host(lh_region_tree *tree, lh_region_cursor *path, lh_reg
 
 void lh_path_rehost(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
-	if (region->node.count != 0)
-		rehost(tree, path, region->node.level);
+	rehost(tree, path, region->node.level);
 }
 
 /* True if a region lies below a key: in the lower of the two nodes that it separates. */
@@ -418,20 +423,18 @@ static void lower_root(lh_region_tree *tree)
 {
 	lh_region *root = tree->root;
 
-	if (tree->levels == 1 || root->node.count > 1)
+	if (root->node.count > 1)
 		return;
 	LH_PUBLISH(tree->root, root->node.child[0]);
 	tree->levels--;
 	release(root);
 }
 
-bool lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
+void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
 {
 	unsigned level = 0;
 
-	while (level + 1 < tree->levels && lh_path_node(path, level)->count < LH_FILL_MIN)
+	while (lh_node_is_poor(tree, path, level))
 		mend_level(tree, path, level++);
-	if (level != 0)
-		lower_root(tree);
-	return level != 0;
+	lower_root(tree);
 }

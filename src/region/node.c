@@ -104,133 +104,110 @@ static inline unsigned largest_gap(const lh_region_node *node)
 	return larger(lower, upper);
 }
 
-/* Adds a hole to the rooms; at page alignment the gaps have told already, where they are exact. */
-static inline void add_hole(struct lh_rooms *rooms, struct lh_page_span hole)
+/* No branch but the loop's: which hole has a page of that alignment, no predictor knows. */
+static uint32_t leaf_room(const lh_region_tree *tree, const lh_region_node *leaf, unsigned class)
 {
-	if (!lh_hole_is_small(hole))
-		*rooms = lh_rooms_larger(*rooms, lh_hole_rooms(hole));
-}
-
-static struct lh_rooms leaf_rooms(const lh_region_tree *tree, const lh_region_node *leaf)
-{
-	unsigned gap = largest_gap(leaf), count = leaf->count;
-	struct lh_rooms rooms = { { gap < LH_GAP_EXACT ? gap : 0, 0, 0 } };
+	unsigned count = leaf->count;
 	struct lh_page_span part = { leaf->key[0], lh_leaf_hole(tree, leaf, count - 1).end };
+	uint32_t largest = 0;
 
-	if (lh_hole_is_small(part)) /* so are all holes in it */
-		return rooms;
+	if (lh_hole_room(part, class) == 0)
+		return 0;
 	for (unsigned slot = 0; slot < count; slot++)
-		add_hole(&rooms, lh_leaf_hole(tree, leaf, slot));
-	return rooms;
+		largest = larger(largest, lh_hole_room(lh_leaf_hole(tree, leaf, slot), class));
+	return largest;
 }
 
-static struct lh_rooms inner_rooms(const lh_region_node *node)
+static uint32_t inner_room(const lh_region_node *node, unsigned class)
 {
-	struct lh_rooms rooms = { { 0, 0, 0 } };
+	uint32_t largest = 0;
 
-	for (unsigned slot = 0; slot < node->count; slot++) {
-		struct lh_rooms child;
+	for (unsigned slot = 0; slot < node->count; slot++)
+		largest = larger(largest, node->child[slot]->node.room[class]);
+	return largest;
+}
 
-		__builtin_memcpy(child.of, node->child[slot]->node.room, sizeof child.of);
-		rooms = lh_rooms_larger(rooms, child);
-	}
-	return rooms;
+/* The largest room of a class below a node. At page alignment its gaps tell, where they are exact. */
+static inline uint32_t room_of_class(const lh_region_tree *tree, const lh_region_node *node,
+				     unsigned class)
+{
+	unsigned gap = class == 0 ? largest_gap(node) : LH_GAP_EXACT;
+
+	if (gap < LH_GAP_EXACT)
+		return gap;
+	return node->level == 0 ? leaf_room(tree, node, class) : inner_room(node, class);
 }
 
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node)
 {
-	return node->level == 0 ? leaf_rooms(tree, node) : inner_rooms(node);
+	struct lh_rooms rooms;
+
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		rooms.of[class] = room_of_class(tree, node, class);
+	return rooms;
 }
 
-/* A node's room is also the gap of its child above. => false: it has none above. */
-static bool tell_above(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		       uint32_t room)
+/* A node gets a room, which, at page alignment, is also the gap of its child above. => false: it has
+ * none above. */
+static inline bool set_room(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			    unsigned class, uint32_t room)
 {
+	lh_path_node(path, level)->room[class] = room;
 	if (level + 1 == tree->levels)
 		return false;
-	lh_path_node(path, level + 1)->gap[path->slot[level + 1]] = (uint16_t)lh_gap_code(room);
+	if (class == 0)
+		lh_path_node(path, level + 1)->gap[path->slot[level + 1]] =
+			(uint16_t)lh_gap_code(room);
 	return true;
 }
 
-static uint32_t room_of_pages(const lh_region_tree *tree, const lh_region_node *node)
+static inline void raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			 unsigned class, uint32_t room)
 {
-	unsigned gap = largest_gap(node);
+	do {
+		if (room <= lh_path_node(path, level)->room[class])
+			return;
+	} while (set_room(tree, path, level++, class, room));
+}
 
-	if (gap < LH_GAP_EXACT)
-		return gap;
-	return lh_node_rooms(tree, node).of[0];
+static inline void lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			 unsigned class, uint32_t before)
+{
+	uint32_t room;
+
+	do {
+		const lh_region_node *node = lh_path_node(path, level);
+		uint32_t was = node->room[class];
+
+		if (before < was)
+			return;
+		room = room_of_class(tree, node, class);
+		if (room == was)
+			return;
+		before = was;
+	} while (set_room(tree, path, level++, class, room));
 }
 
 void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room)
 {
-	for (;; level++) {
-		lh_region_node *node = lh_path_node(path, level);
-
-		if (room <= node->room[0])
-			return;
-		node->room[0] = room;
-		if (!tell_above(tree, path, level, room))
-			return;
-	}
+	raise(tree, path, level, 0, room);
 }
 
-void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t before)
+void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		   uint32_t before)
 {
-	for (;; level++) {
-		lh_region_node *node = lh_path_node(path, level);
-		uint32_t was = node->room[0], now;
-
-		if (before < was)
-			return;
-		now = room_of_pages(tree, node);
-		if (now == was)
-			return;
-		node->room[0] = now;
-		if (!tell_above(tree, path, level, now))
-			return;
-		before = was;
-	}
-}
-
-/* Gives a node its rooms after those of a part of it changed, which are replaced in before and
- * after by the node's. => false: the node's are the same. */
-static bool update_rooms(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			 struct lh_rooms *before, struct lh_rooms *after)
-{
-	lh_region_node *node = lh_path_node(path, level);
-	struct lh_rooms was, now;
-	bool differs = false, is_known = true;
-
-	__builtin_memcpy(was.of, node->room, sizeof was.of);
-	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		is_known &= after->of[class] >= was.of[class] || before->of[class] < was.of[class];
-	now = is_known ? lh_rooms_larger(was, *after)
-		       : lh_node_rooms(tree, node);
-	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		differs |= now.of[class] != was.of[class];
-	__builtin_memcpy(node->room, now.of, sizeof now.of);
-	*before = was;
-	*after = now;
-	return differs;
-}
-
-void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			 struct lh_rooms before, struct lh_rooms after)
-{
-	while (update_rooms(tree, path, level, &before, &after))
-		if (!tell_above(tree, path, level++, after.of[0]))
-			return;
+	lower(tree, path, level, 0, before);
 }
 
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     struct lh_rooms before, struct lh_rooms after)
 {
-	if ((before.of[1] | after.of[1]) != 0)
-		lh_path_refresh_all(tree, path, level, before, after);
-	else if (after.of[0] > before.of[0])
-		lh_path_raise(tree, path, level, after.of[0]);
-	else
-		lh_path_lower(tree, path, level, before.of[0]);
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++) {
+		if (after.of[class] > before.of[class])
+			raise(tree, path, level, class, after.of[class]);
+		else if (after.of[class] < before.of[class])
+			lower(tree, path, level, class, before.of[class]);
+	}
 }
 
 void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,

@@ -99,7 +99,7 @@ static inline void divide_hole(lh_region_tree *tree, lh_region_cursor *path,
 			       struct lh_page_span upper)
 {
 	if (!lh_hole_is_small(before))
-		lh_path_refresh_all(tree, path, 0, lh_hole_rooms(before),
+		lh_path_refresh(tree, path, 0, lh_hole_rooms(before),
 				    lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
 	else if (lh_span_pages(before) == lh_path_node(path, 0)->room[0])
 		lh_path_lower(tree, path, 0, (uint32_t)lh_span_pages(before));
@@ -112,7 +112,7 @@ static inline void enlarge_hole(lh_region_tree *tree, lh_region_cursor *path,
 	static const struct lh_rooms less;
 
 	if (!lh_hole_is_small(hole))
-		lh_path_refresh_all(tree, path, 0, less, lh_hole_rooms(hole));
+		lh_path_refresh(tree, path, 0, less, lh_hole_rooms(hole));
 	else if (lh_span_pages(hole) > lh_path_node(path, 0)->room[0])
 		lh_path_raise(tree, path, 0, (uint32_t)lh_span_pages(hole));
 }
@@ -237,7 +237,7 @@ static void give_up(lh_region_tree *tree, lh_region_cursor *path)
 	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
 }
 
-/* => the path leads to the cell that has the hole now. */
+/* => true: the path leads to the cell that has the hole now. */
 static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
 	bool is_swallowed;
@@ -248,8 +248,12 @@ static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 		swallow(tree, path);
 	else
 		give_up(tree, path);
-	lh_path_rehost(tree, path, region);
-	return !lh_path_mend(tree, path) && is_swallowed;
+	if (region->node.count != 0)
+		lh_path_rehost(tree, path, region);
+	if (!lh_node_is_poor(tree, path, 0))
+		return is_swallowed;
+	lh_path_mend(tree, path);
+	return false;
 }
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)

@@ -262,8 +262,6 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 /* Part of the node at a level had these rooms and now has those: corrects all that follows. */
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     struct lh_rooms before, struct lh_rooms after);
-void lh_path_refresh_all(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			 struct lh_rooms before, struct lh_rooms after);
 /* The same at page alignment alone, where the part now has more room, and where it had more before. */
 void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room);
 void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
@@ -307,9 +305,16 @@ void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. */
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
 		   lh_region *fresh);
-/* Mends a leaf that may have too few children, and all above it. => true: so it was; the path is spoilt. */
-bool lh_path_mend(lh_region_tree *tree, lh_region_cursor *path);
-/* If the region, taken from the path's leaf, hosts a node, that moves to another host. */
+/* True if a node of the path, which is not the root, has too few children. */
+static inline bool lh_node_is_poor(const lh_region_tree *tree, const lh_region_cursor *path,
+				   unsigned level)
+{
+	return lh_path_node(path, level)->count < LH_FILL_MIN && level + 1 < tree->levels;
+}
+
+/* Mends a leaf that has too few children, and all above it. The path is spoilt. */
+void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path);
+/* The node that the region, taken from the path's leaf, hosts moves to another host. */
 void lh_path_rehost(lh_region_tree *tree, lh_region_cursor *path, lh_region *region);
 
 #if LH_DEBUG >= 2
