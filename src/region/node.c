@@ -104,17 +104,29 @@ static inline unsigned largest_gap(const lh_region_node *node)
 	return larger(lower, upper);
 }
 
+/* The room below the region at a leaf's slot, as its gap has it: none where that is 0. */
+static inline struct lh_page_span gap_at(const lh_region_tree *tree, const lh_region_node *leaf,
+					 unsigned slot)
+{
+	uint64_t first = leaf->key[slot];
+	struct lh_page_span hole = { first, first + leaf->gap[slot] };
+
+	if (leaf->gap[slot] >= LH_GAP_EXACT)
+		hole.end = lh_extent_first(tree, leaf->child[slot]);
+	return hole;
+}
+
 /* No branch but the loop's: which hole has a page of that alignment, no predictor knows. */
 static uint32_t leaf_room(const lh_region_tree *tree, const lh_region_node *leaf, unsigned class)
 {
 	unsigned count = leaf->count;
-	struct lh_page_span part = { leaf->key[0], lh_leaf_hole(tree, leaf, count - 1).end };
+	struct lh_page_span part = { leaf->key[0], gap_at(tree, leaf, count - 1).end };
 	uint32_t largest = 0;
 
 	if (lh_hole_room(part, class) == 0)
 		return 0;
 	for (unsigned slot = 0; slot < count; slot++)
-		largest = larger(largest, lh_hole_room(lh_leaf_hole(tree, leaf, slot), class));
+		largest = larger(largest, lh_hole_room(gap_at(tree, leaf, slot), class));
 	return largest;
 }
 
@@ -182,8 +194,10 @@ static inline void lower(const lh_region_tree *tree, lh_region_cursor *path, uns
 		if (before < was)
 			return;
 		room = room_of_class(tree, node, class);
-		if (room == was)
+		if (room >= was) { /* before may have been said too high */
+			raise(tree, path, level, class, room);
 			return;
+		}
 		before = was;
 	} while (set_room(tree, path, level++, class, room));
 }

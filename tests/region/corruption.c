@@ -108,11 +108,10 @@ TEST(the_walker_reports_wrong_counts_of_children)
 	CHECK_REPORTED(root()->count = 1, "too many or too few");
 	CHECK_REPORTED(root()->count--, "key too many");
 	CHECK_REPORTED(leaf_of(5)->count--, "key too many");
-	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY),
-		       "child too many");
-	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY,
+	CHECK_REPORTED((root()->count--, root()->key[root()->count] = LH_NO_KEY), "child too many");
+	CHECK_REPORTED((root()->count--, root()->key[root()->count] = LH_NO_KEY,
 			root()->child[root()->count] = NULL), "gap too many");
-	CHECK_REPORTED((root()->count--, root()->key[root()->count - 1] = LH_NO_KEY,
+	CHECK_REPORTED((root()->count--, root()->key[root()->count] = LH_NO_KEY,
 			root()->child[root()->count] = NULL, root()->gap[root()->count] = 0), "room");
 }
 
@@ -132,10 +131,12 @@ TEST(the_walker_reports_wrong_hosts)
 
 TEST(the_walker_reports_wrong_keys)
 {
-	CHECK_REPORTED(leaf_of(5)->key[0]++, "extent ends");
-	CHECK_REPORTED(leaf_of(5)->key[1] = LH_NO_KEY, "extent ends");
+	CHECK_REPORTED(leaf_of(5)->key[1]++, "extent ends");
+	CHECK_REPORTED(leaf_of(5)->key[2] = LH_NO_KEY, "extent ends");
+	CHECK_REPORTED(leaf_of(0)->key[0]++, "extent ends");
 	CHECK_REPORTED(root()->key[0]++, "extent ends");
-	CHECK_REPORTED(root()->key[0]--, "extent ends");
+	CHECK_REPORTED(root()->key[1]++, "extent ends");
+	CHECK_REPORTED(root()->key[1]--, "extent ends");
 }
 
 TEST(the_walker_reports_wrong_gaps_and_rooms)
