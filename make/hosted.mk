@@ -5,15 +5,17 @@
 #   SANITIZE=thread       the race detector, for CPUs as threads (make test-tsan)
 #   SANITIZE=fuzzer       with libFuzzer's instrumentation, for clang (make fuzz-libfuzzer)
 #   COUNTER_BITS=12       versions and sequences that wrap soon
+#   PAGE_SHIFT=14 or 16   pages of 16 or 64 KiB (make test-paging-14, test-paging-16)
 #   SANITIZE=coverage     counts which branches are taken (make coverage-region)
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))
 
 comma := ,
 CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
+	$(if $(PAGE_SHIFT),-DLH_PAGE_SHIFT=$(PAGE_SHIFT)) \
 	$(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
 CFLAGS_LIBRARY := $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Isrc -Iarch
@@ -76,6 +78,22 @@ $(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,
 $(if $(wildcard tests/threads/*.c),$(eval $(call test_program,threads,$(FLOORS))))
 # The machine's own tests; test-hosted is all of them together.
 $(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floors_upto,paging),hosted)))
+
+# One page size a build: what of the paging floor's tests is not about 4 KiB, with pages of 16 and 64 KiB.
+PAGING_TESTS_OF_ANY_PAGE := $(addprefix tests/paging/,entries.c every_format.c formats.c reader.c room.c)
+$(HOSTED)/test-paging-any-page: $(patsubst %.c,$(HOSTED)/%.o,$(PAGING_TESTS_OF_ANY_PAGE) $(wildcard tests/*.c)) \
+		$(HOSTED)/libhosted.a $(foreach f,$(call floors_upto,paging),$(HOSTED)/lib$(f).a)
+	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lpthread -o $@
+TESTS_OF_OTHER_PAGES := $(foreach shift,14 16,$(HOSTED)-page$(shift)/test-paging-any-page)
+ifeq ($(PAGE_SHIFT),)
+$(HOSTED)-page%/test-paging-any-page: FORCE
+	@$(MAKE) --no-print-directory PAGE_SHIFT=$* $@
+HOSTED_TESTS += $(TESTS_OF_OTHER_PAGES)
+endif
+.PHONY: FORCE test-paging-14 test-paging-16
+FORCE:
+test-paging-14 test-paging-16: test-paging-%: $(HOSTED)-page%/test-paging-any-page
+	$<
 
 .PHONY: test-hosted
 test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make

@@ -30,6 +30,12 @@
 #define PBMT_NC BIT(61) /* non-cacheable, idempotent, weakly ordered: main memory */
 #define PBMT_IO BIT(62) /* non-cacheable, strongly ordered: devices */
 
+
+/* satp: MODE, ASID, PPN. */
+#define MODE(n) ((uint64_t)(n) << 60) /* 8: Sv39, 9: Sv48, 10: Sv57 */
+#define ASID UINT64_C(0x0ffff00000000000)
+#define ROOT_PPN UINT64_C(0x00000fffffffffff)
+
 #define LEAF_RIGHTS { .read = { R, R }, .write = { W, W }, .execute = { X, X } }
 #define TABLE_RIGHTS { .read = LH_TEST_ALWAYS, .write = LH_TEST_ALWAYS, .execute = LH_TEST_ALWAYS }
 
@@ -43,11 +49,13 @@
 	.kernel = { .leaf = { U | G, G }, .table = LH_TEST_ALWAYS,                          \
 		    .leaf_rights = LEAF_RIGHTS, .table_rights = TABLE_RIGHTS },             \
 	.user_leaf = { U, U }, .user_table = LH_TEST_ALWAYS, .global = { G, G },            \
-	.accessed = A, .dirty = { D, D }, .software = { RSW_8, RSW_9 }
+	.accessed = A, .dirty = { D, D }, .software = { RSW_8, RSW_9 },                     \
+	.root = { { ROOT_PPN, 12 }, { 0, 0 } }, .root_tag = ASID
 
 const lh_paging_format lh_format_riscv64_sv39 = {
 	.name = "riscv64, Sv39",
 	.source = "RISC-V Privileged Architecture, section Sv39",
+	.root_fixed = MODE(8),
 	.levels = 3,
 	.index_bits = { 9, 9, 9 },
 	.level_shift = { 12, 21, 30 },
@@ -59,6 +67,7 @@ const lh_paging_format lh_format_riscv64_sv39 = {
 const lh_paging_format lh_format_riscv64_sv48 = {
 	.name = "riscv64, Sv48",
 	.source = "RISC-V Privileged Architecture, section Sv48",
+	.root_fixed = MODE(9),
 	.levels = 4,
 	.index_bits = { 9, 9, 9, 9 },
 	.level_shift = { 12, 21, 30, 39 },
@@ -70,6 +79,7 @@ const lh_paging_format lh_format_riscv64_sv48 = {
 const lh_paging_format lh_format_riscv64_sv57 = {
 	.name = "riscv64, Sv57",
 	.source = "RISC-V Privileged Architecture, section Sv57",
+	.root_fixed = MODE(10),
 	.levels = 5,
 	.index_bits = { 9, 9, 9, 9, 9 },
 	.level_shift = { 12, 21, 30, 39, 48 },

@@ -6,7 +6,10 @@
  *
  * Rights of upper entries are left wide open (R/W set, XD clear), the leaf decides; U/S is
  * set above user leaves only, so that even a wrong leaf in the upper half stays out of
- * user mode's reach. A protection key is bits 62:59 of a leaf; all keys are 0.
+ * user mode's reach.
+ *
+ * A protection key is bits 62:59 of a leaf (section 4.6.2), with CR4.PKE; a host without it gives all
+ * leaves key 0. CR3 has the root's address and, with CR4.PCIDE, the address space's PCID (table 4-13).
  */
 #include <landhold/paging_format.h>
 
@@ -25,6 +28,8 @@
 #define IGNORED_9 BIT(9)
 #define IGNORED_10 BIT(10)
 #define PAT_LARGE BIT(12) /* PAT index, bit 2, above level 0 */
+#define KEY UINT64_C(0x7800000000000000) /* bits 62:59 */
+#define PCID UINT64_C(0xfff)
 #define XD BIT(63)	  /* fetches refused, with IA32_EFER.NXE */
 #define ADDRESS UINT64_C(0x000ffffffffff000) /* bits 51:12; those from MAXPHYADDR up are 0 */
 
@@ -41,7 +46,8 @@
 		    .leaf_rights = RIGHTS, .table_rights = RIGHTS },                     \
 	.user_leaf = { U_S, U_S }, .user_table = { U_S, U_S }, .global = { G, G },       \
 	.accessed = A, .table_accessed = A, .dirty = { D, D },                           \
-	.software = { IGNORED_9, IGNORED_10 },                                           \
+	.software = { IGNORED_9, IGNORED_10 }, .key = KEY,                               \
+	.root = { { ADDRESS, 0 }, { 0, 0 } }, .root_tag = PCID,                          \
 	.type_mask = { PAT_4K | PCD | PWT, PAT_LARGE | PCD | PWT },                      \
 	.type = {                                                                        \
 		[LH_MEMORY_WRITE_BACK] = { 0, 0 },		/* PAT entry 0 */        \

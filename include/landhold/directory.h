@@ -82,6 +82,7 @@ typedef struct lh_leaf {
 	lh_leaf_kind kind;
 	lh_rights rights;	 /* of PRESENT */
 	uint8_t level;		 /* larger than 0: a huge leaf */
+	uint8_t key;		 /* protection key; 0 where the format has none */
 	uint32_t flags;		 /* LH_LEAF_... */
 	lh_memory_type type;
 	lh_frame_number frame;

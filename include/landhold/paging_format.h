@@ -93,9 +93,17 @@ typedef struct lh_paging_format {
 	/* Bits that the hardware ignores. [0]: the frame is not counted; [1]: a leaf without
 	 * access, set in each such entry, so that none is zero; one that is busy has `accessed` alone. */
 	uint64_t software[2];
+	/* Bits of the protection key of a leaf, whatever its kind; 0: the format has none. */
+	uint64_t key;
 	/* Memory types: bits at level 0 and at the levels above. Two types may share bits. */
 	uint64_t type_mask[2];
 	uint64_t type[LH_MEMORY_TYPE_COUNT][2];
+
+	/* The register that names the root: parts of its address, the tag of the address space (PCID,
+	 * ASID), what is always set. */
+	lh_address_part root[2];
+	uint64_t root_tag;
+	uint64_t root_fixed;
 } lh_paging_format;
 
 /* Entries in a table of this level. */
@@ -113,18 +121,30 @@ lh_rights lh_paging_format_implied(const lh_paging_format *format, lh_rights rig
 /* The highest physical address that an entry can hold. */
 lh_physical_address lh_paging_format_last(const lh_paging_format *format);
 
+/* What the root register holds for a root and a tag. => tag: as many bits as root_tag has. */
+uint64_t lh_paging_format_root(const lh_paging_format *format, lh_frame_number root, uint64_t tag);
+
 /* For a CPU without the means to refuse execution: from now on it is always granted. */
 void lh_paging_format_drop_execute(lh_paging_format *format);
 
 /*
  * The formats. A host copies one and changes what its CPU lacks or has:
  *   leaf_at[2]            false without 1 GiB pages (x86-64)
+ *   key                   0 without protection keys (x86-64)
  *   software_accessed, software_dirty   false with Svadu (riscv64, menvcfg.ADUE set)
+ * Only those whose page is LH_PAGE_SIZE can be used in a build. The manual's words for the rest of
+ * what a CPU must have and how it is set stand at the head of arch/ARCHITECTURE/format.c.
  */
 extern const lh_paging_format lh_format_x86_64_4_level;
 extern const lh_paging_format lh_format_x86_64_5_level;
-extern const lh_paging_format lh_format_aarch64_4k;	  /* 48 bits; software keeps the flags */
-extern const lh_paging_format lh_format_aarch64_4k_flags; /* with FEAT_HAFDBS: TCR.HA and HD set */
+/* aarch64: granule, and width of addresses, 48 bits if nothing is said. Software keeps the flags; or, in
+ * those called flags, the CPU does (FEAT_HAFDBS: TCR_EL1.HA and HD set). */
+extern const lh_paging_format lh_format_aarch64_4k, lh_format_aarch64_4k_flags;
+extern const lh_paging_format lh_format_aarch64_4k_52, lh_format_aarch64_4k_52_flags;
+extern const lh_paging_format lh_format_aarch64_16k, lh_format_aarch64_16k_flags;
+extern const lh_paging_format lh_format_aarch64_16k_52, lh_format_aarch64_16k_52_flags;
+extern const lh_paging_format lh_format_aarch64_64k, lh_format_aarch64_64k_flags;
+extern const lh_paging_format lh_format_aarch64_64k_52, lh_format_aarch64_64k_52_flags;
 extern const lh_paging_format lh_format_riscv64_sv39;	  /* without Svpbmt: one memory type */
 extern const lh_paging_format lh_format_riscv64_sv48;
 extern const lh_paging_format lh_format_riscv64_sv57;

@@ -93,10 +93,22 @@ uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, u
 
 /* --- leaves --- */
 
+/* A number in the field under a mask, and back. */
+static uint64_t field_bits(uint64_t mask, uint64_t number)
+{
+	return (number * (mask & (0 - mask))) & mask;
+}
+
+static uint64_t read_field(uint64_t mask, uint64_t entry)
+{
+	return mask == 0 ? 0 : (entry & mask) / (mask & (0 - mask));
+}
+
 /* The bits that a leaf has whether it is present or not. */
 static uint64_t common_bits(const lh_paging_format *format, lh_leaf leaf)
 {
-	uint64_t bits = format->type[leaf.type][column_of(leaf.level)];
+	uint64_t bits = format->type[leaf.type][column_of(leaf.level)] |
+			field_bits(format->key, leaf.key);
 
 	if (leaf.flags & LH_LEAF_ACCESSED)
 		bits |= format->accessed;
@@ -193,12 +205,21 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
 		address = ~entry;
 	}
 	leaf.flags = read_flags(format, entry, user);
+	leaf.key = (uint8_t)read_field(format->key, entry);
 	type = read_type(format, level, entry);
 	/* Bits that name no type are found by the walker; here they read as the slowest. */
 	leaf.type = type < LH_MEMORY_TYPE_COUNT ? (lh_memory_type)type : LH_MEMORY_UNCACHED;
 	address &= lh_level_frame_mask(format, level);
 	leaf.frame = lh_physical_frame(lh_entry_address(format, address));
 	return leaf;
+}
+
+uint64_t lh_paging_format_root(const lh_paging_format *format, lh_frame_number root, uint64_t tag)
+{
+	uint64_t address = lh_frame_address(root).value;
+
+	return lh_part_bits(format->root[0], address) | lh_part_bits(format->root[1], address) |
+	       field_bits(format->root_tag, tag) | format->root_fixed;
 }
 
 /* --- what may be there --- */
@@ -220,6 +241,7 @@ static uint64_t leaf_bits(const lh_paging_format *format, unsigned level, bool p
 			  const lh_format_half *half)
 {
 	uint64_t bits = lh_level_frame_mask(format, level) | format->type_mask[column_of(level)] |
+			format->key |
 			format->accessed | format->dirty.mask | format->dirty_kept |
 			format->software[0];
 

@@ -82,12 +82,17 @@ static inline uint64_t lh_test_bits(lh_entry_test test, bool holds)
 
 /* --- addresses --- */
 
+static inline uint64_t lh_part_bits(lh_address_part part, uint64_t address)
+{
+	return address >> part.shift & part.mask;
+}
+
 /* The entry's bits for a physical address. */
 static inline uint64_t lh_entry_address_bits(const lh_paging_format *format,
 					     lh_physical_address address)
 {
-	return (address.value >> format->address[0].shift & format->address[0].mask) |
-	       (address.value >> format->address[1].shift & format->address[1].mask);
+	return lh_part_bits(format->address[0], address.value) |
+	       lh_part_bits(format->address[1], address.value);
 }
 
 static inline lh_physical_address lh_entry_address(const lh_paging_format *format, uint64_t entry)

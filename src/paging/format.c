@@ -69,6 +69,7 @@ static bool leaf_fields_are_apart(const lh_paging_format *format, unsigned level
 	for (unsigned bit = 0; bit < 2; bit++)
 		apart &= field_is_apart(&seen, format->software[bit]);
 	apart &= field_is_apart(&seen, format->type_mask[level > 0]);
+	apart &= field_is_apart(&seen, format->key);
 	return apart & field_is_apart(&seen, format->leaf_fixed[level > 0] &
 						     ~format->present.mask);
 }
@@ -114,6 +115,22 @@ static const char *check_address(const lh_paging_format *format)
 		return "the address mask has bits below the page size";
 	if (lh_level_frame_mask(format, lh_format_top(format)) == 0)
 		return "the address mask holds no frame of the top level";
+	return NULL;
+}
+
+/* The tag, what is always set, and a whole page's number fit into the root register side by side. */
+static const char *check_root(const lh_paging_format *format)
+{
+	uint64_t seen = format->root_fixed;
+	bool apart = field_is_apart(&seen, format->root_tag);
+
+	apart &= field_is_apart(&seen, format->root[0].mask);
+	apart &= field_is_apart(&seen, format->root[1].mask);
+	if (!apart)
+		return "two fields of the root register share a bit";
+	if (((format->root[0].mask << format->root[0].shift |
+	      format->root[1].mask << format->root[1].shift) & (LH_PAGE_SIZE - 1)) != 0)
+		return "the root register's address has bits below the page size";
 	return NULL;
 }
 
@@ -191,6 +208,8 @@ const char *lh_paging_format_check(const lh_paging_format *format)
 		finding = check_fields(format);
 	if (!finding)
 		finding = check_values(format);
+	if (!finding)
+		finding = check_root(format);
 	if (!finding)
 		finding = check_kinds(format);
 	return finding;

@@ -228,14 +228,6 @@ static lh_row row_to_fill(const lh_walk *walk)
 	return (lh_row){ row.slots, row.count < most ? row.count : most };
 }
 
-/* The entry of such a leaf, all but its frame. */
-static uint64_t leaf_bits(const lh_directory *directory, lh_leaf leaf)
-{
-	uint64_t entry = lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel);
-
-	return entry & ~lh_level_frame_mask(directory->format, leaf.level);
-}
-
 /* Stands the walk at the slot of a level for the cursor's address, held. */
 static void go_to(lh_walk *walk, unsigned level, lh_spare_tables *spares)
 {
@@ -253,17 +245,19 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 {
 	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
 	struct pattern pattern = { 0, leaf.frame.value, frames };
+	bool user = !directory->is_kernel;
 	lh_walk walk;
 
 	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE);
 	LH_TRY(validate(directory, range, highest, spares));
+	leaf.frame = lh_frame(0);
 	lh_walk_begin(&walk, directory, range);
 	while (walk.page < range.pages) {
 		lh_row row;
 
 		leaf.level = (uint8_t)fitting_level(directory->format, highest, lh_walk_address(&walk),
 						    range.pages - walk.page);
-		pattern.bits = leaf_bits(directory, leaf);
+		pattern.bits = lh_entry_make_leaf(directory->format, leaf, user);
 		go_to(&walk, leaf.level, spares);
 		row = row_to_fill(&walk);
 		fill_row(&walk, &row, &pattern);

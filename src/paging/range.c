@@ -354,7 +354,7 @@ static void write_back(const lh_walk *walk, uint64_t *slot, uint64_t seen, lh_le
 static bool is_same(const lh_leaf *a, const lh_leaf *b)
 {
 	return a->kind == b->kind && a->rights == b->rights && a->flags == b->flags &&
-	       a->frame.value == b->frame.value && a->level == b->level && a->type == b->type;
+	       a->frame.value == b->frame.value && a->level == b->level && a->type == b->type && a->key == b->key;
 }
 
 /* Shows the leaves of the row. => false: the visitor wants no more. Held. */

@@ -130,7 +130,7 @@ void lh_slot_close(lh_slot *slot)
 static bool is_upgrade(lh_leaf old, lh_leaf new)
 {
 	return old.level == new.level && old.frame.value == new.frame.value &&
-	       old.type == new.type &&
+	       old.type == new.type && old.key == new.key &&
 	       (old.flags & LH_LEAF_UNCOUNTED) == (new.flags & LH_LEAF_UNCOUNTED) &&
 	       (old.kind == LH_LEAF_NO_ACCESS ||
 		(old.kind == LH_LEAF_PRESENT && new.kind == LH_LEAF_PRESENT &&
@@ -155,7 +155,7 @@ static uint64_t make_entry(lh_directory *directory, lh_leaf leaf)
 {
 	const lh_paging_format *format = directory->format;
 
-	if (leaf.kind != LH_LEAF_PRESENT || leaf.level != 0 ||
+	if (leaf.kind != LH_LEAF_PRESENT || (leaf.level | leaf.key) != 0 ||
 	    (leaf.flags & (LH_LEAF_ACCESSED | LH_LEAF_DIRTY)) != 0)
 		return lh_entry_make_leaf(format, leaf, !directory->is_kernel);
 	return plain_bits(directory, leaf.rights) | format->type[leaf.type][0] |

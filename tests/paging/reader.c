@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reader.h"
+
+static uint64_t bits(uint64_t value, unsigned high, unsigned low)
+{
+	return value >> low & (~UINT64_C(0) >> (63 - (high - low)));
+}
+
+static bool bit(uint64_t value, unsigned n)
+{
+	return value >> n & 1;
+}
+
+/* Bits of the address that entries of a level and those below it translate, offset included. */
+static unsigned covered(const reader_cpu *cpu, unsigned level)
+{
+	return cpu->page_bits + level * (cpu->page_bits - 3);
+}
+
+static unsigned root_level(const reader_cpu *cpu)
+{
+	unsigned level = 0;
+
+	while (covered(cpu, level + 1) < cpu->virtual_bits)
+		level++;
+	return level;
+}
+
+static uint64_t entry_at(const reader_cpu *cpu, uint64_t table, unsigned level, uint64_t address)
+{
+	unsigned high = covered(cpu, level + 1);
+
+	if (high > cpu->virtual_bits)
+		high = cpu->virtual_bits;
+	return cpu->word(cpu->context, table + 8 * bits(address, high - 1, covered(cpu, level)));
+}
+
+static reader_page fault(const char *why)
+{
+	return (reader_page){ .fault = why };
+}
+
+static reader_page page_at(const reader_cpu *cpu, uint64_t base, unsigned level, uint64_t address)
+{
+	uint64_t offset = bits(address, covered(cpu, level) - 1, 0);
+
+	if (bits(base, covered(cpu, level) - 1, 0) != 0)
+		return fault("a block that is not aligned");
+	return (reader_page){ .physical = base + offset, .level = level };
+}
+
+/* --- x86-64: Intel SDM volume 3A, sections 4.5 and 4.6 --- */
+
+static reader_page read_x86_64(const reader_cpu *cpu, uint64_t table, uint64_t address)
+{
+	bool user = true, writable = true, executable = true;
+
+	for (unsigned level = root_level(cpu);; level--) {
+		uint64_t entry = entry_at(cpu, table, level, address);
+		uint64_t base = entry & UINT64_C(0xffffffffff000);
+		bool large = level > 0 && bit(entry, 7);
+		reader_page page;
+
+		if (!bit(entry, 0))
+			return fault("not present");
+		writable = writable && bit(entry, 1);
+		user = user && bit(entry, 2);
+		executable = executable && !bit(entry, 63);
+		if (level > 0 && !large) {
+			table = base;
+			continue;
+		}
+		if (level > 2)
+			return fault("PS is reserved here");
+		page = page_at(cpu, large ? base & ~UINT64_C(0x1000) : base, level, address);
+		page.kernel = (reader_access){ !user, !user && writable, !user && executable };
+		page.user = (reader_access){ user, user && writable, user && executable };
+		page.global = bit(entry, 8);
+		page.accessed = bit(entry, 5);
+		page.dirty = bit(entry, 6);
+		return page;
+	}
+}
+
+/* --- aarch64: DDI 0487, sections D8.2 to D8.5; EL0 and EL1 with PAN --- */
+
+static bool is_ds(const reader_cpu *cpu)
+{
+	return cpu->virtual_bits == 52 && cpu->page_bits != 16;
+}
+
+static uint64_t output_address(const reader_cpu *cpu, uint64_t entry)
+{
+	if (is_ds(cpu))
+		return bits(entry, 49, cpu->page_bits) << cpu->page_bits | bits(entry, 9, 8) << 50;
+	if (cpu->virtual_bits == 52)
+		return bits(entry, 47, 16) << 16 | bits(entry, 15, 12) << 48;
+	return bits(entry, 47, cpu->page_bits) << cpu->page_bits;
+}
+
+/* The block sizes of each granule (D8.2); with 52 bits at one level more. */
+static bool may_be_block(const reader_cpu *cpu, unsigned level)
+{
+	unsigned highest = cpu->page_bits == 12 ? 2 : 1;
+
+	return level <= highest + (cpu->virtual_bits == 52);
+}
+
+static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t address)
+{
+	bool no_user = false, no_write = false, uxn = false, pxn = false;
+
+	for (unsigned level = root_level(cpu);; level--) {
+		uint64_t entry = entry_at(cpu, table, level, address);
+		bool user, write, dbm;
+		reader_page page;
+
+		if (!bit(entry, 0))
+			return fault("not valid");
+		if (level > 0 && bit(entry, 1)) {
+			table = output_address(cpu, entry);
+			no_user |= bit(entry, 61);
+			no_write |= bit(entry, 62);
+			uxn |= bit(entry, 60);
+			pxn |= bit(entry, 59);
+			continue;
+		}
+		if (level == 0 && !bit(entry, 1))
+			return fault("reserved at the last level");
+		if (!may_be_block(cpu, level))
+			return fault("a block where there is none");
+		if (!is_ds(cpu) && bits(entry, 9, 8) != 3)
+			return fault("not inner shareable");
+		if (!bit(entry, 10) && !cpu->hardware_flags)
+			return fault("access flag");
+		page = page_at(cpu, output_address(cpu, entry), level, address);
+		user = bit(entry, 6) && !no_user;
+		dbm = cpu->hardware_flags && bit(entry, 51);
+		write = (!bit(entry, 7) || dbm) && !no_write;
+		page.user = (reader_access){ user, user && write, user && !uxn && !bit(entry, 54) };
+		page.kernel = (reader_access){ !user, !user && write,
+					       !user && !pxn && !bit(entry, 53) };
+		page.global = !bit(entry, 11);
+		page.accessed = bit(entry, 10);
+		page.dirty = !bit(entry, 7);
+		return page;
+	}
+}
+
+/* --- riscv64: Privileged Architecture, section Sv39 and after it; SUM clear --- */
+
+static reader_page read_riscv64(const reader_cpu *cpu, uint64_t table, uint64_t address)
+{
+	for (unsigned level = root_level(cpu);; level--) {
+		uint64_t entry = entry_at(cpu, table, level, address);
+		bool user = bit(entry, 4);
+		reader_access access;
+		reader_page page;
+
+		if (!bit(entry, 0))
+			return fault("not valid");
+		if (bits(entry, 60, 54) != 0 || bit(entry, 63))
+			return fault("reserved bits");
+		if (!bit(entry, 1) && bit(entry, 2))
+			return fault("writable and not readable");
+		if (bits(entry, 3, 1) == 0) {
+			if (level == 0 || bit(entry, 4) || bits(entry, 7, 6) != 0)
+				return fault("a table with bits of a leaf, or below the last level");
+			table = bits(entry, 53, 10) << 12;
+			continue;
+		}
+		if (!bit(entry, 6) && !cpu->hardware_flags)
+			return fault("accessed is clear");
+		page = page_at(cpu, bits(entry, 53, 10) << 12, level, address);
+		access = (reader_access){ bit(entry, 1),
+					  bit(entry, 2) && (bit(entry, 7) || cpu->hardware_flags),
+					  bit(entry, 3) };
+		if (user)
+			page.user = access;
+		else
+			page.kernel = access;
+		page.global = bit(entry, 5);
+		page.accessed = bit(entry, 6);
+		page.dirty = bit(entry, 7);
+		return page;
+	}
+}
+
+reader_page reader_read(const reader_cpu *cpu, uint64_t root, uint64_t address)
+{
+	switch (cpu->architecture) {
+	case READER_X86_64:
+		return read_x86_64(cpu, root, address);
+	case READER_AARCH64:
+		return read_aarch64(cpu, root, address);
+	case READER_RISCV64:
+		break;
+	}
+	return read_riscv64(cpu, root, address);
+}

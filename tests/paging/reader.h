@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Translates by the bytes of page tables as the manuals say, for each architecture, without a header of
+ * the library: what the tests hold the library's own answers against.
+ */
+#ifndef TESTS_PAGING_READER_H
+#define TESTS_PAGING_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum reader_architecture { READER_X86_64, READER_AARCH64, READER_RISCV64 } reader_architecture;
+
+typedef struct reader_cpu {
+	reader_architecture architecture;
+	unsigned page_bits;    /* 12, 14, 16 */
+	unsigned virtual_bits; /* one root's: 39 to 57 */
+	bool hardware_flags;   /* sets accessed and dirty; else an entry without them faults */
+	uint64_t (*word)(void *context, uint64_t physical);
+	void *context;
+} reader_cpu;
+
+/* What one mode may do. */
+typedef struct reader_access {
+	bool read, write, execute;
+} reader_access;
+
+typedef struct reader_page {
+	const char *fault; /* NULL: it is translated */
+	uint64_t physical;
+	unsigned level; /* 0: a page */
+	reader_access user, kernel;
+	bool global, accessed, dirty;
+} reader_page;
+
+reader_page reader_read(const reader_cpu *cpu, uint64_t root, uint64_t address);
+
+#endif
