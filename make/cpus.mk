@@ -2,7 +2,7 @@
 # floors and tests/cpus, run in QEMU. Cross compilers come from Debian.
 
 CPUS := $(BUILD)/cpus
-CPU_IMAGES := x86_64-4 x86_64-5 aarch64 riscv64
+CPU_IMAGES := x86_64-4 x86_64-5 aarch64-4k aarch64-16k aarch64-64k riscv64
 
 COMPILER_x86_64 := gcc
 COMPILER_aarch64 := aarch64-linux-gnu-gcc
@@ -19,12 +19,15 @@ LOAD_riscv64 := 0x80200000
 CFLAGS_CPU := $(CFLAGS_COMMON) -O2 -ffreestanding -nostdlib -static -fno-pic -fno-stack-protector \
 	-fno-tree-loop-distribute-patterns -Iinclude -Isrc -Itests/cpus
 CFLAGS_CPU_x86_64 = -mgeneral-regs-only -mno-red-zone -mcmodel=kernel -fcf-protection=none -DLEVELS=$(2)
-CFLAGS_CPU_aarch64 := -mgeneral-regs-only -mno-outline-atomics
+PAGE_SHIFT_4k := 12
+PAGE_SHIFT_16k := 14
+PAGE_SHIFT_64k := 16
+CFLAGS_CPU_aarch64 = -mgeneral-regs-only -mno-outline-atomics -DLH_PAGE_SHIFT=$(PAGE_SHIFT_$(2))
 CFLAGS_CPU_riscv64 := -mcmodel=medany -msmall-data-limit=0
 
 SOURCES_judge := $(SOURCES_base) $(SOURCES_physical) $(SOURCES_paging) tests/cpus/judge.c
 
-# $(call cpu_image,architecture,levels): the levels where the image serves one number of them.
+# $(call cpu_image,architecture,which): where an image serves one number of levels, or one granule.
 define cpu_image
 $(CPUS)/$(1)$(if $(2),-$(2)): $(SOURCES_judge) tests/cpus/$(1).c tests/cpus/$(1).S tests/cpus/image.ld \
 		$(wildcard tests/cpus/*.h include/landhold/*.h src/base/*.h src/physical/*.h src/paging/*.h)
@@ -35,7 +38,9 @@ $(CPUS)/$(1)$(if $(2),-$(2)): $(SOURCES_judge) tests/cpus/$(1).c tests/cpus/$(1)
 endef
 $(eval $(call cpu_image,x86_64,4))
 $(eval $(call cpu_image,x86_64,5))
-$(eval $(call cpu_image,aarch64,))
+$(eval $(call cpu_image,aarch64,4k))
+$(eval $(call cpu_image,aarch64,16k))
+$(eval $(call cpu_image,aarch64,64k))
 $(eval $(call cpu_image,riscv64,))
 
 .PHONY: test-cpus

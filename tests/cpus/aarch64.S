@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QEMU enters at _start at EL1, at the physical address, translation off. The first tables show the
- * GiB of RAM at its place, on the way, and CPU_WINDOW above it; and the GiB below, as device memory.
+ * QEMU enters at _start at EL2, at the physical address, translation off. The first tables, of 4 KiB
+ * whatever the library's are, show the GiB of RAM at its place, on the way, and CPU_WINDOW above it; and
+ * the GiB below, as device memory.
+ *
+ * All runs at EL1. EL2, where no address is translated, is there because granule, width and roots are
+ * three registers that change together under the feet of who changes them: EL1 asks for that.
  */
 #define TABLE 3
 #define NORMAL 0x701	/* a block: AF, inner shareable, Attr0 */
@@ -10,7 +14,20 @@
 	.section .text.start, "ax"
 	.globl _start
 _start:
-	adrp	x1, first_user
+	adr	x0, hypervisor
+	msr	vbar_el2, x0
+	mov	x0, 0x80000000			/* HCR_EL2: EL1 is AArch64 */
+	msr	hcr_el2, x0
+	mov	x0, 0x33ff			/* CPTR_EL2: nothing traps */
+	msr	cptr_el2, x0
+	ldr	x0, =0x30d00800			/* SCTLR_EL1: what must be set */
+	msr	sctlr_el1, x0
+	mov	x0, 0x3c5			/* EL1h, DAIF */
+	msr	spsr_el2, x0
+	adr	x0, 1f
+	msr	elr_el2, x0
+	eret
+1:	adrp	x1, first_user
 	adrp	x2, first_kernel
 	orr	x3, x1, TABLE		/* level 1 tables follow the level 0 ones */
 	add	x3, x3, 0x1000
@@ -41,6 +58,19 @@ _start:
 	msr	vbar_el1, x3
 	isb
 	bl	judge_main
+
+/* hvc: x0 to TCR_EL1, x1 and x2 to TTBR0_EL1 and TTBR1_EL1. */
+	.balign	2048
+hypervisor:
+	.skip	0x400				/* synchronous, from a lower level */
+	msr	tcr_el1, x0
+	msr	ttbr0_el1, x1
+	msr	ttbr1_el1, x2
+	isb
+	tlbi	alle1
+	dsb	nsh
+	isb
+	eret
 
 	.text
 	.globl	cpu_run
@@ -89,7 +119,7 @@ vectors:
 	.balign	128
 	.endr
 
-	.balign	4096
+	.balign	65536
 	.globl	cpu_snippet_read, cpu_snippet_write, cpu_snippet_end
 cpu_snippet_read:
 	ldr	x0, [x0]

@@ -315,7 +315,8 @@ static void try_all(uint64_t address)
 /* A page of each half, far from the window, the snippets and the halves' ends. */
 static uint64_t place(bool in_user_half, unsigned n)
 {
-	uint64_t far = level_bytes(format->levels - 1u) * 3 + level_bytes(1) * 5 + n * LH_PAGE_SIZE;
+	uint64_t top = lh_paging_entries(format, format->levels - 1u) > 4 ? 3 : 1;
+	uint64_t far = level_bytes(format->levels - 1u) * top + level_bytes(1) * 5 + n * LH_PAGE_SIZE;
 
 	return in_user_half ? far : (0 - (UINT64_C(1) << (format->address_bits - !format->root_each))) + far;
 }

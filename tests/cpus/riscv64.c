@@ -88,7 +88,7 @@ const lh_paging_format *cpu_format(unsigned n)
 void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_number kernel)
 {
 	(void)kernel;
-	set_satp(satp_of(SV39 + format->levels - 3u, lh_frame_address(user).value));
+	set_satp(lh_paging_format_root(format, user, 0));
 }
 
 void cpu_load_first(void)

@@ -54,9 +54,8 @@ static void load(uint64_t root)
 
 void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_number kernel)
 {
-	(void)format;
 	(void)kernel;
-	load(lh_frame_address(user).value);
+	load(lh_paging_format_root(format, user, 0));
 }
 
 void cpu_load_first(void)
