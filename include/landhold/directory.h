@@ -261,9 +261,29 @@ LH_MUST_USE lh_error lh_directory_map(lh_directory *directory, lh_virtual_range 
 /*
  * Clears every leaf of the range, frees the tables that become empty, flushes and
  * drops as the gather fills. One descent. What remains in the gather is the caller's
- * to flush (lh_gather_finish). Cannot fail: huge leaves must not straddle the range.
+ * to flush (lh_gather_finish). Cannot fail: huge leaves must not straddle the range (lh_directory_split).
  */
 void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, lh_gather *gather);
+
+/*
+ * Makes huge leaves that straddle either end of the range into smaller ones, down to single pages if need
+ * be, so that the range can be cleared or restricted. What an address means does not change. The first takes
+ * the spare tables for it, as lh_directory_prepare does.
+ * => LH_NO_MEMORY: the spares do not suffice; what was split stays so, which nobody can tell.
+ * => where the format breaks before it makes, accesses to such a leaf fault meanwhile.
+ * Context: interrupts on, no spinning lock.
+ */
+LH_MUST_USE lh_error lh_directory_prepare_split(lh_directory *directory, lh_virtual_range range,
+						lh_spare_tables *spares);
+LH_MUST_USE lh_error lh_directory_split(lh_directory *directory, lh_virtual_range range,
+					lh_spare_tables *spares);
+
+/*
+ * Makes the leaves below an entry of a level into one, if they fill their table, are alike (those that can
+ * be written: all dirty), and their frames lie side by side and aligned. Flushes. => false: it is not so.
+ * Context: as above.
+ */
+bool lh_directory_promote(lh_directory *directory, lh_virtual_address address, unsigned level);
 
 /*
  * Takes rights away from every leaf of the range: each keeps those it has that are in

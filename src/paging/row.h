@@ -67,6 +67,14 @@ static inline lh_frame_number lh_alike_frame(const lh_alike *alike, uint64_t ent
 		alike->format, (entry ^ alike->inverted) & alike->frame_mask));
 }
 
+/* The entry that is alike for a frame. */
+static inline uint64_t lh_alike_entry(const lh_alike *alike, lh_frame_number frame)
+{
+	uint64_t address = lh_entry_address_bits(alike->format, lh_frame_address(frame));
+
+	return alike->bits | ((address ^ alike->inverted) & alike->frame_mask);
+}
+
 /* The leaf of an entry that is alike. */
 static inline lh_leaf lh_alike_leaf(const lh_alike *alike, uint64_t entry)
 {

@@ -191,8 +191,7 @@ void lh_directory_let_tables_go(lh_directory *directory)
 		lh_directory_prune(directory, lh_directory_own_range(directory));
 }
 
-/* True if the table at a level of the path may go when it is empty; a kernel's top tables stay. */
-static bool may_go(const lh_walk *walk, unsigned level)
+bool lh_walk_may_go(const lh_walk *walk, unsigned level)
 {
 	unsigned top = lh_format_top(format_of(walk));
 
@@ -209,7 +208,7 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 	unsigned level = walk->level;
 
 	locked[level] = walk->held;
-	while (lh_table_live(locked[level]) == 1 && may_go(walk, level)) {
+	while (lh_table_live(locked[level]) == 1 && lh_walk_may_go(walk, level)) {
 		if (walk->is_near)
 			return false; /* to go up, it has to come down again */
 		locked[level + 1] = table_at(walk, level + 1);
@@ -224,8 +223,7 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 	return true;
 }
 
-/* The table that the slot names passes to the gather, locked. */
-static void detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
+void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
 {
 	lh_atomic_add(&walk->directory->retired, UINT64_C(1));
 	lh_order_let_go(port_of(walk), table, LH_LOCK_TABLE);
@@ -240,7 +238,7 @@ static void clear_slot(lh_walk *walk, lh_frame_entry *child, lh_gather *gather)
 	lh_gather_note_range(gather, lh_walk_span(walk));
 	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
 	if (child) {
-		detach(walk, child, gather);
+		lh_walk_detach(walk, child, gather);
 	} else {
 		lh_gather_add_entry(gather, walk->level, walk->entry);
 		lh_walk_count(walk, 0, 0 - lh_level_pages(format_of(walk), walk->level));
@@ -258,7 +256,7 @@ static void clear_upward(lh_walk *walk, lh_frame_entry *const *locked, unsigned 
 		walk->level++;
 		walk->held = locked[walk->level];
 		walk->entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
-		detach(walk, empty, gather);
+		lh_walk_detach(walk, empty, gather);
 		lh_table_count(walk->held, false);
 	}
 	walk->entry = 0;
@@ -269,8 +267,8 @@ static void clear_upward(lh_walk *walk, lh_frame_entry *const *locked, unsigned 
 static bool must_stay(const lh_walk *walk, const lh_frame_entry *child)
 {
 	if (!child || lh_table_live(child) == 0)
-		return child && !may_go(walk, walk->level - 1);
-	return walk->level != 1 || !lh_walk_covers(walk) || !may_go(walk, 0);
+		return child && !lh_walk_may_go(walk, walk->level - 1);
+	return walk->level != 1 || !lh_walk_covers(walk) || !lh_walk_may_go(walk, 0);
 }
 
 bool lh_walk_clear(lh_walk *walk, lh_gather *gather)
