@@ -289,6 +289,52 @@ TEST(leaves_of_every_level_agree_with_the_reader_in_every_format)
 		}
 }
 
+/* A leaf of a level is split for the sake of its second page, and put together again. */
+static void split_and_promote(test_world *world, unsigned level)
+{
+	uint64_t pages = lh_level_pages(&world->room.format, level);
+	uint64_t base = lh_directory_own_range(world->directory).base.value, second = base + LH_PAGE_SIZE;
+	lh_leaf leaf = any_leaf(world, level), part;
+	lh_spare_tables spares = { 0, 0 };
+
+	leaf.kind = LH_LEAF_PRESENT;
+	leaf.flags |= LH_LEAF_ACCESSED | LH_LEAF_DIRTY;
+	CHECK_OK(lh_directory_prepare_level(world->directory, range_of(base, pages), level, &spares));
+	CHECK_OK(lh_directory_write_large(world->directory, lh_virtual(base), leaf, &spares));
+	CHECK_OK(lh_directory_prepare_split(world->directory, range_of(second, 1), &spares));
+	CHECK_OK(lh_directory_split(world->directory, range_of(second, 1), &spares));
+	lh_spare_tables_give_back(world->room.frames, &spares);
+	part = leaf = as_kept(world, leaf);
+	part.level = 0;
+	compare_page(world, base, part);
+	part.frame.value++;
+	compare_page(world, second, part);
+	CHECK_EQUAL(read_page(world, base + (pages - 1) * LH_PAGE_SIZE).physical >> LH_PAGE_SHIFT,
+		    leaf.frame.value + pages - 1);
+	CHECK_SOUND(lh_directory_check(world->directory));
+	for (unsigned at = 1; at <= level; at++)
+		CHECK(lh_directory_promote(world->directory, lh_virtual(second), at));
+	compare_page(world, second, leaf);
+	CHECK_SOUND(lh_directory_check(world->directory));
+	CHECK_EQUAL(lh_directory_leaves(world->directory), pages);
+	room_clear(world->directory, range_of(base, pages));
+}
+
+TEST(a_leaf_is_split_and_put_together_again_in_every_format)
+{
+	const test_format *kind;
+
+	for (unsigned n = 0; (kind = test_format_at(n)) != NULL; n++) {
+		test_world world;
+
+		open_world(&world, kind, true);
+		for (unsigned level = 1; level < kind->format->levels; level++)
+			if (kind->format->leaf_at[level])
+				split_and_promote(&world, level);
+		room_close(&world.room);
+	}
+}
+
 /* From a few pages before a leaf of the highest level to a few behind it, whose frames follow. */
 static void map_around(test_world *world, unsigned highest, uint64_t shift)
 {
