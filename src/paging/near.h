@@ -43,6 +43,15 @@ static inline bool lh_part_remembers(const lh_directory *directory, const lh_dir
 	       part->retired == lh_atomic_load_total(&directory->retired);
 }
 
+/* What is remembered is the table's. (In a test build this also tells the machine, which looks for changes where a
+ * pointer was asked for, that the table may change.) */
+static inline void lh_part_assert(const lh_directory *directory, const lh_directory_part *part)
+{
+	LH_ASSERT_INTERNAL(directory->port, part->entries == lh_frame_pointer(directory->frames, part->frame));
+	LH_ASSERT_INTERNAL(directory->port, part->entry == lh_table_entry(directory->frames, part->frame));
+	(void)directory, (void)part;
+}
+
 /* For a range within one leaf table: begins there if that table is remembered, else at the root. */
 static inline void lh_walk_begin_near(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
@@ -52,6 +61,7 @@ static inline void lh_walk_begin_near(lh_walk *walk, lh_directory *directory, lh
 	part = lh_walk_part(walk);
 	walk->is_near = lh_part_remembers(directory, part, walk->cpu, range.base);
 	if (walk->is_near) {
+		lh_part_assert(directory, part);
 		walk->path[0].frame = part->frame;
 		walk->path[0].entries = part->entries;
 		walk->level = 0;
@@ -98,6 +108,7 @@ static inline bool lh_near_open(lh_near *near, lh_directory *directory, lh_virtu
 	if ((lh_atomic_load_relaxed(&directory->active.bits[cpu / 64]) >> cpu % 64 & 1) != 0 &&
 	    lh_part_remembers(directory, near->part, cpu, address) &&
 	    lh_table_try_lock(port, near->part->entry)) {
+		lh_part_assert(directory, near->part);
 		near->slot = &near->part->entries[lh_level_index(directory->format, 0, address)];
 		return true;
 	}
