@@ -7,8 +7,8 @@
 /* One settle point in so many sets a flag as hardware does. */
 #define SETTLES_A_FLAG 4
 
-/* One rest in so many looks through every table, touched or not: what the library changed through a
- * pointer that it kept is found late, not never. */
+/* One rest in so many looks through every table, touched or not: what the library changed in an upper
+ * table through a pointer that it kept is found late, not never. */
 #define RESTS_A_LOOK 8
 
 static uint64_t next_random(struct machine_adversary *adversary)
@@ -85,7 +85,7 @@ static bool any_page(void *context, const mmu_entry *entry)
 static bool is_loaded_elsewhere(const lh_port *machine, uint64_t root)
 {
 	for (unsigned i = 0; i < machine->cpu_count; i++)
-		if (i != machine_current(machine) && machine->cpus[i].root == root >> LH_PAGE_SHIFT)
+		if (i != machine_current(machine) && adversary_has_loaded(&machine->cpus[i], root))
 			return true;
 	return false;
 }
@@ -94,19 +94,19 @@ static bool is_loaded_elsewhere(const lh_port *machine, uint64_t root)
 static void set_flags(struct machine_adversary *adversary)
 {
 	lh_port *machine = adversary->machine;
-	uint64_t random = next_random(adversary), flags = mmu_x86_64.accessed;
+	uint64_t random = next_random(adversary);
 	mmu_change page;
 	uint64_t *place;
+	bool writes;
 
-	if (random % SETTLES_A_FLAG != 0 ||
+	if (!adversary->shadow.architecture->sets_flags || random % SETTLES_A_FLAG != 0 ||
 	    !mmu_shadow_find(&adversary->shadow, true, (unsigned)(random >> 20) % MMU_TABLE_ENTRIES,
 			     any_page, NULL, &page) || !adversary_is_loaded(machine, page.root))
 		return;
-	if (page.old.writable && is_loaded_elsewhere(machine, page.root))
-		flags |= mmu_x86_64.dirty;
+	writes = page.old.writable && is_loaded_elsewhere(machine, page.root);
 	place = (uint64_t *)(void *)((uint8_t *)machine_bytes(machine, page.where >> LH_PAGE_SHIFT) +
 				     (page.where & (LH_PAGE_SIZE - 1)));
-	*place |= flags;
+	*place = adversary->shadow.architecture->used(page.level, *place, writes);
 	mmu_shadow_note(&adversary->shadow, page.where, *place);
 }
 
@@ -181,12 +181,16 @@ static void begin(struct machine_adversary *adversary)
 	mmu_shadow_user user = adversary_shadow_user(adversary);
 	lh_port *machine = adversary->machine;
 
-	mmu_shadow_init(&adversary->shadow, &mmu_x86_64, machine->cpus[0].control.levels,
-			&machine->events, &user);
-	for (unsigned i = 0; i < machine->cpu_count; i++)
-		if (machine->cpus[i].root != LH_NO_FRAME)
-			mmu_shadow_add_root(&adversary->shadow,
-					    machine->cpus[i].root << LH_PAGE_SHIFT);
+	mmu_shadow_init(&adversary->shadow, machine->cpus[0].control.architecture,
+			machine->cpus[0].control.levels, &machine->events, &user);
+	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		const machine_cpu *cpu = &machine->cpus[i];
+
+		if (cpu->root != LH_NO_FRAME && cpu->root != cpu->upper_root)
+			mmu_shadow_add_root(&adversary->shadow, cpu->root << LH_PAGE_SHIFT, false);
+		if (cpu->upper_root != LH_NO_FRAME)
+			mmu_shadow_add_root(&adversary->shadow, cpu->upper_root << LH_PAGE_SHIFT, true);
+	}
 }
 
 void machine_watch(lh_port *machine, machine_frame_use *use, void *context)

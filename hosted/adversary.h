@@ -15,15 +15,19 @@
  * one could; and no access is needed, for at every settle point the machine itself reports
  *
  *   - a stale entry whose frame is free, or whose table is no table any more;
- *   - an entry that comes to name another place while a CPU still has the old one (on machines
- *     that ask for break-before-make by the manual, on the others by the library's own promise:
- *     a mapping appears only after the flush of what was there);
+ *   - an entry that comes to name another place while a CPU still has the old one, by the library's
+ *     own promise: a mapping appears only after the flush of what was there;
+ *   - where the manual asks for break-before-make (aarch64): an entry that is changed to another place,
+ *     size or memory type, or becomes global, in one step, or while a CPU still has the old one;
  *   - a present entry in a table that was touched, which names a free frame, or a table's;
  *   - a table that a root leads to, and that is free;
  *   - an accessed or dirty flag that the hardware set and the library lost;
  *   - a page that changes between the moment it was mapped and the end of the operation: another
  *     CPU could read what was there before it was zeroed or filled;
  * and at rest (machine_check_tlbs): any stale entry at all.
+ *
+ * Where a CPU may keep that an entry was absent (riscv64), each that could have read it then has done so:
+ * what was mapped faults there until a flush.
  *
  * A report names the entry, when and in which operation it was made and overwritten, and the last
  * flush of the CPU that still has it.

@@ -7,7 +7,7 @@
 
 bool adversary_is_shown_by(const machine_cpu *cpu, const mmu_tlb_entry *entry)
 {
-	return !cpu->control.process_context || entry->root == cpu->root << LH_PAGE_SHIFT ||
+	return !cpu->control.process_context || adversary_has_loaded(cpu, entry->root) ||
 	       (!entry->is_upper && entry->translation.global);
 }
 
@@ -36,10 +36,15 @@ static struct visit *find_visit(struct machine_adversary *adversary, unsigned cp
 	return NULL;
 }
 
+bool adversary_has_loaded(const machine_cpu *cpu, uint64_t root)
+{
+	return cpu->root == root >> LH_PAGE_SHIFT || cpu->upper_root == root >> LH_PAGE_SHIFT;
+}
+
 bool adversary_is_loaded(const lh_port *machine, uint64_t root)
 {
 	for (unsigned i = 0; i < machine->cpu_count; i++)
-		if (machine->cpus[i].root == root >> LH_PAGE_SHIFT)
+		if (adversary_has_loaded(&machine->cpus[i], root))
 			return true;
 	return false;
 }
@@ -61,7 +66,7 @@ static bool may_have(struct machine_adversary *adversary, unsigned number, const
 	const struct visit *visit;
 	uint64_t pages = UINT64_C(1) << 9 * change->level;
 
-	if (cpu->root == change->root >> LH_PAGE_SHIFT)
+	if (adversary_has_loaded(cpu, change->root))
 		return true;
 	visit = find_visit(adversary, number, change->root);
 	if (!visit || change->made > visit->left)
@@ -83,17 +88,46 @@ static mmu_tlb_entry *cache(mmu_tlb *tlb, const mmu_change *change)
 		return mmu_tlb_add_upper(tlb, change->root, &(mmu_upper){
 			.linear = change->linear, .table = old->physical,
 			.level = (uint8_t)change->level, .writable = old->writable,
-			.user = old->user, .executable = old->executable });
+			.user = old->user, .executable = old->executable,
+			.executable_above = old->executable_above });
 	return mmu_tlb_add(tlb, change->root, &(mmu_translation){
 		.linear = change->linear, .physical = old->physical, .entry = change->where,
-		.level = (uint8_t)change->level, .writable = old->writable, .user = old->user,
-		.executable = old->executable, .global = old->global, .dirty = old->dirty });
+		.level = (uint8_t)change->level, .readable = old->readable,
+		.writable = old->writable, .user = old->user, .executable = old->executable,
+		.executable_above = old->executable_above, .global = old->global, .dirty = old->dirty });
+}
+
+/* Of what the manual wants an absent entry and a flush between: DDI 0487, D8.16.1. */
+static bool wants_break(const mmu_entry *old, const mmu_entry *new)
+{
+	return old->kind != new->kind || old->physical != new->physical ||
+	       old->attributes != new->attributes || (new->global && !old->global);
+}
+
+static const mmu_architecture *architecture_of(const struct machine_adversary *adversary)
+{
+	return adversary->shadow.architecture;
+}
+
+static void check_break(struct machine_adversary *adversary, const mmu_change *change)
+{
+	if (!architecture_of(adversary)->break_before_make || change->old.kind == MMU_ENTRY_NONE ||
+	    change->new.kind == MMU_ENTRY_NONE || !wants_break(&change->old, &change->new))
+		return;
+	adversary_report(adversary, "the entry for %#llx (level %u, root %#llx, made at event %llu in \"%s\") was "
+			 "%#llx and is %#llx: changed without break-before-make",
+			 (unsigned long long)change->linear, change->level,
+			 (unsigned long long)change->root, (unsigned long long)change->made,
+			 adversary_operation_at(adversary, change->made),
+			 (unsigned long long)change->before, (unsigned long long)change->after);
 }
 
 static void overwritten(void *context, const mmu_change *change)
 {
 	struct machine_adversary *adversary = context;
 	lh_port *machine = adversary->machine;
+
+	check_break(adversary, change);
 
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
 		mmu_tlb_entry *entry;
@@ -110,18 +144,60 @@ static void overwritten(void *context, const mmu_change *change)
 	}
 }
 
-/* Does what the CPU may still have lead elsewhere than what the tables say now? */
-static bool contradicts(const mmu_tlb_entry *entry, const mmu_change *change)
+static uint64_t bytes_of(unsigned level)
 {
-	const mmu_translation *page = &entry->translation;
-	uint64_t offset = change->linear - page->linear;
+	return UINT64_C(1) << (MMU_PAGE_SHIFT + MMU_INDEX_BITS * level);
+}
 
+/* Two pages of any size: a byte in both leads elsewhere. */
+static bool disagree(const mmu_translation *old, const mmu_change *change)
+{
+	uint64_t ahead = change->linear - old->linear, behind = old->linear - change->linear;
+
+	if (ahead < bytes_of(old->level))
+		return old->physical + ahead != change->new.physical;
+	return behind < bytes_of(change->level) && old->physical != change->new.physical + behind;
+}
+
+static bool overlap(const mmu_translation *old, const mmu_change *change)
+{
+	return change->linear - old->linear < bytes_of(old->level) ||
+	       old->linear - change->linear < bytes_of(change->level);
+}
+
+/* With break-before-make it may not be cached in another size either, or with another memory type, or
+ * as not global where it is that now. */
+static bool breaks_rule(const struct machine_adversary *adversary, const mmu_tlb_entry *entry,
+			const mmu_change *change)
+{
+	const mmu_architecture *architecture = architecture_of(adversary);
+	mmu_entry old;
+
+	if (!architecture->break_before_make)
+		return false;
+	if (entry->is_upper)
+		return change->new.kind == MMU_ENTRY_PAGE && entry->upper.level == change->level &&
+		       entry->upper.linear == change->linear;
+	if (change->new.kind == MMU_ENTRY_TABLE)
+		return entry->translation.level == change->level &&
+		       entry->translation.linear == change->linear;
+	old = architecture->read(entry->translation.level, entry->before);
+	return overlap(&entry->translation, change) &&
+	       (entry->translation.level != change->level ||
+		old.attributes != change->new.attributes || (change->new.global && !old.global));
+}
+
+/* Does what the CPU may still have lead elsewhere than what the tables say now? */
+static bool contradicts(const struct machine_adversary *adversary, const mmu_tlb_entry *entry,
+			const mmu_change *change)
+{
+	if (breaks_rule(adversary, entry, change))
+		return true;
 	if (entry->is_upper)
 		return change->new.kind == MMU_ENTRY_TABLE && entry->upper.level == change->level &&
 		       entry->upper.linear == change->linear &&
 		       entry->upper.table != change->new.physical;
-	return change->new.kind == MMU_ENTRY_PAGE && offset < UINT64_C(4096) << 9 * page->level &&
-	       page->physical + offset != change->new.physical;
+	return change->new.kind == MMU_ENTRY_PAGE && disagree(&entry->translation, change);
 }
 
 uint64_t adversary_sum_of(const lh_port *machine, uint64_t frame)
@@ -146,6 +222,19 @@ static void note_fresh(struct machine_adversary *adversary, const mmu_change *ch
 				adversary->machine->events };
 }
 
+/* Who could walk to the entry may have kept that there was none: as hardware that caches this may. */
+static void keep_absent(struct machine_adversary *adversary, const mmu_change *change)
+{
+	lh_port *machine = adversary->machine;
+
+	if (!architecture_of(adversary)->keeps_absent || change->old.kind != MMU_ENTRY_NONE)
+		return;
+	for (unsigned i = 0; i < machine->cpu_count; i++)
+		if (adversary_has_loaded(&machine->cpus[i], change->root))
+			mmu_tlb_add_absent(&machine->cpus[i].tlb, change->root, change->linear,
+					   change->level);
+}
+
 static void made(void *context, const mmu_change *change)
 {
 	struct machine_adversary *adversary = context;
@@ -155,10 +244,11 @@ static void made(void *context, const mmu_change *change)
 		const mmu_tlb_entry *entry = machine->cpus[i].tlb.stale;
 
 		for (; entry; entry = entry->stale_next)
-			if (adversary_is_shown_by(&machine->cpus[i], entry) && contradicts(entry, change))
+			if (adversary_is_shown_by(&machine->cpus[i], entry) && contradicts(adversary, entry, change))
 				adversary_report_entry(adversary, i, entry,
 					     "an address leads elsewhere before it was flushed");
 	}
+	keep_absent(adversary, change);
 	note_fresh(adversary, change);
 }
 
@@ -237,7 +327,8 @@ void machine_note_load(lh_port *machine, uint64_t before)
 
 	if (!adversary || machine->threads)
 		return;
-	mmu_shadow_add_root(&adversary->shadow, machine->cpus[number].root << LH_PAGE_SHIFT);
+	mmu_shadow_add_root(&adversary->shadow, machine->cpus[number].root << LH_PAGE_SHIFT,
+			    machine->cpus[number].root == machine->cpus[number].upper_root);
 	if (before == LH_NO_FRAME || before == machine->cpus[number].root)
 		return;
 	leave(adversary, number, before << LH_PAGE_SHIFT);

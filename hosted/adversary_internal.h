@@ -77,7 +77,9 @@ uint64_t adversary_sum_of(const lh_port *machine, uint64_t frame);
 /* True if the CPU would use the entry now: with process contexts, one of the root that is loaded. */
 bool adversary_is_shown_by(const machine_cpu *cpu, const mmu_tlb_entry *entry);
 
-/* Some CPU has the root loaded. */
+/* The CPU walks from the root, in one half or in both. */
+bool adversary_has_loaded(const machine_cpu *cpu, uint64_t root);
+/* Some CPU does. */
 bool adversary_is_loaded(const lh_port *machine, uint64_t root);
 
 #endif

@@ -19,6 +19,20 @@ static uint64_t root_address(const machine_cpu *cpu)
 	return cpu->root << LH_PAGE_SHIFT;
 }
 
+static uint64_t address_or_none(uint64_t frame)
+{
+	return frame == LH_NO_FRAME ? MMU_NO_ROOT : frame << LH_PAGE_SHIFT;
+}
+
+/* What the CPU's registers say of roots, and the rest zero. */
+static mmu_request request_on(const machine_cpu *cpu)
+{
+	bool low = cpu->root != cpu->upper_root;
+
+	return (mmu_request){ .root = low ? root_address(cpu) : MMU_NO_ROOT,
+			      .upper_root = address_or_none(cpu->upper_root) };
+}
+
 /* --- what the walker reads --- */
 
 /* The entry at a physical address; NULL where there is no RAM. Reports a freed table. */
@@ -107,6 +121,7 @@ static bool look_at_entry(void *context, const mmu_tlb_entry *entry)
 
 	/* With PCIDs an entry of another root does no harm until that root is loaded again. */
 	if (!reason || (cpu->control.process_context && entry->root != root_address(cpu) &&
+			entry->root != address_or_none(cpu->upper_root) &&
 			(entry->is_upper || !entry->translation.global)))
 		return true;
 	search->found = true;
@@ -184,12 +199,13 @@ static void check_upper(lh_port *machine, unsigned number, const mmu_request *re
 {
 	const machine_cpu *cpu = &machine->cpus[number];
 	const mmu_tlb_entry *upper;
-	uint64_t frame;
+	uint64_t frame, root;
 	const char *reason;
 
-	if (mmu_tlb_find(&cpu->tlb, &cpu->control, request->root, request->address))
+	root = mmu_root_of(&cpu->control, request);
+	if (mmu_tlb_find(&cpu->tlb, &cpu->control, root, request->address))
 		return;
-	upper = mmu_tlb_find_upper(&cpu->tlb, &cpu->control, request->root, request->address);
+	upper = mmu_tlb_find_upper(&cpu->tlb, &cpu->control, root, request->address);
 	reason = upper ? find_stale(machine, upper, &frame) : NULL;
 	if (reason)
 		machine_report(machine,
@@ -205,10 +221,12 @@ static mmu_result translate(lh_port *machine, unsigned number, lh_virtual_addres
 {
 	machine_cpu *cpu = cpu_of(machine, number);
 	mmu_memory memory = memory_of(machine);
-	mmu_request request = { .root = root_address(cpu), .address = address.value,
-				.access = access, .user = mode == MACHINE_USER };
+	mmu_request request = request_on(cpu);
 	mmu_result result;
 
+	request.address = address.value;
+	request.access = access;
+	request.user = mode == MACHINE_USER;
 	if (cpu->root == LH_NO_FRAME)
 		machine_report(machine, "CPU %u has no directory loaded", number);
 	check_upper(machine, number, &request);
@@ -409,14 +427,17 @@ uint64_t machine_speculate(lh_port *machine, unsigned cpu, lh_virtual_address ad
 {
 	machine_cpu *on = cpu_of(machine, cpu);
 	mmu_memory memory = memory_of(machine);
-	mmu_request request = { .root = root_address(on), .speculative = true };
+	mmu_request request = request_on(on);
 	uint64_t found = 0;
+
+	request.speculative = true;
 
 	if (on->root == LH_NO_FRAME)
 		return 0;
 	for (uint64_t n = 0; n < pages; n++) {
 		request.address = address.value + n * LH_PAGE_SIZE;
-		if (mmu_tlb_find(&on->tlb, &on->control, request.root, request.address))
+		if (mmu_tlb_find(&on->tlb, &on->control, mmu_root_of(&on->control, &request),
+				 request.address))
 			continue;
 		check_upper(machine, cpu, &request);
 		if (mmu_walk(&memory, &on->control, &request, &on->tlb).outcome == MMU_TRANSLATED)
@@ -429,11 +450,20 @@ bool machine_set_flags(lh_port *machine, unsigned cpu, lh_virtual_address addres
 {
 	machine_cpu *on = cpu_of(machine, cpu);
 	mmu_memory memory = memory_of(machine);
-	mmu_request request = { .root = root_address(on), .address = address.value,
-				.access = access, .user = true };
+	mmu_request request = request_on(on);
 
+	request.address = address.value;
+	request.access = access;
+	request.user = true;
 	return on->root != LH_NO_FRAME &&
 	       mmu_walk(&memory, &on->control, &request, NULL).outcome == MMU_TRANSLATED;
+}
+
+void machine_set_upper_root(lh_port *machine, lh_frame_number root)
+{
+	for (unsigned i = 0; i < machine->cpu_count; i++)
+		machine->cpus[i].upper_root = root.value;
+	machine_watch_again(machine);
 }
 
 /* --- the architecture tier of the port --- */

@@ -74,18 +74,21 @@ static void add_cpus(lh_port *machine, const machine_setup *setup)
 	if (machine->cpu_count > LH_MAX_CPUS)
 		give_up("more CPUs than LH_MAX_CPUS");
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		const mmu_architecture *architecture =
+			setup->architecture ? setup->architecture : &mmu_x86_64;
 		machine_cpu *cpu = &machine->cpus[i];
 
 		cpu->interrupts = true;
-		cpu->root = LH_NO_FRAME;
+		cpu->root = cpu->upper_root = LH_NO_FRAME;
 		cpu->control = (mmu_control){
+			.architecture = architecture,
 			.levels = setup->levels ? setup->levels : 4,
 			.physical_bits = 52,
 			.gigabyte_pages = true,
 			.write_protect = true,
 			.no_execute = true,
-			.smep = true,
-			.smap = true,
+			.smep = architecture->user_apart,
+			.smap = architecture->user_apart,
 			.global_pages = true,
 			.process_context = setup->process_context,
 		};

@@ -52,6 +52,7 @@ typedef struct machine_setup {
 						  ends the list */
 	unsigned cpus;			       /* 0: 1 */
 	uint64_t seed;			       /* of lh_port_random */
+	const mmu_architecture *architecture;  /* NULL: x86-64 */
 	unsigned levels;		       /* of page tables: 0: 4 */
 	bool process_context;		       /* PCIDs: see mmu_control */
 } machine_setup;
@@ -69,6 +70,7 @@ typedef struct machine_cpu {
 	bool interrupts;       /* on */
 	unsigned depth;	       /* calls of lh_port_interrupts_off not yet restored */
 	uint64_t root;	       /* frame number of the loaded directory; LH_NO_FRAME */
+	uint64_t upper_root;   /* of the upper half's, where each half has one: machine_set_upper_root */
 	mmu_control control;
 	mmu_tlb tlb;
 	uint64_t flushes;      /* lh_architecture_flush_local */
@@ -172,6 +174,9 @@ unsigned machine_run_on(lh_port *machine, unsigned cpu);
 /* The CPU that this thread runs. */
 unsigned machine_current(const lh_port *machine);
 
+/* The directory of the upper half's addresses on all CPUs, on an architecture where it has a root of its
+ * own, as TTBR1_EL1 says it. While a CPU has this root loaded it translates nothing in the low half. */
+void machine_set_upper_root(lh_port *machine, lh_frame_number root);
 /* A set of one CPU, and of all of the machine's. */
 lh_cpu_set machine_cpu_set(unsigned cpu);
 lh_cpu_set machine_all_cpus(const lh_port *machine);

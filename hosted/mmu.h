@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An x86-64 memory management unit: page walker and TLB.
+ * A memory management unit: page walker and TLB, of x86-64, aarch64 or riscv64.
  *
  * This is a second reader of the very table bytes that the library writes, and it
  * must be an independent one: neither this header nor mmu*.c includes any header of
- * the library. What an entry means here comes from the Intel 64 and IA-32 Software
- * Developer's Manual, volume 3A, chapter 4 (Paging), and from nowhere else.
+ * the library. What an entry means comes from the manuals alone, and stands in a file for
+ * each architecture (mmu_entry.h); words and section numbers here are those of the Intel 64 and
+ * IA-32 Software Developer's Manual, volume 3A, chapter 4 (Paging).
  *
  * Words: a level counts from the leaf: 0 an entry of a page table, 1 of a page
  * directory, 2 of a page-directory-pointer table, 3 of a PML4, 4 of a PML5. Addresses
@@ -21,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mmu_entry.h"
+
 /* What the walker reads and writes. Both give false where there is no RAM. */
 typedef struct mmu_memory {
 	void *context;
@@ -30,8 +33,10 @@ typedef struct mmu_memory {
 	bool (*exchange)(void *context, uint64_t physical, uint64_t *expected, uint64_t desired);
 } mmu_memory;
 
-/* The control bits of one CPU that paging depends on. */
+/* The control bits of one CPU that paging depends on; what another architecture has no bit for is as
+ * it always does. */
 typedef struct mmu_control {
+	const mmu_architecture *architecture;
 	unsigned levels;	/* 4, or 5 with CR4.LA57 */
 	unsigned physical_bits; /* MAXPHYADDR, 36 to 52 */
 	bool gigabyte_pages;	/* CPUID.80000001H:EDX.Page1GB */
@@ -69,7 +74,9 @@ typedef struct mmu_translation {
 	uint8_t level;	    /* 0, 1 or 2 */
 	bool writable;	    /* R/W set on the whole path */
 	bool user;	    /* U/S set on the whole path */
-	bool executable;    /* XD clear on the whole path */
+	bool readable;	    /* and so on: */
+	bool executable;    /* in user mode */
+	bool executable_above; /* in supervisor mode */
 	bool global;	    /* G of the mapping entry, with CR4.PGE */
 	bool dirty;	    /* D of the mapping entry was set when it was cached */
 } mmu_translation;
@@ -82,10 +89,14 @@ typedef struct mmu_upper {
 	bool writable;	   /* rights of the path down to here */
 	bool user;
 	bool executable;
+	bool executable_above;
 } mmu_upper;
+
+#define MMU_NO_ROOT UINT64_MAX
 
 typedef struct mmu_request {
 	uint64_t root;	  /* physical address of the top table: CR3 bits 51:12 */
+	uint64_t upper_root; /* of the upper half, where each half has its own; MMU_NO_ROOT: none */
 	uint64_t address; /* linear */
 	mmu_access access;
 	bool user;	  /* CPL 3 */
@@ -120,6 +131,9 @@ mmu_result mmu_walk(const mmu_memory *memory, const mmu_control *control,
 uint32_t mmu_check_rights(const mmu_control *control, const mmu_translation *translation,
 			  mmu_access access, bool user);
 
+/* The root that translates the address. */
+uint64_t mmu_root_of(const mmu_control *control, const mmu_request *request);
+
 /* True if the address is canonical: its upper bits repeat the highest translated one. */
 bool mmu_is_canonical(const mmu_control *control, uint64_t address);
 
@@ -130,6 +144,7 @@ bool mmu_is_canonical(const mmu_control *control, uint64_t address);
 typedef struct mmu_tlb_entry {
 	struct mmu_tlb_entry *next;
 	bool is_upper;
+	bool is_absent;	 /* there was no entry: translation.linear and level say where */
 	uint64_t root;	 /* the directory that it was made from */
 	uint64_t serial; /* when, by the clock */
 	mmu_translation translation; /* !is_upper */
@@ -164,6 +179,12 @@ void mmu_tlb_destroy(mmu_tlb *tlb);
 mmu_result mmu_translate(mmu_tlb *tlb, const mmu_memory *memory, const mmu_control *control,
 			 const mmu_request *request);
 
+/* There is no entry of the level for the address, and the TLB keeps that: once. */
+void mmu_tlb_add_absent(mmu_tlb *tlb, uint64_t root, uint64_t address, unsigned level);
+/* Whether it has kept that any entry for the address is absent. */
+bool mmu_tlb_has_absent(const mmu_tlb *tlb, const mmu_control *control, uint64_t root,
+			uint64_t address);
+
 /* The entry that would be used for the address; NULL if there is none. Upper ones aside. */
 const mmu_tlb_entry *mmu_tlb_find(const mmu_tlb *tlb, const mmu_control *control, uint64_t root,
 				  uint64_t address);
@@ -193,7 +214,8 @@ void mmu_tlb_flush_local(mmu_tlb *tlb);
 /* Everything, as toggling CR4.PGE does. */
 void mmu_tlb_flush_all(mmu_tlb *tlb);
 
-/* Calls visit for each entry, in no order, until it returns false. visit changes nothing. */
+/* Calls visit for each entry but absent ones, in no order, until it returns false. visit changes
+ * nothing. */
 void mmu_tlb_visit(const mmu_tlb *tlb, bool (*visit)(void *context, const mmu_tlb_entry *entry),
 		   void *context);
 

@@ -20,7 +20,7 @@ struct mmu_table {
 	mmu_table *next_touched;
 	uint64_t physical;
 	unsigned level;
-	bool is_root, is_touched, is_forgotten;
+	bool is_root, is_upper_root, is_touched, is_forgotten;
 	struct parent *parents;
 	size_t parent_count, parent_room;
 	unsigned live;		 /* entries that are not 0 */
@@ -223,7 +223,7 @@ static void unlink_entry(mmu_shadow *shadow, mmu_table *table, unsigned index)
 	}
 }
 
-void mmu_shadow_add_root(mmu_shadow *shadow, uint64_t root)
+void mmu_shadow_add_root(mmu_shadow *shadow, uint64_t root, bool upper)
 {
 	mmu_table *table = find(shadow, root);
 	const uint64_t *bytes;
@@ -236,6 +236,7 @@ void mmu_shadow_add_root(mmu_shadow *shadow, uint64_t root)
 		link_below(shadow, table);
 	}
 	table->is_root = true;
+	table->is_upper_root = upper;
 }
 
 void mmu_shadow_remove_root(mmu_shadow *shadow, uint64_t root)
@@ -254,7 +255,7 @@ void mmu_shadow_remove_root(mmu_shadow *shadow, uint64_t root)
 /* How a root leads to a slot. */
 struct path {
 	uint64_t root, linear;
-	bool writable, user, executable;
+	mmu_entry rights; /* that it leaves */
 };
 
 struct paths {
@@ -262,17 +263,29 @@ struct paths {
 	size_t count;
 };
 
-static unsigned shift_of(const mmu_shadow *shadow, unsigned level)
+static unsigned shift_of(unsigned level)
 {
-	return shadow->architecture->page_shift + level * shadow->architecture->index_bits;
+	return MMU_PAGE_SHIFT + level * MMU_INDEX_BITS;
 }
 
-/* The sign extension of the highest translated bit. */
-static uint64_t canonical(const mmu_shadow *shadow, uint64_t linear)
+/* The sign extension of the highest translated bit; or what all addresses of the half begin with. */
+static uint64_t canonical(const mmu_shadow *shadow, const mmu_table *root, uint64_t linear)
 {
-	unsigned spare = 64 - shift_of(shadow, shadow->levels);
+	unsigned bits = shift_of(shadow->levels), spare = 64 - bits;
 
+	if (shadow->architecture->root_each)
+		return linear | (root->is_upper_root ? UINT64_MAX << bits : 0);
 	return (uint64_t)((int64_t)(linear << spare) >> spare);
+}
+
+/* Takes from an entry what another one does not leave. */
+static void restrict_by(mmu_entry *entry, const mmu_entry *by)
+{
+	entry->readable = entry->readable && by->readable;
+	entry->writable = entry->writable && by->writable;
+	entry->user = entry->user && by->user;
+	entry->executable = entry->executable && by->executable;
+	entry->executable_above = entry->executable_above && by->executable_above;
 }
 
 /* From a table up to each followed root; at most levels deep. */
@@ -282,7 +295,7 @@ static void climb(const mmu_shadow *shadow, const mmu_table *table, struct path 
 	if (table->is_root && shadow->user.is_followed(shadow->user.context, table->physical) &&
 	    paths->count < PATHS_MAX) {
 		path.root = table->physical;
-		path.linear = canonical(shadow, path.linear);
+		path.linear = canonical(shadow, table, path.linear);
 		paths->list[paths->count++] = path;
 	}
 	for (size_t i = 0; i < table->parent_count; i++) {
@@ -290,10 +303,8 @@ static void climb(const mmu_shadow *shadow, const mmu_table *table, struct path 
 		mmu_entry entry = decode(shadow, parent, parent->entries[table->parents[i].index]);
 		struct path above = path;
 
-		above.linear |= (uint64_t)table->parents[i].index << shift_of(shadow, parent->level);
-		above.writable = path.writable && entry.writable;
-		above.user = path.user && entry.user;
-		above.executable = path.executable && entry.executable;
+		above.linear |= (uint64_t)table->parents[i].index << shift_of(parent->level);
+		restrict_by(&above.rights, &entry);
 		climb(shadow, parent, above, paths);
 	}
 }
@@ -301,8 +312,9 @@ static void climb(const mmu_shadow *shadow, const mmu_table *table, struct path 
 static void paths_to(const mmu_shadow *shadow, const mmu_table *table, unsigned index,
 		     struct paths *paths)
 {
-	struct path path = { .linear = (uint64_t)index << shift_of(shadow, table->level),
-			     .writable = true, .user = true, .executable = true };
+	struct path path = { .linear = (uint64_t)index << shift_of(table->level),
+			     .rights = { .readable = true, .writable = true, .user = true,
+					 .executable = true, .executable_above = true } };
 
 	paths->count = 0;
 	climb(shadow, table, path, paths);
@@ -310,9 +322,7 @@ static void paths_to(const mmu_shadow *shadow, const mmu_table *table, unsigned 
 
 static mmu_entry on_path(mmu_entry entry, const struct path *path)
 {
-	entry.writable = entry.writable && path->writable;
-	entry.user = entry.user && path->user;
-	entry.executable = entry.executable && path->executable;
+	restrict_by(&entry, &path->rights);
 	return entry;
 }
 
@@ -346,12 +356,14 @@ static bool same_place(const mmu_entry *a, const mmu_entry *b)
 	return a->kind == b->kind && a->physical == b->physical;
 }
 
-/* Does the old entry allow what the new one does not? */
+/* Does the old entry allow what the new one does not, or say it otherwise? */
 static bool takes_away(const mmu_entry *old, const mmu_entry *new)
 {
 	return old->kind != MMU_ENTRY_NONE &&
-	       (!same_place(old, new) || old->writable > new->writable || old->user > new->user ||
-		old->executable > new->executable);
+	       (!same_place(old, new) || old->attributes != new->attributes ||
+		old->global != new->global || old->readable > new->readable || old->writable > new->writable ||
+		old->user > new->user || old->executable > new->executable ||
+		old->executable_above > new->executable_above);
 }
 
 /* The path goes on through an entry of its own. */
@@ -359,9 +371,7 @@ static struct path through(const struct path *path, const mmu_entry *entry)
 {
 	struct path on = *path;
 
-	on.writable = path->writable && entry->writable;
-	on.user = path->user && entry->user;
-	on.executable = path->executable && entry->executable;
+	restrict_by(&on.rights, entry);
 	return on;
 }
 
@@ -380,7 +390,7 @@ static void report_below(const mmu_shadow *shadow, const mmu_table *table, const
 
 		if (entry.kind == MMU_ENTRY_NONE)
 			continue;
-		here.linear |= (uint64_t)i << shift_of(shadow, table->level);
+		here.linear |= (uint64_t)i << shift_of(table->level);
 		change = change_of(shadow, table, i, new ? table->entries[i] : 0, &here);
 		if (new)
 			change.new = on_path(entry, new);
@@ -400,7 +410,6 @@ static void report_change(const mmu_shadow *shadow, const mmu_table *table, unsi
 			  uint64_t after)
 {
 	const mmu_shadow_user *user = &shadow->user;
-	uint64_t hardware = shadow->architecture->accessed | shadow->architecture->dirty;
 	mmu_entry old = decode(shadow, table, table->entries[index]);
 	mmu_entry new = decode(shadow, table, after);
 	const mmu_table *child = old.kind == MMU_ENTRY_TABLE ? find(shadow, old.physical) : NULL;
@@ -412,14 +421,15 @@ static void report_change(const mmu_shadow *shadow, const mmu_table *table, unsi
 		struct path below = through(&paths.list[i], &old);
 		struct path now = through(&paths.list[i], &new);
 
-		if (old.kind != MMU_ENTRY_NONE && same_place(&old, &new) &&
-		    (change.before & ~after & hardware) != 0)
+		if (mmu_has_lost_flags(shadow->architecture, &old, &new))
 			user->lost(user->context, &change);
 		if (takes_away(&old, &new))
 			user->overwritten(user->context, &change);
 		if (child && child->level + 1 == table->level && takes_away(&old, &new))
 			report_below(shadow, child, &below, same_place(&old, &new) ? &now : NULL);
-		if (new.kind != MMU_ENTRY_NONE && !same_place(&old, &new))
+		if (new.kind != MMU_ENTRY_NONE &&
+		    (!same_place(&old, &new) || old.attributes != new.attributes ||
+		     old.global != new.global))
 			user->made(user->context, &change);
 	}
 }
@@ -475,8 +485,24 @@ static void compare_table(mmu_shadow *shadow, mmu_table *table)
 			change_entry(shadow, table, i, now[i]);
 }
 
+/* Whose pointer was kept since it was handed out, and that differs: it counts as touched. */
+static void touch_changed_leaves(mmu_shadow *shadow)
+{
+	for (size_t i = 0; i < shadow->bucket_count; i++)
+		for (mmu_table *table = shadow->buckets[i]; table; table = table->next) {
+			const uint64_t *now;
+
+			if (table->level != 0 || table->is_touched)
+				continue;
+			now = shadow->user.table(shadow->user.context, table->physical);
+			if (!now || memcmp(now, table->entries, sizeof table->entries) != 0)
+				touch(shadow, table);
+		}
+}
+
 void mmu_shadow_compare(mmu_shadow *shadow, bool keep)
 {
+	touch_changed_leaves(shadow);
 	/* What is found meanwhile is put before the place where we stand, and was just read. */
 	for (mmu_table *table = shadow->touched; table; table = table->next_touched)
 		compare_table(shadow, table);

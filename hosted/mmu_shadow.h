@@ -16,10 +16,11 @@
  * When an entry that names a table goes, all that the table's copy leads to goes with it, on that
  * path: each entry below is reported too. A table that no path leads to any more is forgotten.
  *
- * Cost. The library reaches a table's bytes only by lh_port_frame_pointer, so only tables whose
- * pointer was handed out since can differ: mmu_shadow_touch collects them, mmu_shadow_compare
- * compares those, 4 KiB each, and lets go of them when it is told that the pointers are no longer
- * used. mmu_shadow_compare_all is for moments of rest. Reports cost in proportion to the entries
+ * Cost. The library reaches a table's bytes by lh_port_frame_pointer, so an upper table can differ only
+ * if its pointer was handed out since: mmu_shadow_touch collects those, and mmu_shadow_compare lets
+ * go of them when it is told that the pointers are no longer used. A pointer to a leaf table may be kept
+ * from one operation to the next: all that are known are compared each time, 4 KiB each.
+ * mmu_shadow_compare_all is for moments of rest. Reports cost in proportion to the entries
  * that changed, times the paths to them.
  *
  * What is seen of an entry that is overwritten twice between two comparisons is the first value
@@ -51,9 +52,9 @@ typedef struct mmu_shadow_user {
 	bool (*is_followed)(void *context, uint64_t root);
 	/* The old entry was present. */
 	void (*overwritten)(void *context, const mmu_change *change);
-	/* The new entry is present, and names what the old one did not. */
+	/* The new entry is present, and names what the old one did not, or in another way. */
 	void (*made)(void *context, const mmu_change *change);
-	/* What hardware had set in an entry is lost, though it names the same place. */
+	/* A flag that hardware had set in an entry is lost, though it names the same place. */
 	void (*lost)(void *context, const mmu_change *change);
 	/* A table that a followed root leads to is none any more. */
 	void (*gone)(void *context, const mmu_change *change);
@@ -77,14 +78,15 @@ void mmu_shadow_init(mmu_shadow *shadow, const mmu_architecture *architecture, u
 /* Forgets everything. */
 void mmu_shadow_clear(mmu_shadow *shadow);
 
-/* A CPU begins to walk from a root: all that it leads to is read. */
-void mmu_shadow_add_root(mmu_shadow *shadow, uint64_t root);
+/* A CPU begins to walk from a root: all that it leads to is read. => upper: for the upper half of the
+ * addresses, where each half has a root of its own. */
+void mmu_shadow_add_root(mmu_shadow *shadow, uint64_t root, bool upper);
 /* Nobody walks from it any more. */
 void mmu_shadow_remove_root(mmu_shadow *shadow, uint64_t root);
 
 /* Somebody who may write has a pointer to the frame's bytes. */
 void mmu_shadow_touch(mmu_shadow *shadow, uint64_t physical);
-/* Compares the tables that were touched. => keep: the pointers may be in use still. */
+/* Compares the tables that were touched, and all leaf tables. => keep: the pointers may be in use still. */
 void mmu_shadow_compare(mmu_shadow *shadow, bool keep);
 /* Compares all. */
 void mmu_shadow_compare_all(mmu_shadow *shadow);

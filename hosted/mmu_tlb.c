@@ -85,6 +85,44 @@ mmu_tlb_entry *mmu_tlb_add_upper(mmu_tlb *tlb, uint64_t root, const mmu_upper *u
 	return entry;
 }
 
+void mmu_tlb_add_absent(mmu_tlb *tlb, uint64_t root, uint64_t address, unsigned level)
+{
+	uint64_t linear = address >> shift_of(level) << shift_of(level);
+	const mmu_tlb_entry *entry = tlb->buckets[bucket_of(linear, level, false)];
+	mmu_tlb_entry *made;
+
+	for (; entry; entry = entry->next)
+		if (entry->is_absent && entry->root == root && level_of(entry) == level &&
+		    linear_of(entry) == linear)
+			return;
+	made = new_entry(tlb, root, false);
+	made->is_absent = true;
+	made->translation = (mmu_translation){ .linear = linear, .level = (uint8_t)level };
+	link_entry(tlb, made);
+}
+
+static bool is_absent_at(const mmu_tlb *tlb, const mmu_control *control, uint64_t root,
+			 uint64_t address, unsigned level)
+{
+	const mmu_tlb_entry *entry = tlb->buckets[bucket_of(address, level, false)];
+
+	for (; entry; entry = entry->next)
+		if (entry->is_absent && level_of(entry) == level &&
+		    linear_of(entry) >> shift_of(level) == address >> shift_of(level) &&
+		    (!control->process_context || entry->root == root))
+			return true;
+	return false;
+}
+
+bool mmu_tlb_has_absent(const mmu_tlb *tlb, const mmu_control *control, uint64_t root,
+			uint64_t address)
+{
+	for (unsigned level = 0; level < control->levels; level++)
+		if (is_absent_at(tlb, control, root, address, level))
+			return true;
+	return false;
+}
+
 /* An entry of one level for the address. Without PCIDs the TLB has one context, and the
  * root that an entry was made from plays no part in its use. */
 static const mmu_tlb_entry *find_at(const mmu_tlb *tlb, const mmu_control *control, uint64_t root,
@@ -93,7 +131,7 @@ static const mmu_tlb_entry *find_at(const mmu_tlb *tlb, const mmu_control *contr
 	const mmu_tlb_entry *entry = tlb->buckets[bucket_of(address, level, is_upper)];
 
 	for (; entry; entry = entry->next) {
-		if (entry->is_upper != is_upper || level_of(entry) != level ||
+		if (entry->is_upper != is_upper || entry->is_absent || level_of(entry) != level ||
 		    linear_of(entry) >> shift_of(level) != address >> shift_of(level))
 			continue;
 		if (!control->process_context || entry->root == root ||
@@ -239,7 +277,7 @@ void mmu_tlb_visit(const mmu_tlb *tlb, bool (*visit)(void *context, const mmu_tl
 {
 	for (size_t i = 0; i < MMU_BUCKETS; i++)
 		for (const mmu_tlb_entry *entry = tlb->buckets[i]; entry; entry = entry->next)
-			if (!visit(context, entry))
+			if (!entry->is_absent && !visit(context, entry))
 				return;
 }
 
@@ -259,6 +297,8 @@ static bool faulted_goes(const void *context, const mmu_tlb_entry *entry)
 	unsigned shift = shift_of(level_of(entry));
 	bool is_global = !entry->is_upper && entry->translation.global;
 
+	if (entry->is_absent)
+		return false;
 	if (faulted->process_context && entry->root != faulted->root && !is_global)
 		return false;
 	return linear_of(entry) >> shift == faulted->address >> shift;
@@ -266,7 +306,8 @@ static bool faulted_goes(const void *context, const mmu_tlb_entry *entry)
 
 static void forget_address(mmu_tlb *tlb, const mmu_control *control, const mmu_request *request)
 {
-	struct faulted faulted = { request->address, request->root, control->process_context };
+	struct faulted faulted = { request->address, mmu_root_of(control, request),
+				   control->process_context };
 
 	remove_where(tlb, faulted_goes, &faulted);
 }
@@ -284,11 +325,25 @@ static mmu_result answer_from(const mmu_tlb_entry *entry, uint64_t address)
 	};
 }
 
+/* As a walk says that there is nothing. It stays until a flush. */
+static mmu_result fault_from_absent(const mmu_control *control, const mmu_request *request)
+{
+	static const mmu_translation none;
+	uint32_t error = mmu_check_rights(control, &none, request->access, request->user);
+
+	return (mmu_result){ .outcome = MMU_PAGE_FAULT, .error_code = error & ~MMU_ERROR_PRESENT,
+			     .cached = true };
+}
+
 mmu_result mmu_translate(mmu_tlb *tlb, const mmu_memory *memory, const mmu_control *control,
 			 const mmu_request *request)
 {
-	const mmu_tlb_entry *entry = mmu_tlb_find(tlb, control, request->root, request->address);
+	uint64_t root = mmu_root_of(control, request);
+	const mmu_tlb_entry *entry = mmu_tlb_find(tlb, control, root, request->address);
 	mmu_result result;
+
+	if (mmu_tlb_has_absent(tlb, control, root, request->address))
+		return fault_from_absent(control, request);
 
 	if (entry) {
 		uint32_t error = mmu_check_rights(control, &entry->translation, request->access,
@@ -297,7 +352,8 @@ mmu_result mmu_translate(mmu_tlb *tlb, const mmu_memory *memory, const mmu_contr
 		if (error) {
 			result = (mmu_result){ .outcome = MMU_PAGE_FAULT, .error_code = error,
 					       .cached = true, .serial = entry->serial };
-			forget_address(tlb, control, request);
+			if (control->architecture->fault_forgets)
+				forget_address(tlb, control, request);
 			return result;
 		}
 		if (request->access != MMU_WRITE || entry->translation.dirty)
@@ -307,7 +363,7 @@ mmu_result mmu_translate(mmu_tlb *tlb, const mmu_memory *memory, const mmu_contr
 		forget_address(tlb, control, request);
 	}
 	result = mmu_walk(memory, control, request, tlb);
-	if (result.outcome == MMU_PAGE_FAULT)
+	if (result.outcome == MMU_PAGE_FAULT && control->architecture->fault_forgets)
 		forget_address(tlb, control, request);
 	return result;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page walker. Sources are section numbers of the Intel SDM, volume 3A, chapter 4:
+ * The page walker. What entries say is the architecture's (mmu_entry.h); here are the steps that all
+ * share. Sources are section numbers of the Intel SDM, volume 3A, chapter 4:
  *
  *   4.5.1  canonical addresses             4.7  page-fault error codes
  *   4.5.4  the walk, and the tables of     4.8  accessed and dirty flags
@@ -12,21 +13,10 @@
  * the end, for the whole path, since a fault for rights exists only where there is a
  * translation. The accessed flag of an upper entry is set as the walk passes it, that
  * of the mapping entry when the access is allowed. Each flag is set by a locked
- * operation; if the entry changed meanwhile, the walk starts again.
+ * operation; if the entry changed meanwhile, the walk starts again. An architecture that sets no
+ * flags faults for want of one.
  */
 #include "mmu.h"
-
-/* "Format of a PML5 Entry", "PML4 Entry", "Page-Directory-Pointer-Table Entry",
- * "Page-Directory Entry", "Page-Table Entry": the bits they share. */
-#define ENTRY_PRESENT (UINT64_C(1) << 0)
-#define ENTRY_WRITABLE (UINT64_C(1) << 1)
-#define ENTRY_USER (UINT64_C(1) << 2)
-#define ENTRY_ACCESSED (UINT64_C(1) << 5)
-#define ENTRY_DIRTY (UINT64_C(1) << 6)	/* in entries that map a page */
-#define ENTRY_SIZE (UINT64_C(1) << 7)	/* PS; the PAT bit in a page-table entry */
-#define ENTRY_GLOBAL (UINT64_C(1) << 8) /* in entries that map a page */
-#define ENTRY_EXECUTE_DISABLE (UINT64_C(1) << 63)
-#define ENTRY_ADDRESS UINT64_C(0x000ffffffffff000) /* bits 51:12 */
 
 /* How often an entry may change under the walk before something is wrong with the test. */
 #define RESTARTS_MAX 1000
@@ -39,7 +29,7 @@ struct walk {
 	mmu_tlb *tlb; /* or NULL */
 	unsigned level;
 	uint64_t table;
-	bool writable, user, executable;
+	mmu_entry path; /* its rights */
 };
 
 enum step { STEP_DOWN, STEP_DONE, STEP_RESTART };
@@ -57,10 +47,17 @@ static uint64_t covered_base(uint64_t address, unsigned level)
 
 bool mmu_is_canonical(const mmu_control *control, uint64_t address)
 {
-	unsigned top = shift_of(control->levels) - 1; /* bit 47 or 56 */
+	/* bit 47 or 56; where each half has a root of its own, all the bits are translated. */
+	unsigned top = shift_of(control->levels) - (control->architecture->root_each ? 0 : 1);
 	uint64_t above = address >> top;
 
 	return above == 0 || above == UINT64_MAX >> top;
+}
+
+uint64_t mmu_root_of(const mmu_control *control, const mmu_request *request)
+{
+	return control->architecture->root_each && request->address >> 63 != 0 ? request->upper_root
+									       : request->root;
 }
 
 /* 4.7: W/R, U/S and I/D describe the access; I/D only where fetches can be told apart. */
@@ -78,8 +75,10 @@ static uint32_t access_error(const mmu_control *control, mmu_access access, bool
 /* 4.6.1, accesses of user mode: only to user-mode addresses. */
 static bool user_may(const mmu_translation *page, mmu_access access)
 {
-	return page->user && (access != MMU_WRITE || page->writable) &&
-	       (access != MMU_FETCH || page->executable);
+	if (!page->user)
+		return false;
+	return access == MMU_WRITE   ? page->writable
+	       : access == MMU_FETCH ? page->executable : page->readable;
 }
 
 /* 4.6.1, accesses of supervisor mode. */
@@ -87,10 +86,10 @@ static bool supervisor_may(const mmu_control *control, const mmu_translation *pa
 			   mmu_access access)
 {
 	if (access == MMU_FETCH)
-		return page->executable && !(page->user && control->smep);
+		return page->executable_above && !(page->user && control->smep);
 	if (page->user && control->smap && !control->access_user)
 		return false;
-	return access != MMU_WRITE || page->writable || !control->write_protect;
+	return access == MMU_WRITE ? page->writable || !control->write_protect : page->readable;
 }
 
 uint32_t mmu_check_rights(const mmu_control *control, const mmu_translation *translation,
@@ -102,27 +101,6 @@ uint32_t mmu_check_rights(const mmu_control *control, const mmu_translation *tra
 	return allowed ? 0 : access_error(control, access, user) | MMU_ERROR_PRESENT;
 }
 
-static bool maps_page(unsigned level, uint64_t entry)
-{
-	return level == 0 || (entry & ENTRY_SIZE) != 0;
-}
-
-/* The bits that must be 0 in a present entry of the level. */
-static uint64_t reserved_bits(const mmu_control *control, unsigned level, uint64_t entry)
-{
-	/* bits 51:MAXPHYADDR, in every entry */
-	uint64_t reserved = ENTRY_ADDRESS & ~((UINT64_C(1) << control->physical_bits) - 1);
-
-	if (!control->no_execute)
-		reserved |= ENTRY_EXECUTE_DISABLE;
-	if (level >= 3 || (level == 2 && !control->gigabyte_pages))
-		return reserved | ENTRY_SIZE;
-	/* A 1 GiB page: bits 29:13. A 2 MiB page: bits 20:13. Bit 12 is PAT in both. */
-	if (level != 0 && (entry & ENTRY_SIZE))
-		reserved |= (UINT64_C(1) << shift_of(level)) - (UINT64_C(1) << 13);
-	return reserved;
-}
-
 static void fault(const struct walk *walk, uint32_t cause, mmu_result *result)
 {
 	result->outcome = MMU_PAGE_FAULT;
@@ -130,54 +108,84 @@ static void fault(const struct walk *walk, uint32_t cause, mmu_result *result)
 		cause | access_error(walk->control, walk->request->access, walk->request->user);
 }
 
-/* Sets flags in an entry; false if it changed since it was read. */
-static bool set_flags(const struct walk *walk, uint64_t where, uint64_t entry, uint64_t flags)
+/* What the path leaves, with one entry more. */
+static void follow(mmu_entry *path, const mmu_entry *entry)
 {
-	uint64_t expected = entry;
+	path->readable = path->readable && entry->readable;
+	path->writable = path->writable && entry->writable;
+	path->user = path->user && entry->user;
+	path->executable = path->executable && entry->executable;
+	path->executable_above = path->executable_above && entry->executable_above;
+}
 
-	if ((entry & flags) == flags)
-		return true;
-	return walk->memory->exchange(walk->memory->context, where, &expected, entry | flags);
+/* Sees to the flags of the entry. => STEP_DOWN: they are set. */
+static enum step set_flags(const struct walk *walk, uint64_t where, uint64_t entry, bool writes,
+			   mmu_result *result)
+{
+	const mmu_architecture *architecture = walk->control->architecture;
+	uint64_t expected = entry, wanted = architecture->used(walk->level, entry, writes);
+
+	if (wanted == entry)
+		return STEP_DOWN;
+	if (!architecture->sets_flags) {
+		fault(walk, MMU_ERROR_PRESENT, result);
+		return STEP_DONE;
+	}
+	return walk->memory->exchange(walk->memory->context, where, &expected, wanted)
+		       ? STEP_DOWN : STEP_RESTART;
 }
 
 /* The entry names a table: go down, and let the paging-structure cache keep it. */
-static enum step pass(struct walk *walk, uint64_t where, uint64_t entry)
+static enum step pass(struct walk *walk, uint64_t where, uint64_t entry, const mmu_entry *seen,
+		      mmu_result *result)
 {
-	if (!set_flags(walk, where, entry, ENTRY_ACCESSED))
-		return STEP_RESTART;
-	walk->table = entry & ENTRY_ADDRESS;
+	enum step flags = set_flags(walk, where, entry, false, result);
+
+	if (flags != STEP_DOWN)
+		return flags;
+	walk->table = seen->physical;
 	if (walk->tlb) {
 		mmu_upper upper = {
 			.linear = covered_base(walk->request->address, walk->level),
 			.table = walk->table,
 			.level = (uint8_t)walk->level,
-			.writable = walk->writable,
-			.user = walk->user,
-			.executable = walk->executable,
+			.writable = walk->path.writable,
+			.user = walk->path.user,
+			.executable = walk->path.executable,
+			.executable_above = walk->path.executable_above,
 		};
-		mmu_tlb_add_upper(walk->tlb, walk->request->root, &upper);
+		mmu_tlb_add_upper(walk->tlb, mmu_root_of(walk->control, walk->request), &upper);
 	}
 	walk->level--;
 	return STEP_DOWN;
 }
 
-/* The entry maps a page: judge the rights, set the flags, make the TLB entry. */
-static enum step arrive(struct walk *walk, uint64_t where, uint64_t entry, mmu_result *result)
+static mmu_translation translation_of(const struct walk *walk, uint64_t where,
+				      const mmu_entry *seen)
 {
-	const mmu_request *request = walk->request;
-	uint64_t offset_mask = (UINT64_C(1) << shift_of(walk->level)) - 1;
-	uint64_t flags = ENTRY_ACCESSED;
-	mmu_translation page = {
-		.linear = covered_base(request->address, walk->level),
-		.physical = entry & ENTRY_ADDRESS & ~offset_mask,
+	return (mmu_translation){
+		.linear = covered_base(walk->request->address, walk->level),
+		.physical = seen->physical,
 		.entry = where,
 		.level = (uint8_t)walk->level,
-		.writable = walk->writable,
-		.user = walk->user,
-		.executable = walk->executable,
-		.global = walk->control->global_pages && (entry & ENTRY_GLOBAL),
-		.dirty = (entry & ENTRY_DIRTY) != 0,
+		.readable = walk->path.readable,
+		.writable = walk->path.writable,
+		.user = walk->path.user,
+		.executable = walk->path.executable,
+		.executable_above = walk->path.executable_above,
+		.global = walk->control->global_pages && seen->global,
+		.dirty = seen->dirty,
 	};
+}
+
+/* The entry maps a page: judge the rights, set the flags, make the TLB entry. */
+static enum step arrive(struct walk *walk, uint64_t where, uint64_t entry, const mmu_entry *seen,
+			mmu_result *result)
+{
+	const mmu_request *request = walk->request;
+	mmu_translation page = translation_of(walk, where, seen);
+	bool writes = request->access == MMU_WRITE && !request->speculative;
+	enum step flags;
 
 	if (!request->speculative) {
 		uint32_t error =
@@ -187,47 +195,57 @@ static enum step arrive(struct walk *walk, uint64_t where, uint64_t entry, mmu_r
 			fault(walk, error, result);
 			return STEP_DONE;
 		}
-		if (request->access == MMU_WRITE) {
-			flags |= ENTRY_DIRTY;
-			page.dirty = true;
-		}
 	}
-	if (!set_flags(walk, where, entry, flags))
-		return STEP_RESTART;
+	flags = set_flags(walk, where, entry, writes, result);
+	if (flags != STEP_DOWN)
+		return flags;
+	page.dirty = page.dirty || writes;
 	result->outcome = MMU_TRANSLATED;
 	result->translation = page;
-	result->physical = page.physical | (request->address & offset_mask);
+	result->physical =
+		page.physical | (request->address & ((UINT64_C(1) << shift_of(walk->level)) - 1));
 	if (walk->tlb)
-		mmu_tlb_add(walk->tlb, request->root, &page);
+		mmu_tlb_add(walk->tlb, mmu_root_of(walk->control, request), &page);
+	return STEP_DONE;
+}
+
+/* There is no entry. */
+static enum step miss(struct walk *walk, mmu_result *result)
+{
+	const mmu_request *request = walk->request;
+
+	if (walk->tlb && walk->control->architecture->keeps_absent)
+		mmu_tlb_add_absent(walk->tlb, mmu_root_of(walk->control, request), request->address,
+				   walk->level);
+	fault(walk, 0, result);
 	return STEP_DONE;
 }
 
 /* Reads and judges one entry. */
 static enum step step(struct walk *walk, mmu_result *result)
 {
-	uint64_t index = walk->request->address >> shift_of(walk->level) & 511;
+	const mmu_architecture *architecture = walk->control->architecture;
+	uint64_t index = walk->request->address >> shift_of(walk->level) & (MMU_TABLE_ENTRIES - 1);
 	uint64_t where = walk->table + index * 8;
 	uint64_t entry;
+	mmu_entry seen;
 
 	if (!walk->memory->read(walk->memory->context, where, &entry)) {
 		result->outcome = MMU_NO_MEMORY;
 		result->missing = where;
 		return STEP_DONE;
 	}
-	if (!(entry & ENTRY_PRESENT)) {
-		fault(walk, 0, result);
-		return STEP_DONE;
-	}
-	if (entry & reserved_bits(walk->control, walk->level, entry)) {
+	seen = architecture->read(walk->level, entry);
+	if (seen.kind == MMU_ENTRY_NONE)
+		return miss(walk, result);
+	if (architecture->is_malformed(walk->control, walk->level, entry)) {
 		fault(walk, MMU_ERROR_RESERVED | MMU_ERROR_PRESENT, result);
 		return STEP_DONE;
 	}
-	walk->writable = walk->writable && (entry & ENTRY_WRITABLE);
-	walk->user = walk->user && (entry & ENTRY_USER);
-	walk->executable = walk->executable && !(entry & ENTRY_EXECUTE_DISABLE);
-	if (maps_page(walk->level, entry))
-		return arrive(walk, where, entry, result);
-	return pass(walk, where, entry);
+	follow(&walk->path, &seen);
+	if (seen.kind == MMU_ENTRY_PAGE)
+		return arrive(walk, where, entry, &seen, result);
+	return pass(walk, where, entry, &seen, result);
 }
 
 /* At the root, or below the lowest upper entry that is cached for the address. */
@@ -237,28 +255,33 @@ static void start(struct walk *walk)
 	const mmu_tlb_entry *cached = NULL;
 
 	walk->level = walk->control->levels - 1;
-	walk->table = request->root & ENTRY_ADDRESS;
-	walk->writable = walk->user = walk->executable = true;
+	walk->table = mmu_root_of(walk->control, request);
+	walk->path = (mmu_entry){ .readable = true, .writable = true, .user = true,
+				  .executable = true, .executable_above = true };
 	if (walk->tlb)
-		cached = mmu_tlb_find_upper(walk->tlb, walk->control, request->root,
-					    request->address);
+		cached = mmu_tlb_find_upper(walk->tlb, walk->control, walk->table, request->address);
 	if (!cached)
 		return;
 	walk->level = cached->upper.level - 1u;
 	walk->table = cached->upper.table;
-	walk->writable = cached->upper.writable;
-	walk->user = cached->upper.user;
-	walk->executable = cached->upper.executable;
+	walk->path.writable = cached->upper.writable;
+	walk->path.user = cached->upper.user;
+	walk->path.executable = cached->upper.executable;
+	walk->path.executable_above = cached->upper.executable_above;
 }
 
 mmu_result mmu_walk(const mmu_memory *memory, const mmu_control *control,
 		    const mmu_request *request, mmu_tlb *tlb)
 {
-	struct walk walk = { memory, control, request, tlb, 0, 0, true, true, true };
+	struct walk walk = { .memory = memory, .control = control, .request = request, .tlb = tlb };
 	mmu_result result = { 0 };
 
 	if (!mmu_is_canonical(control, request->address)) {
 		result.outcome = MMU_NOT_CANONICAL;
+		return result;
+	}
+	if (mmu_root_of(control, request) == MMU_NO_ROOT) {
+		fault(&walk, 0, &result);
 		return result;
 	}
 	for (unsigned restarts = 0; restarts < RESTARTS_MAX; restarts++) {

@@ -14,7 +14,6 @@
  * is present and names the same place, what hardware has set stays.
  */
 #include "../machine_internal.h"
-#include "../mmu_entry.h"
 #include "../threads.h"
 
 #include "interleave.h"
@@ -84,16 +83,14 @@ void __wrap_machine_note_hardware(lh_port *machine, uint64_t physical, uint64_t 
 	interleave_watch(place);
 }
 
-void cpus_written(const void *place)
+void cpus_written(const lh_port *machine, const void *place)
 {
+	const mmu_architecture *architecture = machine->cpus[0].control.architecture;
 	struct flagged *flagged = find_flagged(place);
-	const mmu_architecture *architecture = &mmu_x86_64;
-	uint64_t flags = architecture->accessed | architecture->dirty;
 	mmu_entry before = architecture->read(0, flagged->entry);
 	mmu_entry now = architecture->read(0, *flagged->place);
 
-	if (before.kind != MMU_ENTRY_NONE && now.kind == before.kind &&
-	    now.physical == before.physical && (flagged->entry & ~*flagged->place & flags) != 0)
+	if (mmu_has_lost_flags(architecture, &before, &now))
 		interleave_fail("a flag that the hardware set in an entry is lost: it was %#llx and is %#llx",
 				(unsigned long long)flagged->entry,
 				(unsigned long long)*flagged->place);
@@ -122,6 +119,7 @@ static void clear_padding(mmu_tlb_entry *entry)
 	entry->upper.writable = upper.writable;
 	entry->upper.user = upper.user;
 	entry->upper.executable = upper.executable;
+	entry->upper.executable_above = upper.executable_above;
 	memset(&entry->translation, 0, sizeof entry->translation);
 	entry->translation.linear = translation.linear;
 	entry->translation.physical = translation.physical;
@@ -129,7 +127,9 @@ static void clear_padding(mmu_tlb_entry *entry)
 	entry->translation.level = translation.level;
 	entry->translation.writable = translation.writable;
 	entry->translation.user = translation.user;
+	entry->translation.readable = translation.readable;
 	entry->translation.executable = translation.executable;
+	entry->translation.executable_above = translation.executable_above;
 	entry->translation.global = translation.global;
 	entry->translation.dirty = translation.dirty;
 }

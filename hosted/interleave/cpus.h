@@ -14,6 +14,6 @@ void cpus_idle(lh_port *machine);
 uintptr_t cpus_leave(const lh_port *machine);
 void cpus_enter(lh_port *machine, uintptr_t kept);
 /* interleave_host.written: an entry in which hardware had set a flag. */
-void cpus_written(const void *place);
+void cpus_written(const lh_port *machine, const void *place);
 
 #endif

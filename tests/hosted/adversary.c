@@ -114,6 +114,19 @@ TEST(what_is_overwritten_was_cached_by_every_cpu_though_nobody_touched_it)
 	close(&scene);
 }
 
+TEST(a_leaf_table_is_looked_at_though_its_pointer_was_kept)
+{
+	struct scene scene;
+
+	open(&scene, false);
+	settle(&scene);
+	*tables_entry(&scene.tables, AT, 0, 0) = 0;
+	settle(&scene);
+	CHECK_EQUAL(stale(&scene, 0), 1);
+	CHECK_EQUAL(stale(&scene, 1), 1);
+	close(&scene);
+}
+
 TEST(rights_that_are_taken_are_stale_and_those_that_are_added_are_not)
 {
 	struct scene scene;

@@ -422,7 +422,8 @@ TEST(an_entry_that_changes_under_the_walk_is_read_again)
 	uint64_t entry = 0x1000 | P | W | U;
 	struct meddler meddler = { &entry, 0x1000 | P | U, 1 };
 	mmu_memory memory = { &meddler, meddle_read, meddle_exchange };
-	mmu_control control = { .levels = 4, .physical_bits = 52, .write_protect = true };
+	mmu_control control = { .architecture = &mmu_x86_64, .levels = 4, .physical_bits = 52,
+				.write_protect = true };
 	mmu_request request = { .root = 0x1000, .access = MMU_WRITE, .user = true };
 	mmu_result result = mmu_walk(&memory, &control, &request, NULL);
 

@@ -49,8 +49,9 @@ static void enter(void *context, unsigned fibre, uintptr_t kept)
 
 static void written(void *context, const void *place)
 {
-	(void)context;
-	cpus_written(place);
+	test_scene *scene = context;
+
+	cpus_written(scene->world.machine, place);
 }
 
 /* Frames by number, the frame array by the frame that an entry is for. */

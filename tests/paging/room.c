@@ -5,14 +5,22 @@
 
 void room_open(test_room *room, uint64_t frames, unsigned cpus)
 {
+	room_open_for(room, frames, cpus, &lh_format_x86_64_4_level, &mmu_x86_64);
+}
+
+void room_open_for(test_room *room, uint64_t frames, unsigned cpus, const lh_paging_format *format,
+		   const mmu_architecture *architecture)
+{
+	machine_setup setup = { .spans = { { 0x100, frames } }, .cpus = cpus,
+				.levels = format->levels, .architecture = architecture };
 	lh_memory_entry entries[8];
 	lh_memory_map map;
 	lh_physical_address carved;
 	uint64_t size;
 
 	memset(room, 0, sizeof(*room));
-	room->machine = machine_create_simple(0x100, frames, cpus);
-	room->format = lh_format_x86_64_4_level;
+	room->machine = machine_create(&setup);
+	room->format = *format;
 	lh_memory_map_init(&map, entries, 8);
 	CHECK_OK(lh_memory_map_add(&map, 0x100 * LH_PAGE_SIZE, frames * LH_PAGE_SIZE,
 				   LH_MEMORY_USABLE));
@@ -89,17 +97,19 @@ lh_virtual_range range_of(uint64_t base, uint64_t pages)
 
 uint64_t *room_entry(test_room *room, lh_directory *directory, uint64_t address, unsigned level)
 {
-	uint64_t frame = directory->root.value;
+	const mmu_control *control = &room->machine->cpus[0].control;
+	uint64_t physical = directory->root.value << 12;
 
-	for (unsigned at = 3;; at--) {
-		uint64_t *entry = (uint64_t *)machine_bytes(room->machine, frame) +
+	for (unsigned at = control->levels - 1;; at--) {
+		uint64_t *entry = (uint64_t *)machine_bytes(room->machine, physical >> 12) +
 				  (address >> (12 + 9 * at) & 511);
+		mmu_entry seen = control->architecture->read(at, *entry);
 
 		if (at == level)
 			return entry;
-		if (!(*entry & 1) || *entry & 0x80)
+		if (seen.kind != MMU_ENTRY_TABLE)
 			return NULL;
-		frame = *entry << 12 >> 24;
+		physical = seen.physical;
 	}
 }
 
@@ -127,7 +137,7 @@ mmu_result room_walk(test_room *room, lh_directory *directory, uint64_t address)
 {
 	mmu_memory memory = { room->machine, read_entry, exchange_nothing };
 	mmu_request request = { .root = directory->root.value << 12, .address = address,
-				.speculative = true };
+				.upper_root = directory->root.value << 12, .speculative = true };
 	mmu_control control = room->machine->cpus[0].control;
 
 	control.no_execute = room->format.user.leaf_rights.execute.mask != 0;

@@ -17,8 +17,10 @@ typedef struct test_room {
 	uint64_t tables_free;	 /* free frames before the directories were made */
 } test_room;
 
-/* Machine and frames alone. */
+/* Machine and frames alone, of x86-64 with 4 levels, or of another kind. */
 void room_open(test_room *room, uint64_t frames, unsigned cpus);
+void room_open_for(test_room *room, uint64_t frames, unsigned cpus, const lh_paging_format *format,
+		   const mmu_architecture *architecture);
 /* The two directories, too. */
 void room_build(test_room *room);
 /* Destroys the directories; every table page must come back. */
