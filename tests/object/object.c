@@ -368,6 +368,52 @@ static void expect(lh_object *object, const char *finding)
 	CHECK(found && strcmp(found, finding) == 0);
 }
 
+/* => page 3 alone is there. */
+static void find_damage_to_index(lh_object *object)
+{
+	lh_index_node *root = object->index.root;
+	uint64_t slot = root->slots[3];
+
+	object->index.height = 0;
+	expect(object, "an index has a root without height, or the reverse");
+	object->index.height = 1;
+	object->index.root = NULL;
+	expect(object, "an index has a root without height, or the reverse");
+	object->index.root = root;
+	root->slots[3] = 0;
+	expect(object, "an index node is empty");
+	root->slots[3] = slot;
+	root->slots[5] = slot;
+	root->used++;
+	CHECK(lh_object_check(object) != NULL); /* one frame, two pages */
+	root->slots[5] = 0;
+	root->used--;
+	CHECK_SOUND(lh_object_check(object));
+}
+
+static void find_damage_to_list(test_world *world, lh_object *object)
+{
+	lh_region *region, stranger = { 0 };
+	lh_region_tree *tree;
+
+	world_make(world, 0);
+	world_map_object(world, 0, 10, 2, READ, LH_REGION_SHARED, object, 0);
+	CHECK_SOUND(lh_object_check(object));
+	region = object->regions;
+	tree = region->tree;
+	region->object = NULL;
+	expect(object, "an object's list holds a region that is not its own");
+	region->object = object;
+	region->tree = NULL;
+	expect(object, "an object's list holds a region that is not its own");
+	region->tree = tree;
+	region->object_next = &stranger;
+	expect(object, "an object's list holds a region that is not its own");
+	region->object_next = NULL;
+	CHECK_SOUND(lh_object_check(object));
+	world_destroy(world, 0);
+}
+
 TEST(the_walker_of_objects_finds_each_kind_of_damage)
 {
 	test_world world;
@@ -388,6 +434,9 @@ TEST(the_walker_of_objects_finds_each_kind_of_damage)
 	entry->state = LH_FRAME_ANONYMOUS;
 	expect(object, "an object's page is no object frame");
 	entry->state = LH_FRAME_OBJECT;
+	entry->holders = 0;
+	expect(object, "an object's page is no object frame");
+	entry->holders = 1;
 	object->size = 3 * PAGE;
 	expect(object, "an object has a page past its end");
 	object->size = 10 * PAGE;
@@ -398,6 +447,8 @@ TEST(the_walker_of_objects_finds_each_kind_of_damage)
 	expect(object, "an index node miscounts its slots");
 	object->index.root->used--;
 	CHECK_SOUND(lh_object_check(object));
+	find_damage_to_index(object);
+	find_damage_to_list(&world, object);
 	lh_object_drop(object);
 	world_close(&world);
 }
