@@ -13,7 +13,7 @@ SANITIZE ?= 1
 HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))
 
 comma := ,
-CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage -fprofile-update=atomic)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
 	$(if $(PAGE_SHIFT),-DLH_PAGE_SHIFT=$(PAGE_SHIFT)) \
 	$(CFLAGS_SANITIZE) -MMD -MP

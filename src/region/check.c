@@ -156,6 +156,21 @@ static const char *check_node(struct walk *walk, const lh_region *host, unsigned
 	return NULL;
 }
 
+/* What is remembered of the last removal is a way from the root to some cell. */
+static const char *check_last(const lh_region_tree *tree)
+{
+	const lh_region_cursor *last = &tree->last;
+	lh_region_cursor path;
+
+	if (!tree->last_is_current)
+		return NULL;
+	lh_path_find(&path, tree, lh_path_low(last, 0));
+	for (unsigned level = 0; level < tree->levels; level++)
+		if (last->host[level] != path.host[level] || last->slot[level] != path.slot[level])
+			return "the path of the last removal leads nowhere";
+	return NULL;
+}
+
 const char *lh_region_tree_check(const lh_region_tree *tree)
 {
 	struct walk walk = { .tree = tree, .low = lh_span_of(tree->total).first };
@@ -169,5 +184,7 @@ const char *lh_region_tree_check(const lh_region_tree *tree)
 	LH_TRY_CHECK(check_node(&walk, tree->root, tree->levels - 1, LH_NO_KEY));
 	if (walk.below != &tree->tail)
 		return "the tail is not the last";
-	return walk.hosts != walk.nodes ? "a block is in use that is no node" : NULL;
+	if (walk.hosts != walk.nodes)
+		return "a block is in use that is no node";
+	return check_last(tree);
 }

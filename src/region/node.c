@@ -217,9 +217,9 @@ void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigne
 		     struct lh_rooms before, struct lh_rooms after)
 {
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++) {
-		if (after.of[class] > before.of[class])
+		if (after.of[class] >= before.of[class])
 			raise(tree, path, level, class, after.of[class]);
-		else if (after.of[class] < before.of[class])
+		else
 			lower(tree, path, level, class, before.of[class]);
 	}
 }

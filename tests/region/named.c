@@ -360,6 +360,50 @@ TEST(a_cursor_that_is_stale_is_not_believed)
 	CHECK(lh_region_tree_find_near(&tree, &cursor, PAGE(11)) == &region[1]);
 }
 
+/* The tree remembers where it took a region out last; whatever comes in between, who is placed there lies
+ * where he should. */
+TEST(the_place_of_the_last_removal_is_believed_only_while_nothing_changed)
+{
+	start(0, 1000);
+	for (unsigned i = 0; i < 12; i++)
+		put(i, 20 * i + 10, 10);
+	for (unsigned i = 1; i < 11; i++) {
+		lh_region_tree_remove(&tree, &region[i]);
+		CHECK_ERROR(lh_region_tree_place_specifically(&tree, &region[i], pages(20 * i + 5, 40)),
+			    LH_EXISTS);
+		CHECK_ERROR(lh_region_tree_place_specifically(&tree, &region[i], pages(20 * i - 5, 9)),
+			    LH_EXISTS);
+		if (i % 2 != 0)
+			put(12, 20 * i + 12, 3);
+		put(i, i % 3 != 0 ? 20 * i + 15 : 500, 5);
+		CHECK_SOUND(lh_region_tree_check(&tree));
+		if (i % 2 != 0)
+			lh_region_tree_remove(&tree, &region[12]);
+		lh_region_tree_remove(&tree, &region[i]);
+		lh_region_tree_split(&tree, &region[i - 1], PAGE(20 * i - 6), &region[13]);
+		put(i, 20 * i + 10, 10);
+		lh_region_tree_remove(&tree, &region[13]);
+		CHECK_OK(lh_region_tree_resize(&tree, &region[i - 1], pages(20 * i - 10, 10)));
+		CHECK_SOUND(lh_region_tree_check(&tree));
+	}
+}
+
+/* Rooms end at 2^32 - 1 pages: a hole that grows from little to more than that still counts. */
+TEST(a_resize_that_leaves_a_hole_of_more_than_2_to_the_32_pages_is_seen_by_searches)
+{
+	start(0, LH_PAGES_MAX);
+	put(0, 5, 5);
+	put(1, LH_PAGES_MAX / 2, LH_PAGES_MAX / 2);
+	CHECK_OK(lh_region_tree_resize(&tree, &region[0], pages(LH_PAGES_MAX / 4, 5)));
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK_OK(lh_region_tree_resize(&tree, &region[0], pages(7, LH_PAGES_MAX / 2 - 7)));
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK_OK(lh_region_tree_resize(&tree, &region[0], pages(LH_PAGES_MAX / 3, 5)));
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK_OK(anywhere(2, LH_PAGES_MAX / 3, 0));
+	CHECK_EQUAL(first_page(2), 0);
+}
+
 /* A reservation is a region like the others: nobody is placed over it unless told to, and it can
  * be split, carved up, and given back in whole or in part. */
 TEST(a_reservation_can_be_carved_up_and_given_back)

@@ -129,6 +129,20 @@ TEST(random_operations_on_the_whole_address_space)
 	run(LH_PAGES_MAX / 2, LH_PAGES_MAX / 64, 32, 1000);
 }
 
+/* A walk with a cursor, which asks ahead, meets the same regions as single steps. */
+static void compare_walks(const lh_region_tree *tree)
+{
+	lh_region_cursor cursor;
+	const lh_region *on = lh_region_cursor_first(&cursor, tree);
+	const lh_region *expected = lh_region_tree_first(tree);
+
+	for (; expected; expected = lh_region_tree_next(expected)) {
+		CHECK(on == expected);
+		on = lh_region_cursor_next(&cursor);
+	}
+	CHECK(on == NULL);
+}
+
 /* Enough regions that every case of balancing happens; the oracle is the walker. */
 TEST(a_large_tree_stays_sound)
 {
@@ -155,6 +169,8 @@ TEST(a_large_tree_stays_sound)
 			CHECK_OK(lh_region_tree_place_anywhere(&tree, region, &placement));
 		if (i % 8 == 0)
 			CHECK_SOUND(lh_region_tree_check(&tree));
+		if (i % 64 == 0)
+			compare_walks(&tree);
 	}
 	while (tree.count > 0) {
 		lh_region_tree_remove(&tree, lh_region_tree_first(&tree));
