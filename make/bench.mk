@@ -14,7 +14,9 @@ bench-guest: setup kernel $(BENCH)/operations ## instructions an operation, here
 # Region structures side by side: the library's, and what other kernels have. All with the same
 # flags; the library without its asserts, as the others have none. The maple tree is compiled from
 # Debian's source package; where that cannot be had, it is left out.
-BENCH_REGIONS ?= 100 1000 10000 100000
+BENCH_REGIONS ?= 100 1000 10000 100000 1000000
+# Those of which instructions are counted as well; none: BENCH_COUNTED=
+BENCH_COUNTED ?= $(filter 100 1000 10000,$(BENCH_REGIONS))
 BENCH_REGION := $(BENCH)/region
 CFLAGS_BENCH_REGION := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP -Iinclude
 BENCH_REGION_SOURCES := $(sort $(wildcard bench/region/*.c bench/region/peers/*.c))
@@ -46,6 +48,7 @@ bench-region: ## region structures side by side; BENCH_REGIONS="100 1000 ..." ch
 	@$(MAKE) --no-print-directory $(MAPLE)/maple.o || echo 'bench-region: without the maple tree' >&2
 	@$(MAKE) --no-print-directory $(BENCH_REGION)/bench-region
 	@$(BENCH_REGION)/bench-region $(BENCH_REGIONS) >$(BENCH)/region.csv
+	@$(if $(strip $(BENCH_COUNTED)),bench/region/instructions $(BENCH_REGION)/bench-region $(BENCH)/region.csv $(BENCH_REGION) $(BENCH_COUNTED))
 	@bench/region/report $(BENCH)/region.csv $(BENCH)/region.svg
 
 -include $(shell find $(BENCH_REGION) -name '*.d' 2>/dev/null)

@@ -244,6 +244,7 @@ struct cut {
  * an addition comes with the child whose part it takes a piece of. */
 static struct cut where_to_cut(const struct lh_addition *addition)
 {
+	_Static_assert(LH_FILL_MIN >= 3, "an addition at the end divides one of the last two");
 	if (addition->child_slot >= LH_WAYS - 1)
 		return (struct cut){ LH_WAYS + 1 - LH_FILL_MIN, false };
 	if (addition->child_slot == 0)

@@ -39,6 +39,10 @@ static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t
 	struct lh_page_span whole = lh_span_of(region->range);
 	lh_region_cursor path;
 
+	/* While the way is found, the lines that will be copied come. */
+	__builtin_prefetch(&region->tree);
+	__builtin_prefetch(&upper->range, 1);
+	__builtin_prefetch(&upper->tree, 1);
 	lh_path_find_region(&path, tree, region);
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);

@@ -26,7 +26,8 @@
  * the same address; so all pointers in the tree are pointers to regions, and whoever follows one
  * at a bad moment still reads memory of a region (read.c).
  *
- *      key[i]    where the cell, or cells, of child i end: of a node's children but the last
+ *      key[i]    where the part of child i, a cell or many, begins; of a node's first child, where
+ *                the node's own part does
  *      child[i]  a region (level 0), or the host of a node one level lower
  *      gap[i]    code of the largest gap below child i: 16 bits, exact below 2048 pages, then
  *                rounded down to ten bits of precision
@@ -51,9 +52,16 @@
  * Why so, and not otherwise (docs/DESIGN.md has the measurements). Intrusive, because the tree is
  * below every allocator, so it can have none; and linking a region that exists already cannot
  * fail. A binary tree (red-black, AVL) touches a cache line a comparison; eight children a
- * node touch two for two or three comparisons' worth. Keys and gaps lie in the nodes, so that a
+ * node touch two for two or three comparisons' worth: keys fill one line, children the next, and
+ * gaps, with what a fault reads of the region, the third. Keys and gaps lie in the nodes, so that a
  * placement touches no region but its own. No links from a node to the one above: a split would
- * have to rewrite those of all children; every operation comes from the root anyway.
+ * have to rewrite those of all children; every operation comes from the root anyway. Only the way
+ * to the last removal is remembered, until anything changes, for who places a region in its stead.
+ *
+ * Time goes, where the tree fits in caches, into wrong guesses of branches: which child, how many
+ * move, whether the largest gap was this one. So there are none in what is done at each level, and
+ * all slots of a node are written where some move. Where it does not fit, time goes into waiting
+ * for lines: those of a node are asked for together, and a walk asks for the leaves ahead.
  *
  * Locking: none here; the caller's lock covers the tree and its regions. All changes
  * are made while the tree's sequence is odd, and each changed region's version is odd;
