@@ -245,6 +245,13 @@ static void give_up(lh_region_tree *tree, lh_region_cursor *path)
 	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
 }
 
+/* Any region of the leaf may be the next host: who is free will be seen soon. */
+static void fetch_hosts(const lh_region_node *leaf)
+{
+	for (unsigned i = 0; i < LH_FILL_MIN && i < leaf->count; i++)
+		__builtin_prefetch(&leaf->child[i]->node.count);
+}
+
 /* => true: the path leads to the cell that has the hole now. */
 static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
@@ -252,6 +259,8 @@ static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 
 	lh_path_find_region(path, tree, region);
 	is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
+	if (region->node.count != 0)
+		fetch_hosts(lh_path_node(path, 0));
 	if (is_swallowed)
 		swallow(tree, path);
 	else
@@ -266,6 +275,7 @@ static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
+	__builtin_prefetch(&region->tree, 1);
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	tree->last_is_current = take_out(tree, &tree->last, region);
