@@ -67,7 +67,8 @@
 		    .table_rights = { LH_TEST_ALWAYS, { AP_TABLE_1, 0 }, { PXN_TABLE, 0 } } }
 
 #define ENTRIES(shareability)                                                              \
-	.root_each = true, .break_before_make = true, .present = { VALID, VALID },         \
+	.root_each = true, .break_before_make = true, .present_order = true,               \
+	.present = { VALID, VALID },                                                       \
 	.table = { TABLE_OR_PAGE, TABLE_OR_PAGE },                                         \
 	.leaf_fixed = { TABLE_OR_PAGE | (shareability), shareability },                    \
 	.user_leaf = { AP_1, AP_1 }, .user_table = { AP_TABLE_0, 0 }, .global = { NG, 0 }, \

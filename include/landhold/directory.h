@@ -259,6 +259,15 @@ LH_MUST_USE lh_error lh_directory_map(lh_directory *directory, lh_virtual_range 
 				      const lh_frame_number *frames, lh_spare_tables *spares);
 
 /*
+ * After leaves were written where there were none: what the format wants before they can be relied on. That
+ * is nothing (x86-64), the order of writes (aarch64), or a flush, since CPUs keep the absence of a translation
+ * (riscv64). In the kernel's half the functions that write leaves end with it, so those of such a format
+ * need interrupts on there. In user mode's it is left to the fault that finds nothing to do.
+ * Context: interrupts on, no spinning lock.
+ */
+void lh_directory_announce(lh_directory *directory, lh_virtual_range range);
+
+/*
  * Clears every leaf of the range, frees the tables that become empty, flushes and
  * drops as the gather fills. One descent. What remains in the gather is the caller's
  * to flush (lh_gather_finish). Cannot fail: huge leaves must not straddle the range (lh_directory_split).

@@ -71,6 +71,7 @@ typedef struct lh_paging_format {
 	bool leaf_at[LH_PAGING_LEVELS_MAX];	  /* may an entry of this level be a leaf? */
 	bool root_each;		/* each half has a root of its own */
 	bool present_flush;	/* a wholly new mapping needs a flush (cached absence) */
+	bool present_order;	/* it needs the order of writes: a flush of no page */
 	bool break_before_make; /* a live entry may not be replaced by another in one step */
 	bool write_needs_read;	/* who may write may read: the format has no other entry */
 	/* The CPU may fault rather than set a flag: entries are born with it. */

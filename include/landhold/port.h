@@ -131,13 +131,19 @@ bool lh_port_interrupts_are_on(lh_port *port);
 /*
  * Removes from this CPU's TLB every translation of the range that was made from
  * the directory whose root is given, and all paging-structure caches for it.
- * => global: the range may have been cached as global (kernel half).
+ * => global: the range may have been cached as global (kernel half). An empty range: only what
+ * orders the writes to tables before this, on any CPU, and the walks and instructions after it.
  * Context: interrupts off.
  */
 void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range,
 				 bool global);
 
-/* Makes this CPU translate by the directory with this root. Context: interrupts off. */
+/*
+ * Makes this CPU translate by the directory with this root, and drops what is cached of the one
+ * before, but for what is global. Where each half has a root of its own (aarch64) the kernel's is the
+ * host's to load, before: told that one, this leaves the CPU without a low half.
+ * Context: interrupts off.
+ */
 void lh_architecture_load(lh_port *port, lh_frame_number root);
 
 #ifdef __cplusplus

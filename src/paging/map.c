@@ -268,5 +268,23 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 		}
 	}
 	lh_walk_end(&walk);
+	lh_directory_announce_kernels(directory, range);
 	return LH_OK;
+}
+
+void lh_directory_announce(lh_directory *directory, lh_virtual_range range)
+{
+	lh_virtual_range nothing = { range.base, 0 };
+	uintptr_t interrupts;
+	lh_gather gather;
+
+	if (directory->format->present_flush) {
+		lh_gather_begin(&gather, directory);
+		lh_gather_note_range(&gather, range);
+		lh_gather_finish(&gather);
+	} else if (directory->format->present_order) {
+		interrupts = lh_port_interrupts_off(directory->port);
+		lh_architecture_flush_local(directory->port, directory->root, nothing, false);
+		lh_port_interrupts_restore(directory->port, interrupts);
+	}
 }

@@ -200,6 +200,13 @@ uint64_t lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range
  * then could not write. Flushes. Context: as lh_gather_flush. */
 void lh_directory_prune(lh_directory *directory, lh_virtual_range range);
 
+/* In the kernel's half nobody resolves a fault that finds nothing to do. */
+static inline void lh_directory_announce_kernels(lh_directory *directory, lh_virtual_range range)
+{
+	if (directory->is_kernel)
+		lh_directory_announce(directory, range);
+}
+
 /* --- table pages (spares.c) --- */
 
 /* The frame entry of a table. */

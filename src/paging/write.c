@@ -277,12 +277,16 @@ lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
 
 	LH_ASSERT(directory->port, leaf.level == 0);
 	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
-	if (write_near(directory, address, leaf))
+	if (write_near(directory, address, leaf)) {
+		lh_directory_announce_kernels(directory, page_of(address));
 		return LH_OK;
+	}
 	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
 	LH_TRY(lh_slot_open(&slot, directory, address, 0, spares));
 	error = lh_slot_write(&slot, leaf);
 	lh_slot_close(&slot);
+	if (error == LH_OK)
+		lh_directory_announce_kernels(directory, page_of(address));
 	return error;
 }
 
@@ -309,6 +313,8 @@ lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address ad
 	if (slot.walk.entry == 0)
 		error = lh_slot_write(&slot, leaf);
 	lh_slot_close(&slot);
+	if (error == LH_OK)
+		lh_directory_announce_kernels(directory, page_of(address));
 	return error;
 }
 

@@ -96,11 +96,6 @@ const lh_paging_format *cpu_format(unsigned n)
 	return NULL;
 }
 
-void cpu_flush(void)
-{
-	__asm__ volatile("dsb ishst\n\ttlbi vmalle1\n\tdsb ish\n\tisb" : : : "memory");
-}
-
 /* By way of EL2: aarch64.S. */
 static void load(uint64_t control, uint64_t user, uint64_t kernel)
 {

@@ -46,11 +46,11 @@ bool cpu_faulted(void);
  * of cpu_load loaded, no translation is used again before the next. */
 const lh_paging_format *cpu_format(unsigned n);
 
-/* Translates by these roots (one twice, where it serves both halves), keeping nothing cached. */
+/* The host's part, once a format: translates as it wants, by these roots, keeping nothing cached. All
+ * other loads and flushes are those of arch/ARCHITECTURE/tlb.c. */
 void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_number kernel);
 /* Translates by the tables of the start again. */
 void cpu_load_first(void);
-void cpu_flush(void);
 
 void cpu_put(char character);
 _Noreturn void cpu_end(bool good);

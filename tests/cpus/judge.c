@@ -124,21 +124,6 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 	function(argument);
 }
 
-void lh_architecture_load(lh_port *port, lh_frame_number root)
-{
-	(void)port;
-	cpu_load(format, root, kernel.root);
-}
-
-void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range, bool global)
-{
-	(void)port;
-	(void)root;
-	(void)range;
-	(void)global;
-	cpu_flush();
-}
-
 static void must(lh_error error)
 {
 	if (error != LH_OK)
@@ -206,8 +191,7 @@ static void map(uint64_t address, lh_leaf leaf)
 	else
 		must(lh_directory_write(directory, lh_virtual(address), leaf, &spares));
 	lh_spare_tables_give_back(frames, &spares);
-	if (format->present_flush)
-		cpu_flush();
+	lh_directory_announce(directory, (lh_virtual_range){ lh_virtual(address), 1 });
 }
 
 static uint64_t level_bytes(unsigned level)
@@ -476,6 +460,7 @@ static void judge(const lh_frame_number *frame)
 
 	lh_frames_read_counters(frames, &before);
 	build();
+	cpu_load(format, user.root, kernel.root);
 	lh_directory_activate(&kernel); /* first, and for ever: its flushes reach this CPU */
 	lh_directory_activate(&user);
 	judge_rights(frame[0]);

@@ -96,11 +96,6 @@ void cpu_load_first(void)
 	set_satp(cpu_first_satp);
 }
 
-void cpu_flush(void)
-{
-	__asm__ volatile("sfence.vma" : : : "memory");
-}
-
 static void call_firmware(uint64_t number, uint64_t argument)
 {
 	register uint64_t a0 __asm__("a0") = argument;

@@ -37,7 +37,7 @@ const lh_paging_format *cpu_format(unsigned n)
 }
 
 /* Everything goes, global translations too, when CR4.PGE changes (section 4.10.4.1). */
-void cpu_flush(void)
+static void flush(void)
 {
 	uint64_t control;
 
@@ -49,7 +49,7 @@ void cpu_flush(void)
 static void load(uint64_t root)
 {
 	__asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
-	cpu_flush();
+	flush();
 }
 
 void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_number kernel)
