@@ -250,7 +250,7 @@ LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address 
  * and all leaves are of level 0. If they are counted, the caller has added a holder to each frame.
  * The first takes the spare tables for it, as lh_directory_prepare does.
  * => nobody else writes to the range, or takes tables of it away (lh_directory_keep_tables).
- * => leaf is PRESENT, with a right.
+ * => leaf is PRESENT, with a right, or NO_ACCESS.
  * => LH_EXISTS: something is mapped there; LH_NO_MEMORY: the spares do not suffice. Nothing changed.
  */
 LH_MUST_USE lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range range,

@@ -58,15 +58,6 @@ static void clear(lh_manager *manager, lh_virtual_range range)
 	lh_gather_finish(&gather);
 }
 
-static lh_error write_leaf(lh_manager *manager, lh_virtual_address address, lh_leaf leaf,
-			   lh_spare_tables *tables)
-{
-	lh_directory *directory = &manager->kernel_directory;
-
-	return leaf.level == 0 ? lh_directory_write(directory, address, leaf, tables)
-			       : lh_directory_write_large(directory, address, leaf, tables);
-}
-
 static lh_leaf leaf_of(const struct lh_kernel_content *content)
 {
 	return (lh_leaf){
@@ -93,49 +84,27 @@ static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const st
 
 	for (uint64_t page = 0; page < range.pages; page++) {
 		LH_TRY(take_frame(manager, content, &leaf.frame));
-		error = write_leaf(manager, lh_virtual_range_page(range, page), leaf, tables);
+		error = lh_directory_write(&manager->kernel_directory,
+					   lh_virtual_range_page(range, page), leaf, tables);
 		LH_REQUIRE(manager->port, error == LH_OK);
 	}
 	return LH_OK;
 }
 
-/* The highest level whose leaf fits address, frame and what is left of the range. */
-static uint8_t fitting_level(const lh_paging_format *format, lh_virtual_address address,
-			     uint64_t frame, uint64_t pages)
-{
-	uint64_t both = (address.value >> LH_PAGE_SHIFT) | frame;
-
-	for (unsigned level = format->levels - 1u; level > 0; level--) {
-		uint64_t size = lh_level_pages(format, level);
-
-		if (format->leaf_at[level] && (both & (size - 1)) == 0 && pages >= size)
-			return (uint8_t)level;
-	}
-	return 0;
-}
-
-/* Frames that are there already, by the largest leaves that fit. Takes its tables as it goes. */
+/* Frames that are there already, by the largest leaves that fit. */
 static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
 			      const struct lh_kernel_content *content)
 {
+	lh_directory *directory = &manager->kernel_directory;
 	lh_spare_tables tables = { 0, 0 };
 	lh_leaf leaf = leaf_of(content);
-	lh_error error = LH_OK;
-	uint64_t page = 0;
+	lh_error error;
 
 	leaf.flags |= LH_LEAF_UNCOUNTED;
-	while (error == LH_OK && page < range.pages) {
-		lh_virtual_range rest = { lh_virtual_range_page(range, page), 1 };
-
-		leaf.frame = lh_frame(content->frame + page);
-		leaf.level = fitting_level(manager->format, rest.base, leaf.frame.value,
-					   range.pages - page);
-		rest.pages = lh_level_pages(manager->format, leaf.level);
-		error = lh_directory_prepare_level(&manager->kernel_directory, rest, leaf.level, &tables);
-		if (error == LH_OK)
-			error = write_leaf(manager, rest.base, leaf, &tables);
-		page += rest.pages;
-	}
+	leaf.frame = lh_frame(content->frame);
+	leaf.level = (uint8_t)(manager->format->levels - 1u);
+	LH_TRY(lh_directory_prepare_map(directory, range, leaf, &tables));
+	error = lh_directory_map(directory, range, leaf, NULL, &tables);
 	lh_spare_tables_give_back(manager->frames, &tables);
 	return error;
 }
@@ -155,7 +124,8 @@ static lh_error fill_row(lh_manager *manager, lh_virtual_range range,
 		leaf.frame = lh_frame(content->frame + page % content->row);
 		if (page >= content->row)
 			lh_frame_hold(manager->frames, leaf.frame);
-		error = write_leaf(manager, lh_virtual_range_page(range, page), leaf, &tables);
+		error = lh_directory_write(&manager->kernel_directory,
+					   lh_virtual_range_page(range, page), leaf, &tables);
 		LH_REQUIRE(manager->port, error == LH_OK);
 	}
 	lh_spare_tables_give_back(manager->frames, &tables);

@@ -181,36 +181,35 @@ static void fill_evenly(const lh_walk *walk, const lh_row *row, uint64_t entry, 
 	}
 }
 
-/* What is written: a leaf's entry without its frame, and where the frames come from. */
+/* What is written: leaves alike, and where their frames come from. */
 struct pattern {
-	uint64_t bits;
+	lh_alike alike;
 	uint64_t frame;			/* of the range's first page */
 	const lh_frame_number *frames; /* one a page; NULL: side by side */
 };
 
-static uint64_t frame_bits(const lh_walk *walk, const struct pattern *pattern, uint64_t page)
+/* The entry for a page of the range. */
+static uint64_t entry_for(const struct pattern *pattern, uint64_t page)
 {
-	lh_frame_number frame = pattern->frames ? pattern->frames[page] : lh_frame(pattern->frame + page);
-
-	return lh_entry_address_bits(walk->directory->format, lh_frame_address(frame));
+	return lh_alike_entry(&pattern->alike, pattern->frames ? pattern->frames[page]
+							       : lh_frame(pattern->frame + page));
 }
 
 /* The row at the cursor, which the walk holds. */
 static void fill_row(lh_walk *walk, const lh_row *row, const struct pattern *pattern)
 {
-	uint64_t pages = lh_level_pages(walk->directory->format, walk->level);
-	uint64_t first = frame_bits(walk, pattern, walk->page);
-	uint64_t step = lh_entry_address_bits(walk->directory->format, lh_frame_address(lh_frame(pages)));
-	uint64_t last = frame_bits(walk, pattern, walk->page + (row->count - 1) * pages);
+	uint64_t pages = lh_level_pages(walk->directory->format, walk->level), page = walk->page;
+	uint64_t first = entry_for(pattern, page);
+	uint64_t last = entry_for(pattern, page + (row->count - 1) * pages);
+	uint64_t step = row->count == 1 ? 0 : entry_for(pattern, page + pages) - first;
 
 	if (!pattern->frames && last - first == (row->count - 1) * step) {
-		fill_evenly(walk, row, pattern->bits | first, step);
+		fill_evenly(walk, row, first, step);
 	} else {
 		for (uint64_t slot = 0; slot < row->count; slot++) {
 			lh_row one = { &row->slots[slot], 1 };
 
-			fill_evenly(walk, &one,
-				    pattern->bits | frame_bits(walk, pattern, walk->page + slot * pages), 0);
+			fill_evenly(walk, &one, entry_for(pattern, page + slot * pages), 0);
 		}
 	}
 	lh_table_add_live(walk->held, row->count);
@@ -244,12 +243,12 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 			  const lh_frame_number *frames, lh_spare_tables *spares)
 {
 	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
-	struct pattern pattern = { 0, leaf.frame.value, frames };
-	bool user = !directory->is_kernel;
+	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames };
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_PRESENT && leaf.rights != LH_RIGHT_NONE);
+	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
 	LH_TRY(validate(directory, range, highest, spares));
+	lh_alike_begin(&pattern.alike, directory->format, !directory->is_kernel);
 	leaf.frame = lh_frame(0);
 	lh_walk_begin(&walk, directory, range);
 	while (walk.page < range.pages) {
@@ -257,7 +256,8 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 
 		leaf.level = (uint8_t)fitting_level(directory->format, highest, lh_walk_address(&walk),
 						    range.pages - walk.page);
-		pattern.bits = lh_entry_make_leaf(directory->format, leaf, user);
+		lh_alike_learn(&pattern.alike, leaf.level,
+			       lh_entry_make_leaf(directory->format, leaf, pattern.alike.user));
 		go_to(&walk, leaf.level, spares);
 		row = row_to_fill(&walk);
 		fill_row(&walk, &row, &pattern);

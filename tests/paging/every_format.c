@@ -165,7 +165,6 @@ static void map_row(test_world *world, unsigned first, unsigned count)
 	for (unsigned i = first; i < first + count; i++)
 		if (world->pages[i].leaf.kind != LH_LEAF_EMPTY)
 			return;
-	leaf.kind = LH_LEAF_PRESENT;
 	if (leaf.frame.value > 100)
 		leaf.frame.value -= 100;
 	CHECK_OK(lh_directory_prepare_map(world->directory, range, leaf, &spares));

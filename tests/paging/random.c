@@ -387,7 +387,6 @@ static void do_map(test_world *world)
 	lh_frame_number frames[20];
 	lh_error error;
 
-	leaf.kind = LH_LEAF_PRESENT;
 	for (unsigned i = 0; i < count; i++) {
 		frames[i] = even ? lh_frame(leaf.frame.value + i) : world->frames[test_random_below(FRAMES)];
 		if (!even)
