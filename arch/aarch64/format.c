@@ -73,7 +73,7 @@
 	.leaf_fixed = { TABLE_OR_PAGE | (shareability), shareability },                    \
 	.user_leaf = { AP_1, AP_1 }, .user_table = { AP_TABLE_0, 0 }, .global = { NG, 0 }, \
 	.accessed = AF, .dirty_kept = SOFTWARE_55,                                         \
-	.software = { SOFTWARE_56, SOFTWARE_57 },                                          \
+	.software = { SOFTWARE_56, SOFTWARE_57 }, .mark = BITS(60, 59),                    \
 	.type_mask = { ATTR_INDEX(7), ATTR_INDEX(7) },                                     \
 	.type = {                                                                          \
 		[LH_MEMORY_WRITE_BACK] = { ATTR_INDEX(0), ATTR_INDEX(0) },                 \

@@ -49,7 +49,7 @@
 	.kernel = { .leaf = { U | G, G }, .table = LH_TEST_ALWAYS,                          \
 		    .leaf_rights = LEAF_RIGHTS, .table_rights = TABLE_RIGHTS },             \
 	.user_leaf = { U, U }, .user_table = LH_TEST_ALWAYS, .global = { G, G },            \
-	.accessed = A, .dirty = { D, D }, .software = { RSW_8, RSW_9 },                     \
+	.accessed = A, .dirty = { D, D }, .software = { RSW_8, RSW_9 }, .mark = R | W,      \
 	.root = { { ROOT_PPN, 12 }, { 0, 0 } }, .root_tag = ASID
 
 const lh_paging_format lh_format_riscv64_sv39 = {

@@ -46,7 +46,7 @@
 		    .leaf_rights = RIGHTS, .table_rights = RIGHTS },                     \
 	.user_leaf = { U_S, U_S }, .user_table = { U_S, U_S }, .global = { G, G },       \
 	.accessed = A, .table_accessed = A, .dirty = { D, D },                           \
-	.software = { IGNORED_9, IGNORED_10 }, .key = KEY,                               \
+	.software = { IGNORED_9, IGNORED_10 }, .mark = R_W | U_S, .key = KEY,            \
 	.root = { { ADDRESS, 0 }, { 0, 0 } }, .root_tag = PCID,                          \
 	.type_mask = { PAT_4K | PCD | PWT, PAT_LARGE | PCD | PWT },                      \
 	.type = {                                                                        \

@@ -69,8 +69,19 @@ typedef enum lh_leaf_kind {
 	LH_LEAF_EMPTY,
 	LH_LEAF_PRESENT,   /* the hardware translates by it */
 	LH_LEAF_NO_ACCESS, /* names its frame and holds it, but grants nothing */
-	LH_LEAF_BUSY	   /* the same, while CPUs may still translate by what stood here before */
+	LH_LEAF_BUSY,	   /* the same, while CPUs may still translate by what stood here before */
+	/* For the floors above to tell apart: these hold nothing, and `frame` is a number of theirs, of as
+	 * many bits as a frame's has but one. */
+	LH_LEAF_SWAPPED, /* a place in a store */
+	LH_LEAF_PURGED,
+	LH_LEAF_GUARD
 } lh_leaf_kind;
+
+/* Does a leaf of this kind hold no frame, whatever its flags say? */
+static inline bool lh_leaf_is_mark(lh_leaf_kind kind)
+{
+	return kind >= LH_LEAF_SWAPPED;
+}
 
 #define LH_LEAF_ACCESSED (1u << 0)
 #define LH_LEAF_DIRTY (1u << 1)
@@ -208,7 +219,7 @@ void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address);
 
 /*
- * Writes a level-0 leaf where there is an empty one, or over a leaf that names the
+ * Writes a level-0 leaf where there is an empty one or a mark, or over a leaf that names the
  * same frame and has no more rights (an upgrade), keeping accessed and dirty bits the
  * hardware set. Missing tables come from the spares. An upgrade keeps the holder that
  * the entry has: for it the caller brings none.

@@ -16,8 +16,9 @@
  *     low half        up to 0x00007fffffffffff    up to 0x0000ffffffffffff
  *
  * Entries that are not present, and not all zero, are the library's own: lh_leaf_kind says what
- * they may mean. A frame number kept in one is stored inverted, so that speculation through it
- * hits no cached memory (L1TF).
+ * they may mean. A frame number, or whatever number is kept in its place, is stored inverted, so that
+ * speculation through it hits no cached memory (L1TF): of a number below half of all, the highest
+ * address bit is set, where no memory is.
  */
 #ifndef LANDHOLD_PAGING_FORMAT_H
 #define LANDHOLD_PAGING_FORMAT_H
@@ -94,6 +95,8 @@ typedef struct lh_paging_format {
 	/* Bits that the hardware ignores. [0]: the frame is not counted; [1]: a leaf without
 	 * access, set in each such entry, so that none is zero; one that is busy has `accessed` alone. */
 	uint64_t software[2];
+	/* Of an entry that is not present: two bits that say which mark it is. */
+	uint64_t mark;
 	/* Bits of the protection key of a leaf, whatever its kind; 0: the format has none. */
 	uint64_t key;
 	/* Memory types: bits at level 0 and at the levels above. Two types may share bits. */

@@ -126,6 +126,16 @@ static uint64_t make_not_present(const lh_paging_format *format, lh_leaf leaf, u
 	       (~address & lh_level_frame_mask(format, leaf.level));
 }
 
+/* Nothing is noted of a mark. */
+static uint64_t make_mark(const lh_paging_format *format, lh_leaf leaf)
+{
+	lh_leaf bare = { .level = leaf.level, .frame = leaf.frame, .flags = LH_LEAF_UNCOUNTED,
+			 .key = leaf.key };
+
+	return make_not_present(format, bare,
+				field_bits(format->mark, 1u + leaf.kind - LH_LEAF_SWAPPED));
+}
+
 static uint64_t make_present(const lh_paging_format *format, lh_leaf leaf, bool user)
 {
 	const lh_format_half *half = lh_format_half_of(format, user);
@@ -146,6 +156,10 @@ uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool u
 	switch (leaf.kind) {
 	case LH_LEAF_EMPTY:
 		return 0;
+	case LH_LEAF_SWAPPED:
+	case LH_LEAF_PURGED:
+	case LH_LEAF_GUARD:
+		return make_mark(format, leaf);
 	case LH_LEAF_NO_ACCESS:
 		entry = make_not_present(format, leaf, format->software[1]);
 		break;
@@ -188,6 +202,16 @@ static uint32_t read_flags(const lh_paging_format *format, uint64_t entry, bool 
 	return flags;
 }
 
+/* Of an entry that is not present. */
+static lh_leaf_kind kind_of_hidden(const lh_paging_format *format, uint64_t entry)
+{
+	uint64_t mark = read_field(format->mark, entry);
+
+	if (mark != 0)
+		return (lh_leaf_kind)(LH_LEAF_SWAPPED + mark - 1);
+	return entry & format->software[1] ? LH_LEAF_NO_ACCESS : LH_LEAF_BUSY;
+}
+
 lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)
 {
 	lh_leaf leaf = { .kind = LH_LEAF_EMPTY, .level = (uint8_t)level,
@@ -201,7 +225,7 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
 		leaf.kind = LH_LEAF_PRESENT;
 		leaf.rights = read_rights(&lh_format_half_of(format, user)->leaf_rights, entry);
 	} else {
-		leaf.kind = entry & format->software[1] ? LH_LEAF_NO_ACCESS : LH_LEAF_BUSY;
+		leaf.kind = kind_of_hidden(format, entry);
 		address = ~entry;
 	}
 	leaf.flags = read_flags(format, entry, user);
@@ -246,7 +270,7 @@ static uint64_t leaf_bits(const lh_paging_format *format, unsigned level, bool p
 			format->software[0];
 
 	if (!present)
-		return bits | format->software[1];
+		return bits | format->software[1] | format->mark;
 	return bits | format->present.mask | half->leaf.mask | rights_mask(&half->leaf_rights) |
 	       format->leaf_fixed[column_of(level)];
 }
@@ -298,6 +322,18 @@ static const char *check_present(const lh_paging_format *format, unsigned level,
 	return NULL;
 }
 
+static const char *check_hidden(const lh_paging_format *format, uint64_t entry)
+{
+	uint64_t states = format->software[1] | format->accessed | format->dirty_kept;
+
+	if ((entry & format->mark) == 0)
+		return entry & (format->software[1] | format->accessed)
+			       ? NULL : "a leaf that is not present lacks its mark";
+	if ((entry & states) != 0)
+		return "a mark has a state as well";
+	return lh_entry_is_counted(format, entry) ? "a mark holds a frame" : NULL;
+}
+
 const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)
 {
 	bool present = lh_entry_is_present(format, entry);
@@ -312,5 +348,5 @@ const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint6
 		return "a leaf's memory type is none of the format's";
 	if (present)
 		return check_present(format, level, entry, user);
-	return entry & (format->software[1] | format->accessed) ? NULL : "a leaf that is not present lacks its mark";
+	return check_hidden(format, entry);
 }

@@ -3,12 +3,14 @@
  * Entries, mechanically: everything the format's masks say of one 64-bit entry and of the
  * place it stands in. No other file of the floor shifts or masks an entry.
  *
- * Four kinds of entry that is not zero:
+ * Five kinds of entry that is not zero:
  *   table      present, above level 0, the format's table test holds
  *   leaf       present, any other
  *   no access  not present: the frame's address inverted, software[1] set; the type, accessed
  *              and dirty bits stay where a present leaf has them
  *   busy       the same, but without software[1] and always accessed
+ *   mark       neither of the two, software[0] set; under the format's `mark` which one; for the
+ *              frame's number any number, inverted as well
  *
  * `user` says of which half an entry is: the low one, user mode's, or the kernel's.
  */

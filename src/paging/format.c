@@ -49,6 +49,11 @@ static bool rights_are_apart(uint64_t *seen, const lh_entry_rights *tests)
 	return apart & field_is_apart(seen, tests->execute.mask);
 }
 
+static bool is_two_bits(uint64_t field)
+{
+	return field / (field & (0 - field)) == 3;
+}
+
 static bool is_one_bit(uint64_t field)
 {
 	return field != 0 && (field & (field - 1)) == 0;
@@ -74,6 +79,21 @@ static bool leaf_fields_are_apart(const lh_paging_format *format, unsigned level
 						     ~format->present.mask);
 }
 
+/* The same of a leaf that is not present; half of it is the same in both. */
+static bool hidden_fields_are_apart(const lh_paging_format *format, unsigned level)
+{
+	uint64_t seen = lh_level_frame_mask(format, level);
+	bool apart = field_is_apart(&seen, format->mark);
+
+	apart &= field_is_apart(&seen, format->present.mask);
+	apart &= field_is_apart(&seen, format->accessed);
+	apart &= field_is_apart(&seen, format->dirty_kept);
+	for (unsigned bit = 0; bit < 2; bit++)
+		apart &= field_is_apart(&seen, format->software[bit]);
+	apart &= field_is_apart(&seen, format->key);
+	return apart & field_is_apart(&seen, format->type_mask[level > 0]);
+}
+
 static bool table_fields_are_apart(const lh_paging_format *format, const lh_format_half *half)
 {
 	uint64_t seen = lh_format_address_mask(format);
@@ -89,12 +109,15 @@ static const char *check_fields(const lh_paging_format *format)
 {
 	for (unsigned level = 0; level < format->levels; level++)
 		if (format->leaf_at[level] &&
-		    (!leaf_fields_are_apart(format, level, &format->user) ||
+		    (!hidden_fields_are_apart(format, level) ||
+		     !leaf_fields_are_apart(format, level, &format->user) ||
 		     !leaf_fields_are_apart(format, level, &format->kernel)))
 			return "two fields of a leaf share a bit";
 	if (!table_fields_are_apart(format, &format->user) ||
 	    !table_fields_are_apart(format, &format->kernel))
 		return "two fields of an upper entry share a bit";
+	if (format->mark == 0 || !is_two_bits(format->mark))
+		return "the marks are not two bits side by side";
 	for (unsigned bit = 0; bit < 2; bit++)
 		if (!is_one_bit(format->software[bit]))
 			return "a software field is not one bit";

@@ -42,8 +42,8 @@ static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
 }
 
 /*
- * Writes a leaf of the slot's level where it is empty, or over one that names the same frame and
- * has no more rights (an upgrade). => LH_EXISTS: another leaf. Nothing changed.
+ * Writes a leaf of the slot's level where it is empty or a mark, or over one that names the same frame
+ * and has no more rights (an upgrade). => LH_EXISTS: another leaf. Nothing changed.
  */
 LH_MUST_USE lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf);
 

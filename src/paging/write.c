@@ -129,7 +129,7 @@ void lh_slot_close(lh_slot *slot)
 /* May the new leaf be written over the old one in place? */
 static bool is_upgrade(lh_leaf old, lh_leaf new)
 {
-	return old.level == new.level && old.frame.value == new.frame.value &&
+	return !lh_leaf_is_mark(new.kind) && old.level == new.level && old.frame.value == new.frame.value &&
 	       old.type == new.type && old.key == new.key &&
 	       (old.flags & LH_LEAF_UNCOUNTED) == (new.flags & LH_LEAF_UNCOUNTED) &&
 	       (old.kind == LH_LEAF_NO_ACCESS ||
@@ -181,6 +181,12 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 	uint64_t entry = make_entry(walk->directory, leaf);
 	uint64_t seen = walk->entry;
 
+	/* The hardware changes nothing in a mark, and no CPU has it cached. */
+	if (lh_leaf_is_mark(lh_walk_leaf(walk).kind)) {
+		walk->entry = entry;
+		lh_atomic_store_total(lh_walk_slot(walk), entry);
+		return LH_OK;
+	}
 	/* Read back, the new leaf has the rights that the format cannot refuse, as the old has. */
 	if (!is_upgrade(lh_walk_leaf(walk), lh_entry_read_leaf(format, leaf.level, entry, user)))
 		return LH_EXISTS;
@@ -197,7 +203,7 @@ lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf)
 	lh_port *port = walk->directory->port;
 
 	LH_ASSERT(port, walk->held && leaf.level == walk->level && leaf.kind != LH_LEAF_EMPTY);
-	LH_ASSERT(port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	LH_ASSERT(port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
 	if (walk->entry != 0)
 		return write_over(walk, leaf);
 	write_fresh(slot, leaf);
@@ -276,7 +282,7 @@ lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
 	lh_error error;
 
 	LH_ASSERT(directory->port, leaf.level == 0);
-	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
 	if (write_near(directory, address, leaf)) {
 		lh_directory_announce_kernels(directory, page_of(address));
 		return LH_OK;

@@ -143,6 +143,40 @@ TEST(flags_that_the_cpu_sets_meanwhile_are_carried_over)
 	}
 }
 
+/*
+ * L1TF: a CPU may speculate by an entry that is not present as if it were. What it would take for the address
+ * must lie where no memory is: above half of all that entries can name, of which a host may use the lower.
+ */
+TEST(an_entry_that_is_not_present_names_no_memory_to_speculation)
+{
+	static const lh_leaf_kind kinds[] = { LH_LEAF_NO_ACCESS, LH_LEAF_BUSY, LH_LEAF_SWAPPED,
+					      LH_LEAF_PURGED, LH_LEAF_GUARD };
+
+	for (unsigned i = 0; i < 20000; i++) {
+		lh_paging_format format = random_format();
+		unsigned level = (unsigned)test_random_below(format.levels);
+		lh_leaf leaf = random_leaf(&format, level), read;
+		uint64_t half = lh_paging_format_last(&format).value / 2;
+		bool user = test_random_below(2);
+		uint64_t entry;
+
+		if (!format.leaf_at[level])
+			continue;
+		leaf.kind = kinds[i % 5];
+		leaf.frame.value &= lh_physical_frame(lh_physical(half)).value;
+		entry = lh_entry_make_leaf(&format, leaf, user);
+		CHECK(entry != 0 && !lh_entry_is_present(&format, entry));
+		CHECK_SOUND(lh_entry_check(&format, level, entry, user));
+		CHECK(lh_entry_address(&format, entry & lh_level_frame_mask(&format, level)).value > half);
+		read = lh_entry_read_leaf(&format, level, entry, user);
+		CHECK_EQUAL(read.kind, leaf.kind);
+		CHECK_EQUAL(read.frame.value, leaf.frame.value);
+		CHECK_EQUAL(read.rights, LH_RIGHT_NONE);
+		if (lh_leaf_is_mark(leaf.kind))
+			CHECK(!lh_entry_is_counted(&format, entry));
+	}
+}
+
 TEST(the_root_register_holds_root_and_tag)
 {
 	const test_format *kind;

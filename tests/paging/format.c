@@ -57,6 +57,9 @@ TEST(formats_whose_fields_share_bits_are_refused)
 	BROKEN(format.user.table = bit_test(40), "share a bit");
 	BROKEN(format.table_accessed = UINT64_C(1) << 2, "share a bit");
 	BROKEN(format.software[1] = UINT64_C(3) << 57, "not one bit");
+	BROKEN(format.mark = UINT64_C(1) << 57, "two bits");
+	BROKEN(format.mark = UINT64_C(5) << 56, "two bits");
+	BROKEN(format.mark = UINT64_C(3) << 5, "share a bit");
 	BROKEN(format.dirty_kept = UINT64_C(3) << 57, "not one bit");
 }
 
@@ -75,21 +78,6 @@ TEST(formats_whose_entries_would_be_mistaken_are_refused)
 	BROKEN_IN(lh_format_riscv64_sv39, format.table.mask = UINT64_C(1) << 63, "another kind");
 	BROKEN_IN(lh_format_aarch64_4k, format.leaf_fixed[1] |= 2, "another kind");
 	BROKEN_IN(lh_format_aarch64_4k_flags, format.dirty_kept = 0x80, "share a bit");
-}
-
-TEST(an_entry_without_access_hides_its_frame)
-{
-	const lh_paging_format *format = &lh_format_x86_64_4_level;
-	lh_leaf leaf = { .kind = LH_LEAF_NO_ACCESS, .frame = { 0x1234 } };
-	uint64_t entry = lh_entry_make_leaf(format, leaf, true);
-
-	/* L1TF: what speculation would take for the address lies above all memory. */
-	CHECK_EQUAL(entry & UINT64_C(0x000ffffffffff000), ~(UINT64_C(0x1234) << 12) &
-		    UINT64_C(0x000ffffffffff000));
-	CHECK_EQUAL(entry & 1, 0);
-	/* Even the frame whose inverse is zero leaves a trace. */
-	leaf.frame = lh_frame((UINT64_C(1) << 40) - 1);
-	CHECK(lh_entry_make_leaf(format, leaf, true) != 0);
 }
 
 /* The independent reader must notice a format that is sound in itself but not the CPU's. */

@@ -51,6 +51,31 @@ TEST(an_opened_slot_that_is_not_written_leaves_no_table)
 	close_room(&room, frame);
 }
 
+TEST(a_mark_keeps_a_number_until_a_leaf_is_written_over_it)
+{
+	test_room room;
+	lh_frame_number frame = open_room(&room);
+	lh_leaf mark = { .kind = LH_LEAF_SWAPPED, .frame = { 0x123456789 } }, read;
+	lh_spare_tables spares = { 0, 0 };
+
+	CHECK_OK(lh_directory_prepare(&room.user, range_of(ADDRESS, 1), &spares));
+	CHECK_OK(lh_directory_write(&room.user, lh_virtual(ADDRESS), mark, &spares));
+	read = lh_directory_read(&room.user, lh_virtual(ADDRESS));
+	CHECK_EQUAL(read.kind, LH_LEAF_SWAPPED);
+	CHECK_EQUAL(read.frame.value, 0x123456789);
+	CHECK_EQUAL(room_walk(&room, &room.user, ADDRESS).outcome, MMU_PAGE_FAULT);
+	CHECK_SOUND(lh_directory_check(&room.user));
+	lh_frame_hold(room.frames, frame);
+	CHECK_OK(lh_directory_write(&room.user, lh_virtual(ADDRESS), leaf_of(frame, LH_RIGHT_READ), &spares));
+	CHECK_EQUAL(lh_directory_read(&room.user, lh_virtual(ADDRESS)).kind, LH_LEAF_PRESENT);
+	CHECK_EQUAL(lh_directory_leaves(&room.user), 1);
+	/* A leaf gives way to a mark by way of BUSY only. */
+	CHECK_ERROR(lh_directory_write(&room.user, lh_virtual(ADDRESS), mark, &spares), LH_EXISTS);
+	room_clear(&room.user, range_of(ADDRESS, 1));
+	CHECK_EQUAL(room_holders(&room, frame), 1);
+	close_room(&room, frame);
+}
+
 /* Who holds the lock lets it go when others have had so many turns with interrupts on. */
 struct holder {
 	lh_frame_entry *table;
