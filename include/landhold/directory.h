@@ -301,6 +301,7 @@ LH_MUST_USE lh_error lh_directory_split(lh_directory *directory, lh_virtual_rang
 /*
  * Makes the leaves below an entry of a level into one, if they fill their table, are alike (those that can
  * be written: all dirty), and their frames lie side by side and aligned. Flushes. => false: it is not so.
+ * => nobody is between a split of it and what he splits it for (the space's map lock).
  * Context: as above.
  */
 bool lh_directory_promote(lh_directory *directory, lh_virtual_address address, unsigned level);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A huge leaf that is split, or put together, while another CPU looks at its pages or takes some away. No region
+ * is there, nor memory behind the leaves: only tables.
+ */
+#include <stdlib.h>
+
+#include <landhold/directory.h>
+
+#include "interleave/scene.h"
+#include "space/space.h"
+
+#define ADDRESS (UINT64_C(5) << 30)
+#define FRAME UINT64_C(0x80000)
+#define PAGES UINT64_C(512)
+
+static lh_directory *directory_of(test_scene *scene)
+{
+	return &scene->world.space[0]->directory;
+}
+
+static lh_virtual_range pages_at(uint64_t page, uint64_t count)
+{
+	return (lh_virtual_range){ lh_virtual(ADDRESS + page * LH_PAGE_SIZE), count };
+}
+
+/* A table for each of the two. */
+static lh_spare_tables *spares_of(test_scene *scene, unsigned fibre)
+{
+	return scene->items[fibre];
+}
+
+/* Mapped by leaves of this level; tables are at hand for whoever splits. */
+static test_scene *open_level(uint8_t level)
+{
+	test_scene *scene = scene_open(0);
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = READ_WRITE, .level = level, .frame = { FRAME },
+			 .flags = LH_LEAF_UNCOUNTED | LH_LEAF_ACCESSED | LH_LEAF_DIRTY };
+
+	for (unsigned fibre = 0; fibre < 2; fibre++)
+		scene->items[fibre] = calloc(1, sizeof(lh_spare_tables));
+	CHECK_OK(lh_directory_prepare_map(directory_of(scene), pages_at(0, PAGES), leaf, spares_of(scene, 0)));
+	CHECK_OK(lh_directory_map(directory_of(scene), pages_at(0, PAGES), leaf, NULL, spares_of(scene, 0)));
+	for (unsigned fibre = 0; fibre < 2; fibre++)
+		CHECK_OK(lh_spare_tables_take(scene->world.frames, 1, spares_of(scene, fibre)));
+	scene_load(scene, 0, 0, -1);
+	return scene;
+}
+
+static void *open_leaf(void)
+{
+	return open_level(1);
+}
+
+static void *open_table(void)
+{
+	return open_level(0);
+}
+
+static void check_page(test_scene *scene, uint64_t page)
+{
+	lh_leaf leaf = lh_directory_read(directory_of(scene), lh_virtual(ADDRESS + page * LH_PAGE_SIZE));
+
+	CHECK_EQUAL(leaf.kind, LH_LEAF_PRESENT);
+	CHECK_EQUAL(leaf.frame.value, leaf.level == 0 ? FRAME + page : FRAME);
+}
+
+/* A page of its own, which differs by the CPU, is taken away. */
+static void unmap_one(void *context)
+{
+	test_scene *scene = context;
+	lh_virtual_range page = pages_at(7 + scene_cpu(), 1);
+	lh_gather gather;
+
+	CHECK_OK(lh_directory_split(directory_of(scene), page, spares_of(scene, scene_cpu())));
+	lh_gather_begin(&gather, directory_of(scene));
+	lh_directory_clear_range(directory_of(scene), page, &gather);
+	lh_gather_finish(&gather);
+}
+
+static void read_pages(void *context)
+{
+	check_page(context, 0);
+	check_page(context, 300);
+	check_page(context, PAGES - 1);
+}
+
+static void unmap_all(void *context)
+{
+	test_scene *scene = context;
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory_of(scene));
+	lh_directory_clear_range(directory_of(scene), pages_at(0, PAGES), &gather);
+	lh_gather_finish(&gather);
+}
+
+static void promote(void *context)
+{
+	test_scene *scene = context;
+
+	scene->values[scene_cpu()][0] = lh_directory_promote(directory_of(scene), lh_virtual(ADDRESS), 1);
+}
+
+/* Pages from one on are gone; all else is there still. */
+static void check_gone(test_scene *scene, uint64_t gone, uint64_t count)
+{
+	for (uint64_t page = 0; page < PAGES; page++) {
+		if (page - gone < count)
+			CHECK_EQUAL(lh_directory_read(directory_of(scene), pages_at(page, 1).base).kind,
+				    LH_LEAF_EMPTY);
+		else
+			check_page(scene, page);
+	}
+	CHECK_SOUND(lh_directory_check(directory_of(scene)));
+	unmap_all(scene);
+	for (unsigned fibre = 0; fibre < 2; fibre++) {
+		lh_spare_tables_give_back(scene->world.frames, spares_of(scene, fibre));
+		free(scene->items[fibre]);
+	}
+	scene_check(scene);
+}
+
+static void check_two_gone(void *context)
+{
+	check_gone(context, 7, 2);
+}
+
+static void check_one_gone(void *context)
+{
+	check_gone(context, 7, 1);
+}
+
+static void check_all_gone(void *context)
+{
+	check_gone(context, 0, PAGES);
+}
+
+static void check_none_gone(void *context)
+{
+	check_gone(context, 0, 0);
+}
+
+#define HUGE_LEAF(identifier, start, first, second, end)                                        \
+	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 2,           \
+	     .run = { first, second }, .check = end)
+
+HUGE_LEAF(huge_unmap_unmap, open_leaf, unmap_one, unmap_one, check_two_gone)
+HUGE_LEAF(huge_unmap_read, open_leaf, unmap_one, read_pages, check_one_gone)
+HUGE_LEAF(huge_promote_unmap, open_table, promote, unmap_all, check_all_gone)
+HUGE_LEAF(huge_promote_read, open_table, promote, read_pages, check_none_gone)
