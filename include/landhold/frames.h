@@ -197,6 +197,8 @@ unsigned lh_frame_node(lh_frames *frames, lh_frame_number frame);
  * Context: any.
  */
 void lh_frame_hold(lh_frames *frames, lh_frame_number frame);
+/* The same, for who has the frame's entry at hand. */
+void lh_frame_hold_entry(lh_frames *frames, lh_frame_entry *entry);
 
 /*
  * One holder less; the last one frees the frame, and a charged frame's promise is
@@ -225,6 +227,24 @@ unsigned lh_frame_pins(lh_frames *frames, lh_frame_number frame, lh_pin_term ter
 
 /* The entry of a frame; NULL if the frame is not one of the map's. O(1). */
 lh_frame_entry *lh_frame_entry_of(lh_frames *frames, lh_frame_number frame);
+
+/* Frames whose entries lie side by side: for who looks at many. */
+typedef struct lh_frame_row {
+	uint64_t first, count;
+	lh_frame_entry *entries; /* of the first and those that follow */
+} lh_frame_row;
+
+/* The longest row that has the frame; empty if the frame is not one of the map's. */
+lh_frame_row lh_frame_row_of(lh_frames *frames, lh_frame_number frame);
+
+/* As lh_frame_entry_of. *row: what was found last, of these frames; zeroed at first. */
+static inline lh_frame_entry *lh_frame_entry_in(lh_frames *frames, lh_frame_number frame,
+						lh_frame_row *row)
+{
+	if (frame.value - row->first >= row->count)
+		*row = lh_frame_row_of(frames, frame);
+	return row->count != 0 ? &row->entries[frame.value - row->first] : NULL;
+}
 
 /* The bytes of a frame: lh_port_frame_pointer with the allocator's port. */
 void *lh_frame_pointer(lh_frames *frames, lh_frame_number frame);

@@ -184,42 +184,6 @@ void lh_directory_prune(lh_directory *directory, lh_virtual_range range)
 	lh_gather_finish(&gather);
 }
 
-/* The lock of the leaf table that the slot names, once. */
-static bool pass_lock(const lh_walk *walk)
-{
-	const lh_directory *directory = walk->directory;
-	lh_frame_number number = lh_entry_table(directory->format, walk->entry);
-	lh_frame_entry *table = lh_table_entry(directory->frames, number);
-
-	if (!lh_table_try_lock(directory->port, table))
-		return false;
-	lh_table_unlock(directory->port, table);
-	return true;
-}
-
-uint64_t lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range)
-{
-	uint64_t tables = 0;
-	lh_walk walk;
-
-	begin(&walk, directory, range);
-	while (next(&walk)) {
-		if (!lh_walk_is_table(&walk))
-			continue;
-		if (walk.level == 1 && !pass_lock(&walk)) {
-			lh_walk_pause(&walk);
-			continue;
-		}
-		tables++;
-		if (walk.level != 1)
-			continue;
-		walk.tables++;
-		lh_walk_skip(&walk);
-	}
-	lh_walk_end(&walk);
-	return tables;
-}
-
 /* The leaf with no more rights than those given. */
 static lh_leaf restricted(lh_leaf leaf, lh_rights rights)
 {

@@ -189,13 +189,6 @@ enum { LH_KEEPS_NOTHING, LH_KEEPS_TABLES, LH_KEEPS_EMPTY_ONES };
 void lh_directory_keep_tables(lh_directory *directory);
 void lh_directory_let_tables_go(lh_directory *directory);
 
-/*
- * Has the lock of each leaf table of the range once: when it returns, everybody who had one before has let it go,
- * and what he did is seen; who gets one since sees what the caller published before.
- * => tables met, the root aside: those that were there all the time, each at least once.
- */
-uint64_t lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range);
-
 /* Takes out the tables of the range that are empty: what a writer leaves who linked them and
  * then could not write. Flushes. Context: as lh_gather_flush. */
 void lh_directory_prune(lh_directory *directory, lh_virtual_range range);

@@ -312,15 +312,19 @@ static const struct frame_span *span_of(lh_frames *frames, lh_frame_number frame
 	return span;
 }
 
-void lh_frame_hold(lh_frames *frames, lh_frame_number frame)
+void lh_frame_hold_entry(lh_frames *frames, lh_frame_entry *entry)
 {
-	lh_frame_entry *entry = lh_span_entry(frames, span_of(frames, frame), frame);
 	uint32_t before = lh_atomic_add(&entry->holders, 1u);
 
 	if (before == 0)
 		LH_BROKEN(frames->port, "a free frame was held");
 	if (before >= HOLDERS_MOST)
 		LH_BROKEN(frames->port, "a frame has more holders than can be counted");
+}
+
+void lh_frame_hold(lh_frames *frames, lh_frame_number frame)
+{
+	lh_frame_hold_entry(frames, lh_span_entry(frames, span_of(frames, frame), frame));
 }
 
 /* Where a freed frame goes. => the cache's lock is held. */
