@@ -33,7 +33,7 @@ typedef struct lh_pool {
 	uint64_t pages;		 /* frames in the pool */
 	uint64_t in_use;	 /* items given out, or kept in a front */
 	uint64_t empty;		 /* first frame without an item in use; only where pages are kept */
-	uint64_t empty_pages;
+	uint64_t empty_pages;	 /* may be read by anyone */
 	bool keeps_pages;
 	struct lh_pool_front *fronts; /* NULL: none */
 } lh_pool;
@@ -60,7 +60,8 @@ void lh_pool_add_fronts(lh_pool *pool, void *memory);
 
 /*
  * Empties the fronts and gives pages without items back to the frames, after a call of the readers'
- * CPUs. => readers: CPUs that may be reading items without a lock; NULL: none does, no call is made.
+ * CPUs. => readers: CPUs that may be reading items without a lock, to which others may be added meanwhile;
+ * NULL: none does, no call is made.
  * => frames given back. Context: with readers interrupts on and no spinning lock, else any.
  */
 uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers);

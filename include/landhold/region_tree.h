@@ -199,6 +199,10 @@ typedef struct lh_region_snapshot {
 LH_MUST_USE lh_error lh_region_tree_read(const lh_region_tree *tree, lh_virtual_address address,
 					 lh_region_snapshot *snapshot);
 
+/* For the same call, so to speak: with nothing between that lets the memory go. => true: the region has been as
+ * the snapshot says until now, or changes just now. */
+bool lh_region_snapshot_is_current(const lh_region_snapshot *snapshot);
+
 /* --- changing where they are --- */
 
 /*

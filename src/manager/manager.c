@@ -46,6 +46,8 @@ static lh_error make_pools(lh_manager *manager)
 {
 	LH_TRY(lh_pool_init(&manager->regions, manager->frames, "regions", sizeof(lh_region)));
 	LH_TRY(lh_pool_init(&manager->objects, manager->frames, "objects", sizeof(lh_object)));
+	lh_pool_keep_pages(&manager->regions);
+	lh_pool_keep_pages(&manager->objects);
 	return lh_pool_init(&manager->nodes, manager->frames, "nodes", sizeof(lh_index_node));
 }
 
@@ -90,6 +92,11 @@ void lh_manager_destroy(lh_manager *manager)
 	if (!lh_frame_is_none(manager->zero_frame))
 		lh_frame_drop(manager->frames, manager->zero_frame);
 	manager->zero_frame.value = LH_NO_FRAME;
+	/* Who could read looks up in a space; there is none. (Pools that were never made keep nothing.) */
+	if (manager->nodes.frames) {
+		(void)lh_pool_trim(&manager->regions, NULL);
+		(void)lh_pool_trim(&manager->objects, NULL);
+	}
 	lh_directory_destroy(&manager->kernel_directory);
 }
 

@@ -35,8 +35,7 @@ struct lh_manager {
 	lh_virtual_range user;		/* [c] */
 	bool enforce_write_xor_execute;	/* [c] */
 	lh_pool regions;		/* [c] has a lock of its own */
-	uint64_t region_version;	/* [a] no region that was given back had a higher version */
-	lh_pool objects;
+	lh_pool objects;		/* these two have readers: readers.h */
 	lh_pool nodes;
 	lh_frame_number zero_frame;	/* [c] held by the manager; mapped uncounted */
 	uint32_t kernel_lock;		/* the kernel's map lock: a mutex */
@@ -44,6 +43,7 @@ struct lh_manager {
 	lh_directory kernel_directory;	/* has a lock of its own */
 	lh_event_counts counts;		/* [a] */
 	lh_surplus surplus;		/* [a] */
+	lh_cpu_set readers;		/* [a] CPUs that ever read without a lock */
 };
 
 #endif

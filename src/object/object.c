@@ -2,6 +2,7 @@
 /* Life of an object, its size, its regions. Pages: object_page.c, writing back: object_sync.c. */
 #include "object/object.h"
 #include "object/object_page.h"
+#include "object/readers.h"
 
 #include "base/assert.h"
 #include "base/atomic.h"
@@ -60,6 +61,25 @@ static lh_error validate(const lh_object_setup *setup)
 	return LH_INVALID;
 }
 
+/* One field after the other, and the holder last: who looks for an object that was here before may try to hold
+ * this one (lh_object_try_hold). */
+static void build(lh_object *object, lh_manager *manager, const lh_object_setup *setup)
+{
+	object->manager = manager;
+	object->kind = setup->kind;
+	object->committed = setup->committed;
+	object->lock = 0;
+	lh_atomic_store_relaxed(&object->events, 0u);
+	lh_atomic_store_relaxed(&object->size, setup->size);
+	lh_page_index_init(&object->index, &manager->nodes);
+	object->regions = NULL;
+	object->pager = setup->pager;
+	object->file = setup->file;
+	object->physical = setup->physical;
+	object->type = setup->type;
+	lh_atomic_store(&object->holders, 1u);
+}
+
 lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_object **object)
 {
 	uint64_t charge = setup->committed ? pages_of(setup->size) : 0;
@@ -75,18 +95,7 @@ lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_
 		return error;
 	}
 	made = item;
-	*made = (lh_object){
-		.manager = manager,
-		.kind = setup->kind,
-		.committed = setup->committed,
-		.holders = 1,
-		.size = setup->size,
-		.pager = setup->pager,
-		.file = setup->file,
-		.physical = setup->physical,
-		.type = setup->type,
-	};
-	lh_page_index_init(&made->index, &manager->nodes);
+	build(made, manager, setup);
 	lh_atomic_add(&manager->counts.objects, 1u);
 	*object = made;
 	return LH_OK;
@@ -97,6 +106,16 @@ void lh_object_hold(lh_object *object)
 	uint32_t before = lh_atomic_add(&object->holders, 1u);
 
 	LH_REQUIRE(object->manager->port, before != 0 && before != UINT32_MAX);
+}
+
+bool lh_object_try_hold(lh_object *object)
+{
+	uint32_t before = lh_atomic_load(&object->holders);
+
+	while (before != 0 && before != UINT32_MAX)
+		if (lh_atomic_compare_exchange(&object->holders, &before, before + 1))
+			return true;
+	return false;
 }
 
 void lh_object_drop(lh_object *object)
@@ -119,6 +138,7 @@ void lh_object_drop(lh_object *object)
 	}
 	lh_atomic_subtract(&manager->counts.objects, 1u);
 	lh_pool_give_back(&manager->objects, object);
+	lh_readers_trim(manager, &manager->objects);
 }
 
 void lh_object_link_region_locked(lh_object *object, lh_region *region)

@@ -66,6 +66,10 @@ LH_MUST_USE lh_error lh_object_take_page(lh_object *object, uint64_t page, bool 
  */
 void lh_object_note_dirty_locked(lh_object *object, uint64_t page);
 
+/* Holds what may be no object any more, or another than was looked for. => a reader (readers.h).
+ * => false: nobody holds it. */
+bool lh_object_try_hold(lh_object *object);
+
 /* The object's list of regions. Under its lock. */
 void lh_object_link_region_locked(lh_object *object, lh_region *region);
 void lh_object_unlink_region_locked(lh_object *object, lh_region *region);

@@ -192,7 +192,8 @@ static inline uint64_t lh_section_slot(uint64_t number, uint32_t section_bits)
 }
 
 /* The span of a frame; NULL if it is none of ours. Reads constants only. The slow one is for
- * sections that are not at once where they should be, or have several spans. */
+ * sections that are not at once where they should be, and for all spans of a section but the last: in the
+ * first section of a PC that is what lies behind the low memory and the kernel's image. */
 const struct frame_span *lh_frames_span_slow(const lh_frames *frames, lh_frame_number frame);
 
 static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
@@ -202,10 +203,11 @@ static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
 	const struct frame_section *section =
 		&frames->sections[lh_section_slot(number, frames->section_bits)];
 
-	if (section->number == number && section->spans == 1) {
-		const struct frame_span *span = &frames->spans[section->first_span];
+	if (section->number == number && section->spans != 0) {
+		const struct frame_span *span = &frames->spans[section->first_span + section->spans - 1];
 
-		return frame.value - span->base < span->pages ? span : NULL;
+		if (frame.value - span->base < span->pages)
+			return span;
 	}
 	return lh_frames_span_slow(frames, frame);
 }

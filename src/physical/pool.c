@@ -170,7 +170,7 @@ static void *take_locked(lh_pool *pool)
 		struct pool_page *page = page_of_frame(pool, pool->empty);
 
 		list_remove(pool, &pool->empty, page);
-		pool->empty_pages--;
+		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages - 1);
 		list_push(pool, &pool->partial, page);
 	}
 	if (pool->partial == LH_NO_FRAME)
@@ -301,7 +301,7 @@ static struct pool_page *give_locked(lh_pool *pool, struct pool_page *page, uint
 	list_remove(pool, &pool->partial, page);
 	if (pool->keeps_pages) {
 		list_push(pool, &pool->empty, page);
-		pool->empty_pages++;
+		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages + 1);
 		return NULL;
 	}
 	pool->pages--;
@@ -404,6 +404,16 @@ static void nothing(void *argument)
 	(void)argument;
 }
 
+/* Who reads for the first time enters the set now. What the pages held led there no more before. */
+static void call_readers(lh_port *port, const lh_cpu_set *readers)
+{
+	lh_cpu_set now;
+
+	for (unsigned i = 0; i < sizeof now.bits / sizeof now.bits[0]; i++)
+		now.bits[i] = lh_atomic_load_total(&readers->bits[i]);
+	lh_port_call_cpus(port, &now, nothing, NULL);
+}
+
 uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
 {
 	lh_port *port = lh_frames_port(pool->frames);
@@ -416,10 +426,10 @@ uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
 		dead = page_of_frame(pool, pool->empty);
 	pool->empty = LH_NO_FRAME;
 	pool->pages -= pool->empty_pages;
-	pool->empty_pages = 0;
+	lh_atomic_store_relaxed(&pool->empty_pages, UINT64_C(0));
 	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	if (dead && readers)
-		lh_port_call_cpus(port, readers, nothing, NULL);
+		call_readers(port, readers);
 	return drop_pages(pool, dead);
 }
 

@@ -38,11 +38,12 @@ enum outcome { FOUND, ABSENT, DISTURBED };
 
 static unsigned rank_of(const lh_region_node *node, uint64_t page)
 {
-	unsigned rank = 0;
+	const uint64_t *key = node->key;
+	unsigned a = (unsigned)(READ(key[1]) <= page) + (READ(key[2]) <= page) + (READ(key[3]) <= page);
+	unsigned b = (unsigned)(READ(key[4]) <= page) + (READ(key[5]) <= page) + (READ(key[6]) <= page);
 
-	for (unsigned i = 1; i < LH_WAYS; i++)
-		rank += READ(node->key[i]) <= page;
-	return rank;
+	_Static_assert(LH_WAYS == 8, "one comparison a key");
+	return a + b + (READ(key[7]) <= page);
 }
 
 /* A region that may have the page, or NULL: the way was changed under us. */
@@ -68,19 +69,18 @@ static enum outcome copy(const lh_region_tree *tree, const lh_region *region,
 
 	if ((version & 1) != 0 || READ(region->tree) != tree)
 		return DISTURBED;
-	*snapshot = (lh_region_snapshot){
-		.region = region,
-		.version = version,
-		.range = { lh_virtual(READ(region->range.base.value)), READ(region->range.pages) },
-		.rights = READ(region->rights),
-		.rights_max = READ(region->rights_max),
-		.rights_history = READ(region->rights_history),
-		.backing = READ(region->backing),
-		.flags = READ(region->flags),
-		.tag = READ(region->tag),
-		.object = READ(region->object),
-		.object_page = READ(region->object_page),
-	};
+	snapshot->region = region;
+	snapshot->version = version;
+	snapshot->range.base.value = READ(region->range.base.value);
+	snapshot->range.pages = READ(region->range.pages);
+	snapshot->rights = READ(region->rights);
+	snapshot->rights_max = READ(region->rights_max);
+	snapshot->rights_history = READ(region->rights_history);
+	snapshot->backing = READ(region->backing);
+	snapshot->flags = READ(region->flags);
+	snapshot->tag = READ(region->tag);
+	snapshot->object = READ(region->object);
+	snapshot->object_page = READ(region->object_page);
 	if (READ(region->version) != version)
 		return DISTURBED;
 	return lh_virtual_range_contains(snapshot->range, address) ? FOUND : ABSENT;
@@ -108,4 +108,9 @@ lh_error lh_region_tree_read(const lh_region_tree *tree, lh_virtual_address addr
 			return outcome == FOUND ? LH_OK : LH_NOT_MAPPED;
 	}
 	return LH_AGAIN;
+}
+
+bool lh_region_snapshot_is_current(const lh_region_snapshot *snapshot)
+{
+	return READ(snapshot->region->version) == snapshot->version;
 }

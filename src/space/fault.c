@@ -67,7 +67,7 @@ lh_error lh_fault_prepare(lh_fault_plan *plan)
 
 	/* An empty leaf was found at the level where the tables end: one is missing for each level
 	 * below. If more have gone by the commit, it fails and the fault starts again. */
-	if (plan->seen.kind == LH_LEAF_EMPTY)
+	if (plan->seen.kind == LH_LEAF_EMPTY && plan->seen.level != 0)
 		LH_TRY(lh_spare_tables_take(plan->space->manager->frames, plan->seen.level,
 					    &plan->tables));
 	switch (plan->name) {
@@ -144,6 +144,10 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	*outcome = lh_fault_make_plan(plan);
 	if (*outcome != LH_FAULT_OK)
 		return *outcome == LH_FAULT_NO_MEMORY ? ATTEMPT_NO_MEMORY : ATTEMPT_ENDED;
+	if (plan->is_done) {
+		count_case(plan->space->manager, plan->name);
+		return ATTEMPT_ENDED;
+	}
 	error = lh_fault_prepare(plan);
 	if (error == LH_NO_MEMORY)
 		return ATTEMPT_NO_MEMORY;
@@ -197,6 +201,7 @@ static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access
 			.space = space,
 			.page = page,
 			.access = access,
+			.at_once = true,
 			.source = { LH_NO_FRAME },
 			.frame = { LH_NO_FRAME },
 		};

@@ -4,9 +4,12 @@
  *
  * A fault looks, plans, lets go, has the work done, and commits after checking again:
  *
- *     plan     map lock: find the region, note what it says. Then read the leaf, name the case
+ *     plan     find the region, note what it says. Then read the leaf, name the case
  *     prepare  holding nothing: a frame, zeroed or filled; the object's page; tables
  *     commit   lock of the leaf's table: is all still as the plan saw it? then write the leaf
+ *
+ * A case that needs nothing to be prepared (ZERO and UPGRADE, where the table is there) is committed at once, on the
+ * walk that named it.
  *
  * What commit looks at, under that lock: the version of the page's piece of the space, by which
  * unmap, protect and fork say that they took something away (version.h); the leaf, accessed and
@@ -48,6 +51,7 @@
 #define LANDHOLD_SPACE_FAULT_H
 
 #include "object/surplus.h"
+#include "paging/slot.h"
 #include "space/space.h"
 
 typedef enum lh_fault_case {
@@ -66,9 +70,11 @@ typedef struct lh_fault_plan {
 	lh_space *space;
 	lh_virtual_range page;	 /* one page */
 	lh_rights access;
+	bool at_once;		 /* wanted: what needs nothing to be prepared is committed as it is named */
 
 	/* plan */
 	lh_fault_case name;
+	bool is_done;		 /* it was */
 	uint64_t version;	 /* of the page, when the region was looked at */
 	lh_rights rights;	 /* the region's, and those that come with them */
 	bool shared;
@@ -89,7 +95,7 @@ typedef struct lh_fault_plan {
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
 
-/* Takes and leaves the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */
+/* May take and leave the map lock. LH_FAULT_OK: the plan is made; else how the fault ends. */
 lh_fault lh_fault_make_plan(lh_fault_plan *plan);
 
 /* Under the map lock. Makes an old plan new: its version, and the copy if that was not made. => false: the
@@ -118,6 +124,9 @@ bool lh_fault_commit(lh_fault_plan *plan);
 /* For who holds nothing of the plan any more. => false: something was taken away since, or the leaf is not
  * what it saw, or names another case by now. */
 bool lh_fault_is_current(const lh_fault_plan *plan);
+
+/* For a case that needs nothing to be prepared, where its table is there and not locked by others. => true: done. */
+bool lh_fault_commit_at_once(lh_fault_plan *plan, lh_slot *slot);
 
 /* Gives back what the plan still holds. No lock. */
 void lh_fault_release(lh_fault_plan *plan);

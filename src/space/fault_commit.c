@@ -136,26 +136,48 @@ static bool open_slot(lh_fault_plan *plan, lh_slot *slot)
 	return lh_slot_open(slot, &plan->space->directory, plan->page.base, 0, &plan->tables) == LH_OK;
 }
 
-/* Writes where the leaf is empty, or names the same frame. */
-static bool write_in_place(lh_fault_plan *plan)
+/* => the leaf's table is locked. */
+static bool write_to(lh_fault_plan *plan, lh_slot *slot)
 {
-	bool reused = false, written = false;
-	lh_slot slot;
+	bool reused = false;
+	lh_leaf leaf;
 
-	if (!open_slot(plan, &slot))
+	if (!is_all_same(plan, slot))
 		return false;
-	if (is_all_same(plan, &slot)) {
-		lh_leaf leaf = leaf_for(plan, &reused);
-
-		written = (leaf.rights & plan->access) != 0 && lh_slot_write(&slot, leaf) == LH_OK;
-	}
-	lh_slot_close(&slot);
-	if (!written)
+	leaf = leaf_for(plan, &reused);
+	if ((leaf.rights & plan->access) == 0 || lh_slot_write(slot, leaf) != LH_OK)
 		return false;
 	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
 	if (reused)
 		lh_atomic_add(&plan->space->manager->counts.reused, 1u);
 	return true;
+}
+
+/* Writes where the leaf is empty, or names the same frame. */
+static bool write_in_place(lh_fault_plan *plan)
+{
+	lh_slot slot;
+	bool written;
+
+	if (!open_slot(plan, &slot))
+		return false;
+	written = write_to(plan, &slot);
+	lh_slot_close(&slot);
+	return written;
+}
+
+/* True if a leaf may have to be noted as dirty at its object, whose lock that takes. */
+static bool dirties(const lh_fault_plan *plan)
+{
+	return plan->shared && plan->object && (plan->access & LH_RIGHT_WRITE) != 0;
+}
+
+bool lh_fault_commit_at_once(lh_fault_plan *plan, lh_slot *slot)
+{
+	if (plan->name != LH_CASE_UPGRADE && plan->name != LH_CASE_ZERO)
+		return false;
+	return plan->seen.level == 0 && !dirties(plan) && lh_walk_hold(&slot->walk) &&
+	       write_to(plan, slot);
 }
 
 /*
@@ -257,13 +279,11 @@ static bool write_in_place_dirty(lh_fault_plan *plan)
 
 bool lh_fault_commit(lh_fault_plan *plan)
 {
-	bool dirties = plan->shared && plan->object && (plan->access & LH_RIGHT_WRITE) != 0;
-
 	if (plan->name == LH_CASE_NOTHING)
 		return refresh(plan);
 	if (plan->name == LH_CASE_SETTLE)
 		return settle_for_owner(plan);
 	if (plan->seen.kind != LH_LEAF_EMPTY && plan->name != LH_CASE_UPGRADE)
 		return replace(plan);
-	return dirties ? write_in_place_dirty(plan) : write_in_place(plan);
+	return dirties(plan) ? write_in_place_dirty(plan) : write_in_place(plan);
 }

@@ -4,8 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
-#include "object/surplus.h"
-#include "paging/slot.h"
+#include "object/readers.h"
 #include "space/version.h"
 
 /* --- the region, under the map lock --- */
@@ -67,6 +66,17 @@ static void note_region(lh_fault_plan *plan, const lh_region *region)
 	lh_object_hold(region->object);
 }
 
+/* The same of a snapshot, whose rights are noted and whose object is held already. */
+static void note_snapshot(lh_fault_plan *plan, const lh_region_snapshot *seen, uint64_t version)
+{
+	plan->version = version;
+	plan->shared = (seen->flags & LH_REGION_SHARED) != 0;
+	plan->object = seen->object;
+	if (seen->object)
+		plan->object_page =
+			seen->object_page + lh_virtual_range_index(seen->range, plan->page.base);
+}
+
 static lh_fault find_locked(lh_fault_plan *plan)
 {
 	lh_region *region = lh_region_tree_find(&plan->space->tree, plan->page.base);
@@ -82,11 +92,64 @@ static lh_fault find_locked(lh_fault_plan *plan)
 	return LH_FAULT_OK;
 }
 
-/* The one place of a fault that needs the map lock, as long as lookups do. */
+/*
+ * --- the region, without a lock ---
+ *
+ * The version of the range is read first: if it is the same at the commit, then nobody has begun to take anything
+ * away since before the region was looked at. Where somebody is at it now, he holds the map lock.
+ *
+ * The object that the snapshot names may have gone, and its memory be another's. It is held if anybody
+ * holds it; if the region is still as it was seen after that, then it had a holder of its own all the
+ * time, so it is the one. If not, what was held is dropped, with interrupts on.
+ */
+
+/* Holds the snapshot's object, if it has one. => false: not to be trusted; *held: to be dropped. */
+static bool hold_object(const lh_region_snapshot *seen, lh_object **held)
+{
+	if (!seen->object)
+		return true;
+	if (!lh_object_try_hold(seen->object))
+		return false;
+	*held = seen->object;
+	return lh_region_snapshot_is_current(seen);
+}
+
+/* => false: it takes the lock to tell; nothing is held. */
+static bool find_unlocked(lh_fault_plan *plan, lh_fault *outcome)
+{
+	lh_manager *manager = plan->space->manager;
+	uintptr_t interrupts = lh_reading_begin(manager);
+	uint64_t version = lh_space_version(plan->space, plan->page.base);
+	lh_region_snapshot seen;
+	lh_object *held = NULL;
+	bool found = (version & 1) == 0 &&
+		     lh_region_tree_read(&plan->space->tree, plan->page.base, &seen) == LH_OK;
+	bool allowed = false;
+
+	if (found) {
+		plan->rights = lh_space_implied_rights(plan->space, seen.rights);
+		allowed = seen.backing != LH_BACKING_NONE && (plan->rights & plan->access) != 0;
+	}
+	if (allowed)
+		found = hold_object(&seen, &held);
+	lh_reading_end(manager, interrupts);
+	if (!found) {
+		if (held)
+			lh_object_drop(held);
+		return false;
+	}
+	*outcome = allowed ? LH_FAULT_OK : LH_FAULT_NO_ACCESS;
+	if (allowed)
+		note_snapshot(plan, &seen, version);
+	return true;
+}
+
 static lh_fault find_region(lh_fault_plan *plan)
 {
 	lh_fault outcome;
 
+	if (find_unlocked(plan, &outcome))
+		return outcome;
 	lh_space_lock(plan->space);
 	outcome = find_locked(plan);
 	lh_space_unlock(plan->space);
@@ -189,6 +252,7 @@ static void name_case(lh_fault_plan *plan)
 		plan->name = plan->seen.kind == LH_LEAF_EMPTY ? case_of_empty(plan) : LH_CASE_NOTHING;
 	if (needs_look(plan) && (plan->name == LH_CASE_COPY || plan->name == LH_CASE_SETTLE))
 		hold_source(plan);
+	plan->is_done = plan->at_once && lh_fault_commit_at_once(plan, &slot);
 	lh_slot_close(&slot);
 }
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "object/readers.h"
 
 size_t lh_space_size(void)
 {
@@ -86,27 +87,6 @@ lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)
 
 /* --- lists of regions --- */
 
-/*
- * Who keeps a region's place and version knows it again by them. The pool may give a page back and get it
- * anew, full of zeroes: so a region begins above every version that ended, wherever it lies.
- */
-static void begin_version(lh_manager *manager, lh_region *region)
-{
-	uint64_t ended = lh_atomic_load(&manager->region_version);
-
-	if (region->version < ended)
-		region->version = ended;
-}
-
-static void end_version(lh_manager *manager, const lh_region *region)
-{
-	uint64_t ended = lh_atomic_load(&manager->region_version);
-
-	while (ended < region->version &&
-	       !lh_atomic_compare_exchange(&manager->region_version, &ended, region->version))
-		;
-}
-
 lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned count)
 {
 	lh_region_list taken = { NULL, 0 };
@@ -119,7 +99,6 @@ lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned
 			lh_region_list_release(manager, &taken);
 			return error;
 		}
-		begin_version(manager, item);
 		lh_region_init(item, LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
 		lh_region_list_push(&taken, item);
 		lh_atomic_add(&manager->counts.user_regions, 1u);
@@ -134,8 +113,8 @@ static void release_region(lh_manager *manager, lh_region *region)
 {
 	lh_object *object = region->object;
 
-	end_version(manager, region);
-	region->object = NULL;
+	if (object)
+		lh_atomic_store_relaxed(&region->object, NULL);
 	lh_pool_give_back(&manager->regions, region);
 	if (object)
 		lh_object_drop(object);
@@ -143,9 +122,12 @@ static void release_region(lh_manager *manager, lh_region *region)
 
 void lh_region_list_release(lh_manager *manager, lh_region_list *list)
 {
+	if (list->count == 0)
+		return;
 	lh_atomic_subtract(&manager->counts.user_regions, list->count);
 	while (list->count > 0)
 		release_region(manager, lh_region_list_pop(list));
+	lh_readers_trim(manager, &manager->regions);
 }
 
 /* --- regions under the map lock --- */

@@ -6,8 +6,8 @@
  * record; for an object's page the object's index is.
  *
  * Locks, by letter:
- *   [m] the map lock: a mutex. Every operation that changes the tree holds it, and every fault
- *       while it looks for its region; never across I/O or a wait for memory.
+ *   [m] the map lock: a mutex. Every operation that changes the tree holds it, never across I/O or a
+ *       wait for memory. Faults look into the tree without it (fault_plan.c).
  *   [d] for an entry, the lock of its table, after the map and the object's lock (paging/walk.h)
  *   [a] atomic
  *   [c] constant
@@ -38,7 +38,7 @@ struct lh_space {
 	lh_directory directory;	  /* [d]; first: regions name it as their owner */
 	lh_manager *manager;	  /* [c] */
 	uint32_t lock;		  /* the map lock */
-	lh_region_tree tree;	  /* [m] */
+	lh_region_tree tree;	  /* [m] to change; may be read without (region/read.c) */
 	uint64_t pages;		  /* [m] in regions */
 	uint64_t charged;	  /* [m] */
 	lh_space_limits limits;	  /* [m] */

@@ -7,19 +7,19 @@
  * the right to write) holds the map lock, makes the versions of the range odd, visits the leaves, flushes,
  * changes the regions, and makes the versions even. They only grow.
  *
- * A fault reads the version of its page together with the region, under the map lock, so it is even
- * then; and again when it holds the lock of the leaf's table. If it is the same, then no visitor has
- * passed this table since the plan: a visitor publishes before it comes, and whoever links a table does
- * that before he looks (paging/slot.h). If it is not, the fault starts again, and its next plan waits for
- * the map lock. What only adds (map, a stack that grows, protect that gives rights) and what only
- * cuts regions in other pieces (split, merge) changes no version: a plan made before is still one that
- * could have been made after, with fewer rights perhaps.
+ * A fault reads the version of its page, then finds the region: under the map lock where the version is odd,
+ * so that it waits for whoever is at it. And it reads the version again when it holds the lock of the leaf's table.
+ * If it is the same, then no visitor has passed this table since the plan: a visitor publishes before it comes,
+ * and whoever links a table does that before he looks (paging/slot.h). If it is not, the fault starts again.
+ * What only adds (map, a stack that grows, protect that gives rights) and what only cuts regions in other
+ * pieces (split, merge) changes no version: a plan made before is still one that could have been made
+ * after, with fewer rights perhaps.
  *
- * Why not a version in each region, to be read through a pointer that the plan keeps? The region may have
- * been given back to its pool and the page to somebody who writes to it what he likes; to read it
- * safely, giving back a page of the pool would have to wait for all CPUs. Versions that belong to the
- * space are there as long as anybody faults in it. The price: two ranges that share a version
- * disturb each other, and a fault then plans twice.
+ * Why not a version in each region, to be read through a pointer that the plan keeps? The region may have been
+ * given back to its pool by then, and the page to somebody who writes to it what he likes: giving back a
+ * page of the pool waits for those who look regions up, with interrupts off; to wait for whole faults it would have
+ * to wait for I/O. Versions that belong to the space are there as long as anybody faults in it. The price: two
+ * ranges that share a version disturb each other, and a fault then plans twice.
  *
  * A fork makes all versions odd: the space is frozen for as long as it takes.
  */

@@ -12,11 +12,14 @@
 static void read_point(void);
 lh_error overtaken_read(const lh_region_tree *tree, lh_virtual_address address,
 			lh_region_snapshot *snapshot);
+bool overtaken_snapshot_is_current(const lh_region_snapshot *snapshot);
 
 #define LH_READ_POINT() read_point()
 #define lh_region_tree_read overtaken_read
+#define lh_region_snapshot_is_current overtaken_snapshot_is_current
 #include "../../src/region/read.c"
 #undef lh_region_tree_read
+#undef lh_region_snapshot_is_current
 
 enum { REGIONS = 24, SPACES = 200 };
 

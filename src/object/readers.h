@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Readers: who looks at regions and objects without a lock that would keep them.
+ *
+ * A reader has interrupts off, and has put its CPU into the manager's set of readers, for good. What it reaches
+ * may be given back to its pool while it looks, and serve again: it is a region, or an object, all the
+ * same, and says by its version or its count of holders what it is. Only when a page of such a pool is to
+ * become other memory all readers' CPUs are called first (lh_pool_trim): then those who were
+ * looking have ended, and who comes later finds nothing that leads there.
+ *
+ * The reader stores (its bit) and then loads (the tree); who takes a page away has stored (the region is out of
+ * its tree, the page out of the pool) and then loads (the set): both sequentially consistent.
+ */
+#ifndef LANDHOLD_OBJECT_READERS_H
+#define LANDHOLD_OBJECT_READERS_H
+
+#include "object/machine.h"
+
+/* Interrupts go off until the end. => what the end wants. */
+uintptr_t lh_reading_begin(lh_manager *manager);
+void lh_reading_end(lh_manager *manager, uintptr_t interrupts);
+
+/*
+ * After items were given back to a pool with readers: gives pages that are empty back to the frames, if they
+ * have become more than a few. Context: as for a flush.
+ */
+void lh_readers_trim(lh_manager *manager, lh_pool *pool);
+
+#endif
