@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The library's allocator, and as much of a port as it needs: nothing has contents here. */
+/*
+ * The library's allocator, and as much of a port as it needs: nothing has contents here.
+ *
+ * Interrupts off is a word that a CPU sets, as a store is about what it costs in a kernel, too. A call
+ * to CPUs waits until each of them has been seen with interrupts on; the fence between the CPU's store
+ * and its next load, which it does not have itself, is the caller's (membarrier).
+ */
 #include "subject.h"
 
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <landhold/frames.h>
 
 static _Thread_local unsigned current_cpu;
+static struct {
+	uint32_t off __attribute__((aligned(128)));
+} interrupts[CPUS_MOST];
 static lh_frames *frames;
 static void *memory;
 static uint64_t size;
@@ -17,6 +29,8 @@ static void create(uint64_t count)
 	lh_memory_entry entry;
 	lh_memory_map map;
 
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0)
+		abort();
 	lh_memory_map_init(&map, &entry, 1);
 	if (lh_memory_map_add(&map, 0, count << LH_PAGE_SHIFT, LH_MEMORY_USABLE) != LH_OK ||
 	    lh_memory_map_normalise(&map) != LH_OK)
@@ -101,21 +115,37 @@ unsigned lh_port_cpu(lh_port *port)
 
 uintptr_t lh_port_interrupts_off(lh_port *port)
 {
+	uint32_t *off = &interrupts[current_cpu].off;
+	uintptr_t before = *off;
+
 	(void)port;
-	return 0;
+	__atomic_store_n(off, 1u, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return before;
 }
 
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 {
 	(void)port;
-	(void)state;
+	__atomic_store_n(&interrupts[current_cpu].off, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	(void)port;
+	return interrupts[current_cpu].off == 0;
 }
 
 void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
 		       void *argument)
 {
 	(void)port;
-	(void)cpus;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+		abort();
+	for (unsigned cpu = 0; cpu < CPUS_MOST; cpu++)
+		while ((cpus->bits[0] >> cpu & 1) != 0 &&
+		       __atomic_load_n(&interrupts[cpu].off, __ATOMIC_ACQUIRE) != 0)
+			__builtin_ia32_pause();
 	function(argument);
 }
 

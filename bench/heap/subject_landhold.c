@@ -67,6 +67,12 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 	return 0;
 }
 
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	(void)port;
+	return true;
+}
+
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 {
 	(void)port;

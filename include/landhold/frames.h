@@ -26,15 +26,20 @@
  * so page tables and pools may take at most 40 more.
  *
  * Many CPUs. Each keeps some free frames and a share of what may still be promised; single
- * frames are given out and taken back there, and CPUs do not write a common cache line for it. What
- * one keeps is found by the others before anything is refused: a refusal is exact.
+ * frames are given out and taken back there without a lock or an atomic operation, and CPUs do not write
+ * a common cache line for it. What one keeps is found by the others before anything is refused: they
+ * are called for it (lh_port_call_cpus), and a refusal is exact. That takes interrupts on, and may be
+ * waited for where a flush may. With interrupts off nobody is waited for: a refusal can then
+ * overlook what other CPUs keep, at most a few hundred frames each. A promise is kept in either case:
+ * what CPUs keep is not counted upon for it.
  *
  * Kinds. Anonymous and object pages pass; the kernel's, tables and pools last. Single frames
  * of one kind are taken from the same blocks of 512 as far as there are any, so that blocks that
  * only held what passes become whole again.
  *
  * Locks: spinning, last of all in the order, interrupts off while held; every call
- * here may be made with interrupts off, unless it says otherwise. holders and pins change by
+ * here may be made with interrupts off, unless it says otherwise; with interrupts on, no spinning
+ * lock may be held. holders and pins change by
  * atomic read-modify-write. state, flags and word belong to whoever allocated the frame.
  * No callback is ever made under a lock.
  */
@@ -87,7 +92,7 @@ typedef enum lh_pin_term { LH_PIN_SHORT, LH_PIN_LONG } lh_pin_term;
 typedef enum lh_charge_policy {
 	LH_CHARGE_STRICT,    /* never promise more than there is */
 	LH_CHARGE_HEURISTIC, /* refuse only what could never be: one request beyond all memory */
-	LH_CHARGE_ALWAYS     /* promise anything */
+	LH_CHARGE_ALWAYS     /* promise anything, up to 2^62 pages in all */
 } lh_charge_policy;
 
 /* Whether a frame fulfils a promise. Charged frames are counted until freed. */
@@ -121,7 +126,7 @@ typedef struct lh_node_range {
  * Bytes that the allocator needs for this normalised map: frame array and index;
  * follows the memory present, not the highest address. Enough also for what is left
  * of the map after eight carvings more, this memory's own among them.
- * => 0 if the map is not normalised.
+ * => 0 if the map is not normalised, or has more than 2^32 frames.
  */
 uint64_t lh_frames_size(const lh_memory_map *map);
 
@@ -129,7 +134,7 @@ uint64_t lh_frames_size(const lh_memory_map *map);
  * Makes the allocator in the caller's memory (page-aligned, size bytes, zeroed or
  * not), which must not be part of the map: carve it first. Every page of the map
  * becomes free. Takes over nothing but the memory; the map may go afterwards.
- * => LH_INVALID: map not normalised, memory unaligned or too small.
+ * => LH_INVALID: map not normalised, memory unaligned or too small, more than 2^32 frames.
  */
 LH_MUST_USE lh_error lh_frames_create(void *memory, uint64_t size, const lh_memory_map *map,
 				      lh_charge_policy policy, lh_port *port, lh_frames **frames);
@@ -270,7 +275,8 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages);
 bool lh_charge_lend(lh_frames *frames, uint64_t pages);
 void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages);
 
-/* A consistent snapshot. Stops all CPUs' allocations for a moment: not for fast paths. */
+/* A consistent snapshot. Calls the CPUs that keep frames: not for fast paths. With interrupts off, what
+ * other CPUs are doing at the moment may be half counted. */
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);
 
 /* Whether so many frames are free, now. Most often reads one word. */
@@ -284,7 +290,7 @@ bool lh_frames_have(lh_frames *frames, uint64_t count);
 bool lh_frames_idle(lh_frames *frames);
 
 /* Puts what CPUs keep back in common, so that rows can be found there; allocations that would
- * fail do it by themselves. */
+ * fail do it by themselves. With interrupts off: what this CPU keeps. */
 void lh_frames_drain(lh_frames *frames);
 
 #if LH_DEBUG >= 2

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The port: what the library asks of its host. Seventeen functions in tiers; a
- * missing one fails at link time. Two more are asked for in debug builds. The host also supplies memcpy, memset, memmove
+ * The port: what the library asks of its host. Eighteen functions in tiers; a
+ * missing one fails at link time. One more is asked for in debug builds. The host also supplies memcpy, memset, memmove
  * and memcmp, as every freestanding compiler expects.
  *
  * Each function gets the lh_port pointer that the host gave when it made the
@@ -66,6 +66,8 @@ unsigned lh_port_cpu(lh_port *port);
 /* Turns this CPU's interrupts off; returns what restore needs. Calls nest. */
 uintptr_t lh_port_interrupts_off(lh_port *port);
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state);
+/* Whether this CPU takes interrupts at this moment: whether it may call others. Context: any. */
+bool lh_port_interrupts_are_on(lh_port *port);
 
 /*
  * Runs function(argument) once on each CPU of the set, this one included if it
@@ -121,9 +123,6 @@ typedef struct lh_lock_record {
  * Context: any.
  */
 lh_lock_record *lh_port_lock_record(lh_port *port);
-
-/* Whether this CPU takes interrupts at this moment. Context: any. */
-bool lh_port_interrupts_are_on(lh_port *port);
 
 /* --- Architecture tier: arch/ supplies these on a real machine, the hosted
  * machine its own. Listed here because they are link-time names like the rest. --- */

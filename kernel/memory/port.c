@@ -92,6 +92,12 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 	interrupts_restore(state);
 }
 
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	(void)port;
+	return interrupts_are_on();
+}
+
 void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *), void *argument)
 {
 	(void)port;

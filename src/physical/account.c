@@ -86,16 +86,32 @@ static lh_error answer(lh_account *refuser, lh_account **refused)
 	return LH_LIMIT;
 }
 
-lh_error lh_account_take(lh_account *account, uint64_t pages, lh_account **refused)
+static lh_error take_once(lh_account *account, uint64_t pages, lh_account **refused)
 {
 	uintptr_t interrupts = lock(account->frames);
 	lh_error error = answer(who_refuses(account, NULL, pages), refused);
 
 	if (error == LH_OK)
-		error = lh_charge_take(account->frames, pages);
+		error = lh_charge_take_once(account->frames, pages);
 	if (error == LH_OK)
 		add(account, NULL, pages);
 	unlock(account->frames, interrupts);
+	return error;
+}
+
+/* What other CPUs have of the promises is gathered without the lock: they are waited for. */
+lh_error lh_account_take(lh_account *account, uint64_t pages, lh_account **refused)
+{
+	lh_error error;
+
+	if (LH_STEP_FAILS(account->frames, charges))
+		return LH_NO_MEMORY;
+	error = take_once(account, pages, refused);
+	if (error != LH_NO_MEMORY)
+		return error;
+	(void)lh_caches_gather(account->frames);
+	error = take_once(account, pages, refused);
+	lh_caches_release(account->frames);
 	return error;
 }
 
@@ -104,8 +120,8 @@ void lh_account_give_back(lh_account *account, uint64_t pages)
 	uintptr_t interrupts = lock(account->frames);
 
 	subtract(account, NULL, pages);
-	lh_charge_give_back(account->frames, pages);
 	unlock(account->frames, interrupts);
+	lh_charge_give_back(account->frames, pages);
 }
 
 /* The lowest account that both are or are below; NULL: none. */

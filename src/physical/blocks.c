@@ -198,7 +198,7 @@ static uint64_t pick_block(lh_frames *frames, struct frame_node *node, enum fram
 }
 
 /* The highest first, so that who takes the last of the list first goes upwards. */
-static uint32_t take_from_block(lh_frames *frames, uint64_t block, uint64_t *places,
+static uint32_t take_from_block(lh_frames *frames, uint64_t block, uint32_t *places,
 				uint32_t count)
 {
 	uint32_t taken = 0;
@@ -210,7 +210,7 @@ static uint32_t take_from_block(lh_frames *frames, uint64_t block, uint64_t *pla
 			unsigned bit = highest_bit(bits);
 
 			bits ^= UINT64_C(1) << bit;
-			places[taken++] = block << BLOCK_SHIFT | word * 64 | bit;
+			places[taken++] = (uint32_t)(block << BLOCK_SHIFT | word * 64 | bit);
 		}
 		frames->bits[block][word] = bits;
 	}
@@ -218,7 +218,7 @@ static uint32_t take_from_block(lh_frames *frames, uint64_t block, uint64_t *pla
 	return taken;
 }
 
-uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint64_t *places,
+uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint32_t *places,
 			uint32_t count)
 {
 	uint32_t taken = 0;
@@ -240,15 +240,34 @@ bool lh_blocks_is_free(const lh_frames *frames, uint64_t place)
 	       0;
 }
 
-void lh_blocks_give(lh_frames *frames, uint64_t place)
+/* Some places of one block, at the beginning of a list. => how many they were. */
+static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count)
 {
-	uint64_t *word = &frames->bits[place >> BLOCK_SHIFT][place / 64 % BLOCK_WORDS];
-	uint64_t bit = UINT64_C(1) << (place % 64);
+	uint64_t block = places[0] >> BLOCK_SHIFT;
+	bool has_eight = false;
+	uint32_t n = 0;
 
-	if ((*word & bit) != 0)
-		LH_BROKEN(frames->port, "a frame was given back twice");
-	*word |= bit;
-	gain(frames, place >> BLOCK_SHIFT, 1, (*word >> (place % 64 & ~7u) & 0xff) == 0xff);
+	for (; n < count && places[n] >> BLOCK_SHIFT == block; n++) {
+		uint64_t *word = &frames->bits[block][places[n] / 64 % BLOCK_WORDS];
+		uint64_t bit = UINT64_C(1) << (places[n] % 64);
+
+		if ((*word & bit) != 0)
+			LH_BROKEN(frames->port, "a frame was given back twice");
+		*word |= bit;
+		has_eight |= (*word >> (places[n] % 64 & ~7u) & 0xff) == 0xff;
+	}
+	gain(frames, block, n, has_eight);
+	return n;
+}
+
+void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count)
+{
+	while (count != 0) {
+		uint32_t given = give_to_block(frames, places, count);
+
+		places += given;
+		count -= given;
+	}
 }
 
 /* --- Rows --- */

@@ -3,152 +3,295 @@
  * What each CPU keeps, and how nothing is overlooked for that.
  *
  * A cache has, for each kind, a short stack of free frames, some that are zeroed, a few whole
- * blocks, and a share of what may still be promised. An allocation takes from its CPU's cache under that cache's
- * lock, a cache line that nobody else writes; an empty stack is filled by half its capacity from the
- * index, and a full one gives its older half back, so `lock` is taken once for many frames.
+ * blocks, and a share of what may still be promised. Only its CPU touches it, with interrupts off: no
+ * lock, no atomic operation, and no line that another CPU writes. An empty stack is filled by half
+ * its capacity from the index, and a full one gives its older half back, so `lock` is taken once for
+ * many frames.
  *
- * When the cache and what is common do not suffice, the rest may be in other caches. All their locks
- * are taken, in order; whoever takes `lock` holds a cache's, so nobody else is at anything. What
- * they keep is put in common, and the same attempt is made again: its refusal is exact. (Visiting
- * one cache after the other would not do: a frame given back to one just visited, and another taken
- * from one not yet visited, and there would have been one all the time.) Interrupts are off for
- * as long as that takes: LH_MAX_CPUS short locks, each held by its CPU for a bounded time.
+ * Gathering. When a cache and what is common do not suffice, the rest may be in other caches. Who
+ * needs it counts itself in `gathering`, and calls the CPUs whose caches are in use:
  *
- * Near the end of memory caches are filled by less, or each CPU in turn would find all of what is
- * left in the others' caches.
+ *     gatherer                                  another CPU, interrupts off
+ *     gathering + 1            (1)              gathering == 0? its own cache,        (a)
+ *     call all; wait           (2)              else the common one, under `lock`     (b)
+ *     lock; collect; unlock    (3)
+ *     attempt, at the common cache
+ *     gathering - 1            (4)
+ *
+ * A CPU takes the call with interrupts on, so never between its look at `gathering` and the end of
+ * what it does: after (2) whatever was begun as (a) is done, and what begins sees (1) and goes
+ * to (b). Until (4), then, all caches are the gatherer's to empty under `lock`, everything is in
+ * common, and a refusal is exact. (Visiting one cache after the other would not do: a frame given back
+ * to one just visited, and another taken from one not yet visited, and there would have been one all
+ * the time.) A cache comes into use under `lock` while nobody gathers, so (2) calls all there can be.
+ *
+ * This is an atomic operation saved on every allocation and free, at the price of a call where all
+ * has nearly run out. What cannot be had without either is exactness for who may not wait for a call
+ * (interrupts off): such a refusal can overlook what other CPUs keep. No promise is broken by that, for
+ * what a CPU keeps is not counted upon (charge.c); and CPUs put what they kept in common as soon as they
+ * notice that somebody gathers.
+ *
+ * Near the end of memory caches are filled by less, and below one filling nobody keeps anything (`scarce`),
+ * or each CPU in turn would gather all of what is left.
  */
 #include "base/memory.h"
 #include "physical/frames_internal.h"
 
-/* --- All locks --- */
+/* --- In and out of use. => `lock` is held --- */
 
-uintptr_t lh_caches_lock_all(lh_frames *frames)
+static void set_in_use(lh_frames *frames, const struct frame_cache *cache, bool in_use)
 {
-	uintptr_t interrupts = lh_spin_lock(&frames->caches[0].lock, LH_LOCK_FRAMES, frames->port);
+	uint64_t cpu = (uint64_t)(cache - frames->caches);
+	uint64_t *bits = &frames->in_use.bits[cpu / 64];
 
-	for (unsigned cpu = 1; cpu < LH_MAX_CPUS; cpu++)
-		lh_spin_lock_inside(&frames->caches[cpu].lock, frames->port);
-	return interrupts;
+	*bits = in_use ? *bits | UINT64_C(1) << cpu % 64 : *bits & ~(UINT64_C(1) << cpu % 64);
 }
 
-void lh_caches_unlock_all(lh_frames *frames, uintptr_t interrupts)
-{
-	for (unsigned cpu = LH_MAX_CPUS - 1; cpu > 0; cpu--)
-		lh_spin_unlock_inside(&frames->caches[cpu].lock, frames->port);
-	lh_spin_unlock(&frames->caches[0].lock, LH_LOCK_FRAMES, frames->port, interrupts);
-}
-
-/* --- In and out. => the cache's lock is held --- */
-
-/* The oldest frames of a stack go back to the index. => `lock` is held. */
+/* The oldest frames of a stack go back to the index. */
 static void give_oldest(lh_frames *frames, struct frame_keep *keep, uint32_t count)
 {
-	for (uint32_t n = 0; n < count; n++)
-		lh_blocks_give(frames, keep->places[n]);
+	lh_blocks_give(frames, keep->places, count);
+	lh_spare_give_locked(frames, count);
 	keep->count -= count;
 	memmove(keep->places, keep->places + count, keep->count * sizeof *keep->places);
 }
 
-void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep)
+static void give_large(lh_frames *frames, struct frame_keep *keep)
 {
-	if (keep->count < frames->capacity)
-		return;
-	lh_spin_lock_inside(&frames->lock, frames->port);
-	give_oldest(frames, keep, frames->capacity / 2);
-	lh_allowance_spill_locked(frames, cache);
-	lh_spin_unlock_inside(&frames->lock, frames->port);
+	while (keep->count != 0) {
+		lh_blocks_give_row(frames, keep->places[--keep->count], BLOCK_FRAMES);
+		lh_spare_give_locked(frames, BLOCK_FRAMES);
+	}
 }
 
-bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind)
+/* Everything of a cache goes to what is common. => its CPU's, or all CPUs stand still. */
+static void collect(lh_frames *frames, struct frame_cache *cache)
 {
-	struct frame_keep *keep = &cache->kept[kind];
-	uint64_t most;
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		give_oldest(frames, &cache->kept[kind], cache->kept[kind].count);
+	give_oldest(frames, &cache->zeroed, cache->zeroed.count);
+	give_large(frames, &cache->large);
+	lh_spare_give_locked(frames, cache->slack);
+	frames->committed += cache->committed;
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
+		for (unsigned source = 0; source < 2; source++) {
+			frames->common.taken[source][state] += cache->taken[source][state];
+			cache->taken[source][state] = 0;
+		}
+	cache->slack = 0;
+	cache->committed = 0;
+	cache->capacity = 0;
+	set_in_use(frames, cache, false);
+}
+
+void lh_frames_note_level(lh_frames *frames)
+{
+	if (!frames->scarce && frames->free < frames->capacity) {
+		frames->scarce = true;
+		(void)lh_atomic_add(&frames->gathering, 1u);
+	} else if (frames->scarce && frames->free >= 2 * (uint64_t)frames->capacity) {
+		frames->scarce = false;
+		(void)lh_atomic_subtract(&frames->gathering, 1u);
+	}
+}
+
+/* --- Entering --- */
+
+/* => false: somebody gathers. */
+static bool bring_into_use(lh_frames *frames, struct frame_cache *cache)
+{
+	bool possible;
 
 	lh_spin_lock_inside(&frames->lock, frames->port);
-	most = frames->free / 8 + 1;
-	if (most > frames->capacity / 2)
-		most = frames->capacity / 2;
-	keep->count = lh_blocks_take(frames, cache->node, kind, keep->places, (uint32_t)most);
+	possible = lh_atomic_load(&frames->gathering) == 0;
+	if (possible) {
+		cache->capacity = frames->capacity;
+		set_in_use(frames, cache, true);
+	}
 	lh_spin_unlock_inside(&frames->lock, frames->port);
-	return keep->count != 0;
+	return possible;
+}
+
+static struct frame_cache *enter_common(lh_frames *frames, uintptr_t *interrupts)
+{
+	struct frame_cache *own;
+
+	*interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
+	own = &frames->caches[lh_port_cpu(frames->port)];
+	if (own->capacity != 0)
+		collect(frames, own);
+	frames->common.node = own->node;
+	return &frames->common;
+}
+
+struct frame_cache *lh_cache_enter(lh_frames *frames, uintptr_t *interrupts)
+{
+	struct frame_cache *cache = lh_cache_enter_own(frames, interrupts);
+
+	if (!cache)
+		return enter_common(frames, interrupts);
+	if (cache->capacity == 0 && !bring_into_use(frames, cache)) {
+		lh_cache_leave_own(frames, *interrupts);
+		return enter_common(frames, interrupts);
+	}
+	return cache;
+}
+
+void lh_cache_leave(lh_frames *frames, struct frame_cache *cache, uintptr_t interrupts)
+{
+	if (cache != &frames->common) {
+		lh_cache_leave_own(frames, interrupts);
+		return;
+	}
+	lh_spare_give_locked(frames, cache->slack);
+	frames->committed += cache->committed;
+	cache->slack = 0;
+	cache->committed = 0;
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+}
+
+/* --- Gathering --- */
+
+/* A CPU that takes the call is done with whatever it did with interrupts off. */
+static void nothing(void *argument)
+{
+	(void)argument;
+}
+
+/* The CPUs whose caches are in use, but for this one, which is at nothing else. => whether any. */
+static bool find_others(lh_frames *frames, lh_cpu_set *others)
+{
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
+	unsigned cpu = lh_port_cpu(frames->port);
+	bool found = false;
+
+	*others = frames->in_use;
+	others->bits[cpu / 64] &= ~(UINT64_C(1) << cpu % 64);
+	for (size_t word = 0; word < sizeof others->bits / sizeof *others->bits; word++)
+		found |= others->bits[word] != 0;
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+	return found;
+}
+
+bool lh_caches_freeze(lh_frames *frames)
+{
+	lh_cpu_set others;
+
+	(void)lh_atomic_add(&frames->gathering, 1u);
+	if (!find_others(frames, &others))
+		return true;
+	if (!lh_port_interrupts_are_on(frames->port))
+		return false;
+	lh_order_may_flush(frames->port);
+	lh_port_call_cpus(frames->port, &others, nothing, NULL);
+	return true;
+}
+
+bool lh_caches_gather(lh_frames *frames)
+{
+	bool all = lh_caches_freeze(frames);
+	uintptr_t interrupts;
+	struct frame_cache *common = enter_common(frames, &interrupts);
+
+	for (unsigned cpu = 0; all && cpu < LH_MAX_CPUS; cpu++)
+		if (frames->caches[cpu].capacity != 0)
+			collect(frames, &frames->caches[cpu]);
+	lh_cache_leave(frames, common, interrupts);
+	return all;
+}
+
+void lh_caches_release(lh_frames *frames)
+{
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
+
+	lh_frames_note_level(frames);
+	(void)lh_atomic_subtract(&frames->gathering, 1u);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+}
+
+void lh_frames_drain(lh_frames *frames)
+{
+	(void)lh_caches_gather(frames);
+	lh_caches_release(frames);
 }
 
 /* --- Attempts --- */
 
-/* Puts all that caches keep in common. => all locks are held. */
-static void collect(lh_frames *frames)
+bool lh_cache_attempt_once(lh_frames *frames, cache_attempt *attempt, void *argument)
 {
-	lh_spin_lock_inside(&frames->lock, frames->port);
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
-		struct frame_cache *cache = &frames->caches[cpu];
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter(frames, &interrupts);
+	bool done = attempt(frames, cache, argument);
 
-		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-			give_oldest(frames, &cache->kept[kind], cache->kept[kind].count);
-		give_oldest(frames, &cache->zeroed, cache->zeroed.count);
-		while (cache->large.count != 0)
-			lh_blocks_give_row(frames, cache->large.places[--cache->large.count],
-					   BLOCK_FRAMES);
-		lh_atomic_store_relaxed(&frames->spare, frames->spare + cache->allowance);
-		frames->committed += cache->committed;
-		cache->allowance = cache->committed = 0;
-	}
-	lh_spin_unlock_inside(&frames->lock, frames->port);
-}
-
-bool lh_cache_attempt_alone(lh_frames *frames, cache_attempt *attempt, void *argument)
-{
-	uintptr_t interrupts = lh_caches_lock_all(frames);
-	bool done;
-
-	collect(frames);
-	done = attempt(frames, lh_frames_cache(frames), argument);
-	lh_caches_unlock_all(frames, interrupts);
+	lh_cache_leave(frames, cache, interrupts);
 	return done;
 }
 
 bool lh_cache_attempt(lh_frames *frames, cache_attempt *attempt, void *argument)
 {
-	struct frame_cache *cache = lh_frames_cache(frames);
-	uintptr_t interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
-	bool done = attempt(frames, cache, argument);
+	bool done = lh_cache_attempt_once(frames, attempt, argument);
 
-	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
-	return done || lh_cache_attempt_alone(frames, attempt, argument);
+	if (done)
+		return true;
+	(void)lh_caches_gather(frames);
+	done = lh_cache_attempt_once(frames, attempt, argument);
+	lh_caches_release(frames);
+	return done;
 }
 
-void lh_frames_drain(lh_frames *frames)
-{
-	uintptr_t interrupts = lh_caches_lock_all(frames);
+/* --- Stacks. => entered --- */
 
-	collect(frames);
-	lh_caches_unlock_all(frames, interrupts);
+void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep)
+{
+	if (keep->count < cache->capacity || cache->capacity == 0)
+		return;
+	lh_index_lock(frames, cache);
+	give_oldest(frames, keep, cache->capacity / 2);
+	lh_slack_spill_locked(frames, cache);
+	lh_frames_note_level(frames);
+	lh_index_unlock(frames, cache);
+}
+
+/* The common cache gets no more than the one that is asked for. */
+bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind)
+{
+	struct frame_keep *keep = &cache->kept[kind];
+	uint64_t most = cache->capacity / 2;
+
+	lh_index_lock(frames, cache);
+	lh_slack_spill_locked(frames, cache);
+	if (most > frames->free / 8)
+		most = frames->free / 8;
+	if (most == 0)
+		most = 1;
+	if (most > frames->spare)
+		most = frames->spare;
+	keep->count = lh_blocks_take(frames, cache->node, kind, keep->places, (uint32_t)most);
+	(void)lh_spare_take_locked(frames, keep->count);
+	lh_frames_note_level(frames);
+	lh_index_unlock(frames, cache);
+	return keep->count != 0;
 }
 
 void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node)
 {
-	struct frame_cache *cache = &frames->caches[cpu];
-	uintptr_t interrupts;
-
-	if (cpu >= LH_MAX_CPUS || node >= frames->node_count)
-		return;
-	interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
-	cache->node = node;
-	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+	if (cpu < LH_MAX_CPUS && node < frames->node_count)
+		lh_atomic_store_relaxed(&frames->caches[cpu].node, node);
 }
 
 /* --- Zeroed frames --- */
 
 /*
- * The page is filled under the cache's lock: a frame that is on its way from one place to another
+ * The page is filled with the cache entered: a frame that is on its way from one place to another
  * would be missed by who looks for the last one. Nobody but a CPU in great need waits for that.
  */
 static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 {
 	struct frame_keep *keep = &cache->kept[KIND_PASSING];
 	lh_frame_entry *entry;
-	uint64_t place;
+	uint32_t place;
 
-	if (cache->zeroed.count == frames->zeroed_capacity)
+	if (cache->capacity == 0 || cache->zeroed.count == frames->zeroed_capacity)
 		return false;
 	if (keep->count == 0 && !lh_cache_refill(frames, cache, KIND_PASSING))
 		return false;
@@ -162,10 +305,10 @@ static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 
 bool lh_frames_idle(lh_frames *frames)
 {
-	struct frame_cache *cache = lh_frames_cache(frames);
-	uintptr_t interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter(frames, &interrupts);
 	bool more = zero_one(frames, cache);
 
-	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+	lh_cache_leave(frames, cache, interrupts);
 	return more;
 }

@@ -2,73 +2,75 @@
 /*
  * Promises. Under the strict policy, always
  *
- *     free + charged_in_use >= committed
+ *     free in the index + charged_in_use >= committed
  *
- * What is left of that inequality is what may still be promised, or taken by who was promised
- * nothing. It is kept in parts: one in common, and for each CPU an allowance.
+ * so that who was promised a frame finds one in the index, whatever CPUs keep: what a cache keeps is,
+ * for promises, given out. What is left of that inequality is what may still be promised, or leave the
+ * index for who was promised nothing. It is kept in parts: one in common, and for each CPU its slack.
  *
- *     spare + sum of allowances = free + charged_in_use - committed        every part >= 0
+ *     spare + sum of slacks = free in the index + charged_in_use - committed        every part >= 0
  *
- * Taking or giving back a charged frame moves one between two terms on the right and changes
- * nothing on the left, so it touches no part. An uncharged frame or a charge takes from the
- * CPU's own allowance, and what is given back adds to it: only the parts of this CPU change, under its
- * cache's lock. A part is never negative, so the sum is not, whatever the others do at the time; and
- * before anything is refused all parts are put together (caches.c), so the refusal is exact.
+ * Example: 100 frames, of which 60 are promised and 20 of those in use; a CPU keeps 8. In the index are
+ * 72, and 72 + 20 - 60 = 32 are left: 24 in common and 8 as slacks, say.
  *
- * Under the other policies frames are taken without a promise; the same parts then stand for
+ * An uncharged frame that a CPU takes from what it keeps, or puts there, touches no part: it left
+ * the index, and the spare, when the cache was filled. A charged one from there fulfils a promise with a
+ * frame that nobody was promised: the slack grows by one, and shrinks when it comes back. A charge takes
+ * from the slack. Only the parts of this CPU change. A part is never negative, so the sum is not,
+ * whatever the others do at the time; and before anything is refused all parts are put together
+ * (caches.c), so the refusal is exact.
  *
- *     spare + sum of allowances = 2^64 - 1 - committed
- *
- * so that what is promised can still be counted. `committed` is in parts as well: to give back more
- * than was promised is found once all have been put together.
+ * The other policies promise what is not there: the same parts add up to 2^62 more (`imagined`).
+ * `committed` is in parts as well, which may be negative: only their sum means anything, and to give
+ * back more than was promised is found once all have been put together.
  */
 #include "physical/frames_internal.h"
 
 /* Parts are moved by this much more than is needed, if there is as much. */
 #define BATCH 64u
 /* Beyond this a cache puts the rest in common. */
-#define KEPT_MOST (4 * (uint64_t)BATCH)
+#define KEPT_MOST (4 * BATCH)
 
-bool lh_allowance_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages)
+bool lh_slack_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages)
 {
 	bool enough = true;
 
-	if (cache->allowance >= pages)
+	if (cache->slack >= pages)
 		return true;
-	lh_spin_lock_inside(&frames->lock, frames->port);
-	if (frames->spare >= pages - cache->allowance) {
-		uint64_t more = pages - cache->allowance;
+	lh_index_lock(frames, cache);
+	if (frames->spare >= pages - cache->slack) {
+		uint64_t more = pages - cache->slack;
 		uint64_t rest = (frames->spare - more) / 8;
 
 		more += rest < BATCH ? rest : BATCH;
 		lh_atomic_store_relaxed(&frames->spare, frames->spare - more);
-		cache->allowance += more;
+		cache->slack += more;
 	} else {
 		enough = false;
 	}
-	lh_spin_unlock_inside(&frames->lock, frames->port);
+	lh_index_unlock(frames, cache);
 	return enough;
 }
 
-void lh_allowance_spill_locked(lh_frames *frames, struct frame_cache *cache)
+void lh_slack_spill_locked(lh_frames *frames, struct frame_cache *cache)
 {
-	if (cache->allowance > KEPT_MOST) {
-		lh_atomic_store_relaxed(&frames->spare, frames->spare + cache->allowance - BATCH);
-		cache->allowance = BATCH;
+	if (cache->slack > KEPT_MOST) {
+		lh_spare_give_locked(frames, cache->slack - BATCH);
+		cache->slack = BATCH;
 	}
-	if (cache->committed > KEPT_MOST) {
-		frames->committed += cache->committed - BATCH;
+	if (cache->committed > (int64_t)KEPT_MOST) {
+		frames->committed += cache->committed - (int64_t)BATCH;
 		cache->committed = BATCH;
 	}
 }
 
 static void spill(lh_frames *frames, struct frame_cache *cache)
 {
-	if (cache->allowance <= KEPT_MOST && cache->committed <= KEPT_MOST)
+	if (cache->slack <= KEPT_MOST && cache->committed <= (int64_t)KEPT_MOST)
 		return;
-	lh_spin_lock_inside(&frames->lock, frames->port);
-	lh_allowance_spill_locked(frames, cache);
-	lh_spin_unlock_inside(&frames->lock, frames->port);
+	lh_index_lock(frames, cache);
+	lh_slack_spill_locked(frames, cache);
+	lh_index_unlock(frames, cache);
 }
 
 /* --- Taking --- */
@@ -77,52 +79,81 @@ static bool commit(lh_frames *frames, struct frame_cache *cache, void *argument)
 {
 	uint64_t pages = *(const uint64_t *)argument;
 
-	if (!lh_allowance_gather(frames, cache, pages))
+	if (!lh_slack_gather(frames, cache, pages))
 		return false;
-	cache->allowance -= pages;
-	cache->committed += pages;
+	cache->slack -= pages;
+	cache->committed += (int64_t)pages;
 	spill(frames, cache);
 	return true;
+}
+
+static bool is_possible(const lh_frames *frames, uint64_t pages)
+{
+	return frames->policy == LH_CHARGE_HEURISTIC ? pages <= frames->total
+						     : pages <= INT64_MAX;
+}
+
+lh_error lh_charge_take_once(lh_frames *frames, uint64_t pages)
+{
+	return is_possible(frames, pages) && lh_cache_attempt_once(frames, commit, &pages)
+		       ? LH_OK
+		       : LH_NO_MEMORY;
 }
 
 lh_error lh_charge_take(lh_frames *frames, uint64_t pages)
 {
 	if (LH_STEP_FAILS(frames, charges))
 		return LH_NO_MEMORY;
-	if (frames->policy == LH_CHARGE_HEURISTIC && pages > frames->total)
-		return LH_NO_MEMORY;
-	return lh_cache_attempt(frames, commit, &pages) ? LH_OK : LH_NO_MEMORY;
+	return is_possible(frames, pages) && lh_cache_attempt(frames, commit, &pages)
+		       ? LH_OK
+		       : LH_NO_MEMORY;
 }
 
 /* --- Giving back --- */
 
 static bool uncommit(lh_frames *frames, struct frame_cache *cache, void *argument)
 {
-	uint64_t pages = *(const uint64_t *)argument;
+	int64_t pages = *(const int64_t *)argument;
 
 	if (cache->committed < pages) {
-		bool enough;
-
-		lh_spin_lock_inside(&frames->lock, frames->port);
-		enough = frames->committed >= pages - cache->committed;
-		if (enough) {
-			frames->committed -= pages - cache->committed;
-			cache->committed = pages;
-		}
-		lh_spin_unlock_inside(&frames->lock, frames->port);
-		if (!enough)
-			return false;
+		lh_index_lock(frames, cache);
+		cache->committed += frames->committed;
+		frames->committed = 0;
+		lh_index_unlock(frames, cache);
 	}
+	if (cache->committed < pages)
+		return false;
 	cache->committed -= pages;
-	cache->allowance += pages;
+	cache->slack += (uint64_t)pages;
+	spill(frames, cache);
+	return true;
+}
+
+/* The rest may be in caches that cannot be waited for: it is counted as less than nothing here. */
+static bool uncommit_unseen(lh_frames *frames, struct frame_cache *cache, void *argument)
+{
+	int64_t pages = *(const int64_t *)argument;
+
+	cache->committed -= pages;
+	cache->slack += (uint64_t)pages;
 	spill(frames, cache);
 	return true;
 }
 
 void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 {
-	if (!lh_cache_attempt(frames, uncommit, &pages))
-		LH_BROKEN(frames->port, "more was given back than was promised");
+	bool all;
+
+	LH_REQUIRE(frames->port, pages <= INT64_MAX);
+	if (lh_cache_attempt_once(frames, uncommit, &pages))
+		return;
+	all = lh_caches_gather(frames);
+	if (!lh_cache_attempt_once(frames, uncommit, &pages)) {
+		if (all)
+			LH_BROKEN(frames->port, "more was given back than was promised");
+		(void)lh_cache_attempt_once(frames, uncommit_unseen, &pages);
+	}
+	lh_caches_release(frames);
 }
 
 /* --- Loans --- */
@@ -132,19 +163,12 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 
 bool lh_charge_lend(lh_frames *frames, uint64_t pages)
 {
-	struct frame_cache *cache;
-	uintptr_t interrupts;
-	bool lent;
 
 	if (frames->policy != LH_CHARGE_STRICT)
 		return lh_atomic_load_relaxed(&frames->free) >= LENT_ABOVE;
 	if (lh_atomic_load_relaxed(&frames->spare) < LENT_ABOVE)
 		return false;
-	cache = lh_frames_cache(frames);
-	interrupts = lh_spin_lock(&cache->lock, LH_LOCK_FRAMES, frames->port);
-	lent = commit(frames, cache, &pages);
-	lh_spin_unlock(&cache->lock, LH_LOCK_FRAMES, frames->port, interrupts);
-	return lent;
+	return lh_cache_attempt_once(frames, commit, &pages);
 }
 
 void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages)
@@ -155,32 +179,40 @@ void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages)
 
 /* --- Counters --- */
 
-static void add_up(const lh_frames *frames, lh_frame_counters *counters)
-{
-	*counters = (lh_frame_counters){ .total = frames->total,
-					 .free = frames->free,
-					 .committed = frames->committed };
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
-		const struct frame_cache *cache = &frames->caches[cpu];
+/* Read like this for who cannot wait until all stand still. */
+#define READ(field) lh_atomic_load_relaxed(&(field))
 
-		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-			counters->free += cache->kept[kind].count;
-		counters->zeroed += cache->zeroed.count;
-		counters->free += cache->large.count * BLOCK_FRAMES;
-		counters->committed += cache->committed;
-		counters->charged_in_use += cache->charged_in_use;
-		for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
-			counters->used[state] += cache->used[state];
+static void add_cache(lh_frame_counters *counters, const struct frame_cache *cache)
+{
+	uint64_t zeroed = READ(cache->zeroed.count);
+
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		counters->free += READ(cache->kept[kind].count);
+	counters->zeroed += zeroed;
+	counters->free += zeroed + READ(cache->large.count) * BLOCK_FRAMES;
+	counters->committed += (uint64_t)READ(cache->committed);
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
+		uint64_t charged = READ(cache->taken[LH_FRAME_CHARGED][state]);
+
+		counters->charged_in_use += charged;
+		counters->used[state] += charged + READ(cache->taken[LH_FRAME_UNCHARGED][state]);
 	}
-	counters->free += counters->zeroed;
 }
 
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters)
 {
-	uintptr_t interrupts = lh_caches_lock_all(frames);
+	uintptr_t interrupts;
 
-	add_up(frames, counters);
-	lh_caches_unlock_all(frames, interrupts);
+	(void)lh_caches_freeze(frames);
+	interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
+	*counters = (lh_frame_counters){ .total = frames->total,
+					 .free = frames->free,
+					 .committed = (uint64_t)frames->committed };
+	add_cache(counters, &frames->common);
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		add_cache(counters, &frames->caches[cpu]);
+	(void)lh_atomic_subtract(&frames->gathering, 1u);
+	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 }
 
 bool lh_frames_have(lh_frames *frames, uint64_t count)

@@ -193,6 +193,21 @@ static void take_marks_off(const lh_frames *frames, const struct frame_keep *kee
 	}
 }
 
+/* What is not in use has nothing that a gathering would have to find. */
+static const char *check_use(const lh_frames *frames, const struct frame_cache *cache)
+{
+	uint64_t cpu = (uint64_t)(cache - frames->caches);
+	uint64_t kept = cache->zeroed.count + cache->large.count;
+
+	if ((frames->in_use.bits[cpu / 64] >> (cpu % 64) & 1) != (cache->capacity != 0))
+		return "the set of caches in use is wrong";
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		kept += cache->kept[kind].count;
+	return cache->capacity == 0 && (kept != 0 || cache->slack != 0 || cache->committed != 0)
+		       ? "a cache that is not in use keeps something"
+		       : NULL;
+}
+
 static const char *check_cache(const lh_frames *frames, const struct frame_cache *cache)
 {
 	const char *finding = check_keep(frames, &cache->zeroed, frames->zeroed_capacity, 1);
@@ -203,7 +218,7 @@ static const char *check_cache(const lh_frames *frames, const struct frame_cache
 		finding = check_keep(frames, &cache->kept[kind], frames->capacity, 1);
 	if (!finding && cache->node >= frames->node_count)
 		finding = "a CPU is near a node that is not there";
-	return finding;
+	return finding ? finding : check_use(frames, cache);
 }
 
 static const char *check_caches(const lh_frames *frames)
@@ -225,35 +240,43 @@ static const char *check_caches(const lh_frames *frames)
 
 /* --- Sums --- */
 
+struct sums {
+	uint64_t kept, charged, parts, committed;
+	uint64_t used[LH_FRAME_STATE_COUNT];
+};
+
+static void add_cache(struct sums *sums, const struct frame_cache *cache)
+{
+	sums->kept += cache->zeroed.count + cache->large.count * BLOCK_FRAMES;
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		sums->kept += cache->kept[kind].count;
+	sums->parts += cache->slack;
+	sums->committed += (uint64_t)cache->committed;
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
+		sums->charged += cache->taken[LH_FRAME_CHARGED][state];
+		sums->used[state] += cache->taken[LH_FRAME_CHARGED][state] +
+				     cache->taken[LH_FRAME_UNCHARGED][state];
+	}
+}
+
 static const char *check_sums(const lh_frames *frames, const struct recount *recount)
 {
-	uint64_t kept = 0, charged = 0, parts = frames->spare, committed = frames->committed;
-	uint64_t used[LH_FRAME_STATE_COUNT] = { 0 };
+	struct sums sums = { .parts = frames->spare, .committed = (uint64_t)frames->committed };
 
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
-		const struct frame_cache *cache = &frames->caches[cpu];
-
-		kept += cache->zeroed.count + cache->large.count * BLOCK_FRAMES;
-		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-			kept += cache->kept[kind].count;
-		charged += cache->charged_in_use;
-		parts += cache->allowance;
-		committed += cache->committed;
-		for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
-			used[state] += cache->used[state];
-	}
-	if (recount->bits != frames->free || recount->bits + kept != recount->counted[LH_FRAME_FREE])
+	add_cache(&sums, &frames->common);
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		add_cache(&sums, &frames->caches[cpu]);
+	if (recount->bits != frames->free ||
+	    recount->bits + sums.kept != recount->counted[LH_FRAME_FREE])
 		return "the count of free frames is wrong";
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
-		if (used[state] != (state == LH_FRAME_FREE ? 0 : recount->counted[state]))
+		if (sums.used[state] != (state == LH_FRAME_FREE ? 0 : recount->counted[state]))
 			return "a count of used frames is wrong";
-	if (charged != recount->charged)
+	if (sums.charged != recount->charged)
 		return "the count of charged frames is wrong";
-	if (frames->policy != LH_CHARGE_STRICT)
-		return parts == UINT64_MAX - committed ? NULL : "the parts of promises do not add up";
-	if (recount->bits + kept + charged < committed)
+	if (frames->imagined + recount->bits + sums.charged < sums.committed)
 		return "more is promised than there is";
-	return parts == recount->bits + kept + charged - committed
+	return sums.parts == frames->imagined + recount->bits + sums.charged - sums.committed
 		       ? NULL
 		       : "the parts of promises do not add up";
 }

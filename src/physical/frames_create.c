@@ -25,6 +25,8 @@
 #define LARGE_LEAST (LH_DEBUG >= 2 ? 1u : 0u)
 #define LARGE_MOST 4u
 #define FRAMES_A_LARGE_PLACE (128 * BLOCK_FRAMES)
+/* The common cache fetches one frame of a kind, for who asks, and keeps none. */
+#define COMMON_PLACES KIND_COUNT
 
 struct layout {
 	uint64_t total; /* frames */
@@ -157,7 +159,8 @@ static struct layout lay_out(struct cutter cutter, uint64_t more)
 	(void)lay(&layout, sizeof(struct lh_frames));
 	layout.caches = lay(&layout, LH_MAX_CPUS * sizeof(struct frame_cache));
 	/* A CPU's places share no cache line with another's. */
-	layout.places = lay(&layout, LH_MAX_CPUS * ((places * sizeof(uint64_t) + 63) & ~UINT64_C(63)));
+	layout.places = lay(&layout, LH_MAX_CPUS * ((places * sizeof(uint32_t) + 63) & ~UINT64_C(63)) +
+					     COMMON_PLACES * sizeof(uint32_t));
 	layout.spans = lay(&layout, layout.span_total * sizeof(struct frame_span));
 	layout.sections = lay(&layout, sizeof(struct frame_section) << layout.section_bits);
 	layout.blocks = lay(&layout, layout.block_total * sizeof(struct frame_block));
@@ -169,6 +172,12 @@ static struct layout lay_out(struct cutter cutter, uint64_t more)
 	layout.entries = lay(&layout, layout.total * sizeof(lh_frame_entry));
 	layout.size = (layout.size + (LH_PAGE_SIZE - 1)) & ~(LH_PAGE_SIZE - 1);
 	return layout;
+}
+
+/* Places are numbers of 32 bits: 16 TiB of 4 KiB frames. */
+static bool has_place_numbers(const struct layout *layout)
+{
+	return layout->block_total <= (UINT64_C(1) << (32 - BLOCK_SHIFT));
 }
 
 /* Whether the map is as lh_memory_map_normalise leaves it. */
@@ -203,9 +212,12 @@ static bool are_nodes(const lh_node_range *ranges, size_t count)
 
 uint64_t lh_frames_size_nodes(const lh_memory_map *map, const lh_node_range *ranges, size_t count)
 {
+	struct layout layout;
+
 	if (!is_normalised(map) || !are_nodes(ranges, count))
 		return 0;
-	return lay_out((struct cutter){ map, ranges, count, 0, 0 }, CARVINGS_AHEAD).size;
+	layout = lay_out((struct cutter){ map, ranges, count, 0, 0 }, CARVINGS_AHEAD);
+	return has_place_numbers(&layout) ? layout.size : 0;
 }
 
 uint64_t lh_frames_size(const lh_memory_map *map)
@@ -303,10 +315,12 @@ static void place_maps(lh_frames *frames, uint64_t *words)
 
 static void place_caches(lh_frames *frames, unsigned char *places)
 {
+	uint32_t *next;
+
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
 		struct frame_cache *cache = &frames->caches[cpu];
-		uint64_t *next = (uint64_t *)(void *)places;
 
+		next = (uint32_t *)(void *)places;
 		for (unsigned kind = 0; kind < KIND_COUNT; kind++, next += frames->capacity)
 			cache->kept[kind].places = next;
 		cache->zeroed.places = next;
@@ -315,6 +329,9 @@ static void place_caches(lh_frames *frames, unsigned char *places)
 		next += frames->large_capacity;
 		places += ((unsigned char *)next - places + 63) / 64 * 64;
 	}
+	next = (uint32_t *)(void *)places;
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		frames->common.kept[kind].places = next++;
 }
 
 static void place(lh_frames *made, const struct layout *layout, unsigned char *bytes)
@@ -348,14 +365,15 @@ lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map
 	    (unsigned)policy > LH_CHARGE_ALWAYS || !are_nodes(ranges, count))
 		return LH_INVALID;
 	layout = lay_out(cutter, 0);
-	if (layout.size > size)
+	if (layout.size > size || !has_place_numbers(&layout))
 		return LH_INVALID;
 
 	memset(memory, 0, layout.entries);
 	made->port = port;
 	made->policy = policy;
 	made->node_count = 1;
-	made->spare = policy == LH_CHARGE_STRICT ? layout.total : UINT64_MAX;
+	made->imagined = policy == LH_CHARGE_STRICT ? 0 : UINT64_C(1) << 62;
+	made->spare = made->imagined + layout.total;
 	place(made, &layout, memory);
 	fill_spans(made, cutter);
 	number_blocks(made);

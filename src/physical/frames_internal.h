@@ -16,14 +16,15 @@
  *   map       a set of blocks of a node, as levels of bits: 64 below for one above
  *   cache     what one CPU keeps: free frames of each kind, zeroed ones, its share of the
  *             promises (charge.c). Free frames are in the index, or kept in a cache.
+ *   common    the cache of all CPUs together, which keeps nothing: used in place of their own while
+ *             somebody gathers (caches.c)
  *   section   2^SECTION_SHIFT frame numbers; a hash table of those that have memory leads
  *             from a frame number to its span in O(1): a plain table by section number would
  *             follow the highest address.
  *
- * Locks. Each cache has one, on its own cache line: its CPU takes it for every allocation
- * and meets nobody there. `lock` is over the index and what all share; it is taken once a batch
- * of frames. Before an allocation may fail, *all* are held at once: caches in order, then `lock`
- * (caches.c). So refusals are exact: at one moment there was none.
+ * Locks. A cache belongs to its CPU, which touches it with interrupts off and with no lock; from
+ * elsewhere it is touched only while all CPUs use the common one, and have been waited for (caches.c).
+ * `lock` is over the index and what all share; it is taken once a batch of frames.
  *
  * Memory: one block, the caller's, in this order: struct lh_frames, caches, spans, sections,
  * block descriptions, maps, bits, entries. 16 bytes a frame, 85 bytes a block of 512, and what
@@ -34,8 +35,8 @@
  * frames_allocate.c (giving out, holders, giving back), charge.c (promises, counters),
  * account.c (limits), pin.c, reclaim.c, steps.c (failure on demand), check.c (the walker), pool.c (pools on top).
  *
- * Field tags: c = constant after creation, l = under `lock`, m = under its cache's lock,
- * a = atomic.
+ * Field tags: c = constant after creation, l = under `lock`, o = of its cache's owner, or under `lock`
+ * while that one is frozen (caches.c), a = atomic.
  */
 #ifndef LANDHOLD_PHYSICAL_FRAMES_INTERNAL_H
 #define LANDHOLD_PHYSICAL_FRAMES_INTERNAL_H
@@ -117,26 +118,26 @@ struct frame_node {
 };
 
 struct frame_keep {
-	uint32_t count;	 /* m */
-	uint64_t *places; /* c the pointer; m; the hottest last */
+	uint32_t count;	  /* o */
+	uint32_t *places; /* c the pointer; o; the hottest last */
 };
 
 struct frame_cache {
-	uint32_t lock __attribute__((aligned(64)));
-	uint32_t node;			     /* m: of its CPU */
+	/* o: frames of a kind that may be kept. 0: it is not in use, and has nothing but its node. */
+	uint32_t capacity __attribute__((aligned(64)));
+	uint32_t node; /* a: of its CPU */
 	struct frame_keep kept[KIND_COUNT];
-	struct frame_keep zeroed;	     /* filled with zeroes */
-	struct frame_keep large;	     /* first frames of whole blocks */
-	uint64_t allowance;		     /* m: charge.c */
-	uint64_t committed;		     /* m: charge.c */
-	/* Changes made here; only the sum over all caches means anything. */
-	uint64_t charged_in_use;	     /* m */
-	uint64_t used[LH_FRAME_STATE_COUNT]; /* m */
+	struct frame_keep zeroed; /* filled with zeroes */
+	struct frame_keep large;  /* first frames of whole blocks */
+	uint64_t slack;		  /* o: charge.c */
+	int64_t committed;	  /* o: charge.c */
+	/* o: changes made here, by lh_frame_source; only the sum over all caches means anything. */
+	uint64_t taken[2][LH_FRAME_STATE_COUNT];
 };
 
 struct lh_frames {
 	lh_port *port;			/* c */
-	struct frame_cache *caches;	/* c: LH_MAX_CPUS of them */
+	struct frame_cache *caches;	/* c the pointer: LH_MAX_CPUS of them */
 	struct frame_span *spans;	/* c, by address */
 	struct frame_section *sections; /* c */
 	lh_frame_entry *entries;	/* c the pointer; entries: see frames.h */
@@ -147,20 +148,25 @@ struct lh_frames {
 	uint64_t block_total;		/* c */
 	uint32_t span_count;		/* c */
 	uint32_t section_bits;		/* c: 2^section_bits slots */
-	uint32_t capacity;		/* c: frames of a kind that a cache keeps */
+	uint32_t capacity;		/* c: frames of a kind that a cache in use keeps */
 	uint32_t zeroed_capacity;	/* c */
 	uint32_t large_capacity;	/* c */
 	uint32_t node_count;		/* c */
 	lh_charge_policy policy;	/* c */
+	uint32_t gathering;		/* a: how many want all CPUs at the common cache */
 	struct frame_node nodes[LH_NODES_MOST];
 
 	/* What all CPUs write now and then, on lines of its own. */
 	uint32_t lock __attribute__((aligned(64)));
+	bool scarce;	    /* l: counted in gathering, for so little is free */
 	uint64_t free;	    /* l, read by anyone: bits set in the index */
 	uint64_t spare;	    /* l, read by anyone: charge.c */
-	uint64_t committed; /* l: charge.c */
+	int64_t committed;  /* l: charge.c */
+	uint64_t imagined;  /* c: charge.c */
+	lh_cpu_set in_use;  /* l: CPUs whose caches are */
+	struct frame_cache common; /* l */
 
-	uint32_t account_lock __attribute__((aligned(64))); /* account.c; before any cache's */
+	uint32_t account_lock __attribute__((aligned(64))); /* account.c; before `lock` */
 	uint32_t shrinker_lock;				    /* reclaim.c; before none */
 	lh_shrinker *shrinkers;				    /* under shrinker_lock */
 
@@ -245,7 +251,7 @@ static inline lh_frame_entry *lh_place_entry(const lh_frames *frames, uint64_t p
 /* --- blocks.c. => frames->lock is held. They move bits; entries and promises are others'. --- */
 
 /* Up to count single frames, from a node if it has any, else from others. => how many. */
-uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint64_t *places,
+uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint32_t *places,
 			uint32_t count);
 /* 2^order frames of one block, aligned; order 0 to 9. => NO_PLACE: none in any node. */
 uint64_t lh_blocks_take_order(lh_frames *frames, uint32_t node, enum frame_kind kind,
@@ -253,7 +259,7 @@ uint64_t lh_blocks_take_order(lh_frames *frames, uint32_t node, enum frame_kind 
 /* Frames in a row, from place on, all free; they may cross blocks of one span. */
 void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place, uint64_t count);
 /* Makes them free. One that is free already: panic. */
-void lh_blocks_give(lh_frames *frames, uint64_t place);
+void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count);
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count);
 bool lh_blocks_is_free(const lh_frames *frames, uint64_t place);
 /* The lowest block of a map at or above one, the highest at or below; NO_BLOCK. By number in the
@@ -275,45 +281,96 @@ uint64_t lh_row_find(const lh_frames *frames, const struct row_request *request)
 
 /* --- caches.c --- */
 
-/* This CPU's cache, or that of the one it ran on just now: any will do. */
-static inline struct frame_cache *lh_frames_cache(const lh_frames *frames)
+/*
+ * Begins to work on a cache, with interrupts off until lh_cache_leave: this CPU's, in use; or, while
+ * somebody gathers, the common one, and then `lock` is held.
+ */
+struct frame_cache *lh_cache_enter(lh_frames *frames, uintptr_t *interrupts);
+void lh_cache_leave(lh_frames *frames, struct frame_cache *cache, uintptr_t interrupts);
+
+/*
+ * The same without the slow cases, in line. => NULL: somebody gathers, and nothing was begun. What
+ * the cache keeps, and has room for, is none if it is not in use.
+ */
+static inline struct frame_cache *lh_cache_enter_own(lh_frames *frames, uintptr_t *interrupts)
 {
-	return &frames->caches[lh_port_cpu(frames->port)];
+	lh_order_may_take(frames->port, frames, LH_LOCK_FRAMES);
+	*interrupts = lh_port_interrupts_off(frames->port);
+	if (__builtin_expect(lh_atomic_load(&frames->gathering) == 0, 1))
+		return &frames->caches[lh_port_cpu(frames->port)];
+	lh_port_interrupts_restore(frames->port, *interrupts);
+	return NULL;
+}
+
+static inline void lh_cache_leave_own(lh_frames *frames, uintptr_t interrupts)
+{
+	lh_port_interrupts_restore(frames->port, interrupts);
+}
+
+/* `lock`, for who has entered: with the common cache it is held already. */
+static inline void lh_index_lock(lh_frames *frames, const struct frame_cache *cache)
+{
+	if (cache != &frames->common)
+		lh_spin_lock_inside(&frames->lock, frames->port);
+}
+
+static inline void lh_index_unlock(lh_frames *frames, const struct frame_cache *cache)
+{
+	if (cache != &frames->common)
+		lh_spin_unlock_inside(&frames->lock, frames->port);
 }
 
 /*
- * Something that takes: frames, promises. Run with the cache's lock held, and may take `lock`.
+ * From here to lh_caches_release all CPUs use the common cache, and what they kept is in the index:
+ * whatever is attempted meanwhile gets an exact answer. With interrupts off, other CPUs cannot be
+ * waited for; then only what this one kept is there, and the others' as they come to notice.
+ * => `lock` is not held. => whether the caches of all CPUs stand still now, under `lock`.
+ */
+bool lh_caches_gather(lh_frames *frames);
+void lh_caches_release(lh_frames *frames);
+/* The same, but what caches keep stays there. */
+bool lh_caches_freeze(lh_frames *frames);
+
+/*
+ * Something that takes: frames, promises. Run with a cache entered.
  * => false: not with what is in this cache and in common; nothing is lost.
  */
 typedef bool cache_attempt(lh_frames *frames, struct frame_cache *cache, void *argument);
 
-/* Attempts it; if that fails, once more with everything that other caches keep put in common
- * and nobody else at it: that answer is exact. */
+/* Attempts it; if that fails, once more after a gathering. */
 bool lh_cache_attempt(lh_frames *frames, cache_attempt *attempt, void *argument);
-/* The second half of that. */
-bool lh_cache_attempt_alone(lh_frames *frames, cache_attempt *attempt, void *argument);
+/* Only once. */
+bool lh_cache_attempt_once(lh_frames *frames, cache_attempt *attempt, void *argument);
 
-/* All locks, in their order, and back. What is between is a moment at which nothing moves. */
-uintptr_t lh_caches_lock_all(lh_frames *frames);
-void lh_caches_unlock_all(lh_frames *frames, uintptr_t interrupts);
-
-/* Makes room for one more frame of a kind. => the cache's lock is held. */
+/* Makes room for one more frame of a kind, if it is a cache that keeps any. => entered. */
 void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep);
-/* Fetches frames of a kind for a cache that has none. => false: none is in the index. */
+/* Fetches frames of a kind for a cache that has none. => false: none is in the index, or all
+ * that are there have been promised. */
 bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind);
+/* Frames came into the index, or left it: caches go out of use when few are left. => `lock` held. */
+void lh_frames_note_level(lh_frames *frames);
 
-/* --- charge.c. => the cache's lock is held --- */
+/* --- charge.c. => the cache is entered --- */
 
-/* Sees to it that the cache's allowance is at least pages. => false: too little in common. */
-bool lh_allowance_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages);
+/* Sees to it that the cache's slack is at least pages. => false: too little in common. */
+bool lh_slack_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages);
 /* Puts what a cache has too much of back in common. => frames->lock is held too. */
-void lh_allowance_spill_locked(lh_frames *frames, struct frame_cache *cache);
+void lh_slack_spill_locked(lh_frames *frames, struct frame_cache *cache);
+/* lh_charge_take without a gathering, for who holds the accounts' lock. */
+lh_error lh_charge_take_once(lh_frames *frames, uint64_t pages);
 
-/* What an allocation takes out of the allowance. */
-static inline uint64_t lh_frames_cost(const lh_frames *frames, lh_frame_source source,
-				      uint64_t count)
+/* Frames leave the index for who was promised none. => false: all are promised. `lock` is held. */
+static inline bool lh_spare_take_locked(lh_frames *frames, uint64_t pages)
 {
-	return source == LH_FRAME_CHARGED || frames->policy != LH_CHARGE_STRICT ? 0 : count;
+	if (frames->spare < pages)
+		return false;
+	lh_atomic_store_relaxed(&frames->spare, frames->spare - pages);
+	return true;
+}
+
+static inline void lh_spare_give_locked(lh_frames *frames, uint64_t pages)
+{
+	lh_atomic_store_relaxed(&frames->spare, frames->spare + pages);
 }
 
 /* --- frames_allocate.c --- */

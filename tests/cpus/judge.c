@@ -113,6 +113,7 @@ uint64_t lh_port_random(lh_port *port)
 unsigned lh_port_cpu(lh_port *port) { (void)port; return 0; }
 uintptr_t lh_port_interrupts_off(lh_port *port) { (void)port; return 0; }
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state) { (void)port; (void)state; }
+bool lh_port_interrupts_are_on(lh_port *port) { (void)port; return true; }
 void lh_port_pause(lh_port *port) { (void)port; }
 void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected) { (void)port; (void)word; (void)expected; }
 void lh_port_unpark(lh_port *port, const uint32_t *word) { (void)port; (void)word; }

@@ -167,6 +167,61 @@ CASE(frame_allocate_drop_twice_buffered, .host = &scene_host, .fibres = 2, .open
      .bound = 1, .run = { allocate_and_drop, allocate_and_drop }, .check = check_all_back,
      .store_buffers = true)
 
+/*
+ * Enough are free that CPUs keep some: what CPU 0 keeps is gathered while it is at it. The charge is all
+ * that can be promised while CPU 0 has its one frame, so it must be had at any time; and in a
+ * snapshot no frame is missing.
+ */
+#define PLENTY 40
+
+static void *open_plenty(void)
+{
+	return open_frames(PLENTY);
+}
+
+static void gather_promises(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_OK(lh_charge_take(scene->world.frames, PLENTY - 1));
+	lh_charge_give_back(scene->world.frames, PLENTY - 1);
+}
+
+static void drain(void *context)
+{
+	test_scene *scene = context;
+
+	lh_frames_drain(scene->world.frames);
+}
+
+static void snapshot(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_counters counters;
+
+	lh_frames_read_counters(scene->world.frames, &counters);
+	CHECK(counters.free == PLENTY || counters.free == PLENTY - 1);
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
+		counters.free += counters.used[state];
+	CHECK_EQUAL(counters.free, counters.total);
+}
+
+static void check_plenty(void *context)
+{
+	check_frames(context, PLENTY);
+}
+
+CASE(frame_own_gather_promises, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 3,
+     .run = { allocate_and_drop, gather_promises }, .check = check_plenty)
+CASE(frame_own_drain, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 3,
+     .run = { allocate_and_drop, drain }, .check = check_plenty)
+CASE(frame_own_snapshot, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 3,
+     .run = { allocate_and_drop, snapshot }, .check = check_plenty)
+CASE(frame_own_gather_gather, .host = &scene_host, .fibres = 3, .open = open_plenty, .bound = 2,
+     .run = { allocate_and_drop, gather_promises, snapshot }, .check = check_plenty)
+CASE(frame_own_gather_buffered, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 1,
+     .run = { allocate_and_drop, drain }, .check = check_plenty, .store_buffers = true)
+
 /* Two holders go at once: one of them frees. */
 static void *open_two_holders(void)
 {

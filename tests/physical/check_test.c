@@ -75,13 +75,13 @@ TEST(a_corrupted_counter_is_found)
 {
 	(void)begin();
 	CHECK_FINDS(frames->free, 7);
-	CHECK_FINDS(frames->caches[0].used[LH_FRAME_ANONYMOUS], 2);
-	CHECK_FINDS(frames->caches[9].used[LH_FRAME_TABLE], 1);
-	CHECK_FINDS(frames->caches[9].used[LH_FRAME_FREE], 1);
-	CHECK_FINDS(frames->caches[1].charged_in_use, 1);
+	CHECK_FINDS(frames->caches[0].taken[LH_FRAME_UNCHARGED][LH_FRAME_ANONYMOUS], 2);
+	CHECK_FINDS(frames->caches[9].taken[LH_FRAME_UNCHARGED][LH_FRAME_TABLE], 1);
+	CHECK_FINDS(frames->common.taken[LH_FRAME_UNCHARGED][LH_FRAME_FREE], 1);
+	CHECK_FINDS(frames->caches[1].taken[LH_FRAME_CHARGED][LH_FRAME_ANONYMOUS], 1);
 	CHECK_FINDS(frames->committed, 5071);
 	CHECK_FINDS(frames->caches[0].committed, 9);
-	CHECK_FINDS(frames->caches[0].allowance, 0);
+	CHECK_FINDS(frames->caches[0].slack, 77);
 	CHECK_FINDS(frames->spare, frames->spare + 1);
 	CHECK_FINDS(frames->total, 5069);
 }
@@ -89,7 +89,7 @@ TEST(a_corrupted_counter_is_found)
 TEST(a_corrupted_cache_is_found)
 {
 	struct frame_cache *cache;
-	uint64_t *places;
+	uint32_t *places;
 
 	(void)begin();
 	cache = &frames->caches[0];
@@ -106,6 +106,10 @@ TEST(a_corrupted_cache_is_found)
 	CHECK_FINDS(cache->zeroed.count, 0);
 	CHECK_FINDS(cache->zeroed.count, 3);
 	CHECK_FINDS(cache->node, 1);
+	CHECK_FINDS(cache->capacity, 0);
+	CHECK_FINDS(frames->in_use.bits[0], 0);
+	CHECK_FINDS(frames->in_use.bits[0], 3);
+	CHECK_FINDS(frames->caches[1].slack, 1);
 }
 
 TEST(a_corrupted_span_or_section_is_found)

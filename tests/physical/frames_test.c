@@ -529,9 +529,10 @@ TEST(the_three_policies_differ_in_what_they_promise)
 		CHECK_OK(lh_charge_take(frames, 10));
 	CHECK_SOUND(lh_frames_check(frames));
 	begin(LH_CHARGE_ALWAYS, SPANS({ 0, 10 }));
-	CHECK_OK(lh_charge_take(frames, UINT64_MAX - 5));
-	CHECK_OK(lh_charge_take(frames, 5));
+	CHECK_OK(lh_charge_take(frames, UINT64_C(1) << 62));
+	CHECK_OK(lh_charge_take(frames, 10));
 	CHECK_ERROR(lh_charge_take(frames, 1), LH_NO_MEMORY);
+	CHECK_ERROR(lh_charge_take(frames, UINT64_MAX), LH_NO_MEMORY);
 	CHECK_SOUND(lh_frames_check(frames));
 }
 

@@ -345,13 +345,19 @@ TEST(frames_zeroed_ahead_are_given_where_they_are_asked_for_and_found_where_they
 	CHECK_SOUND(lh_frames_check(frames));
 }
 
+static void write_to_all(uint64_t first, uint64_t count)
+{
+	for (uint64_t i = first; i < first + count; i++)
+		((unsigned char *)lh_frame_pointer(frames, lh_frame(i)))[LH_PAGE_SIZE - 1] = 1;
+}
+
 TEST(a_zeroed_frame_that_is_not_is_never_given_out)
 {
 	lh_frame_number frame;
 
-	begin(LH_CHARGE_STRICT, NULL, 0, SPANS({ 7, 1 }));
+	begin(LH_CHARGE_STRICT, NULL, 0, SPANS({ 7, 64 }));
 	CHECK(lh_frames_idle(frames));
-	((unsigned char *)lh_frame_pointer(frames, lh_frame(7)))[LH_PAGE_SIZE - 1] = 1;
+	write_to_all(7, 64); /* whichever it is */
 	CHECK_PANICS((void)(lh_frame_allocate_zeroed(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED,
 						     &frame) == LH_OK));
 }
