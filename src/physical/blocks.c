@@ -241,7 +241,8 @@ bool lh_blocks_is_free(const lh_frames *frames, uint64_t place)
 }
 
 /* Some places of one block, at the beginning of a list. => how many they were. */
-static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count)
+static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count,
+			      unsigned order)
 {
 	uint64_t block = places[0] >> BLOCK_SHIFT;
 	bool has_eight = false;
@@ -249,21 +250,21 @@ static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_
 
 	for (; n < count && places[n] >> BLOCK_SHIFT == block; n++) {
 		uint64_t *word = &frames->bits[block][places[n] / 64 % BLOCK_WORDS];
-		uint64_t bit = UINT64_C(1) << (places[n] % 64);
+		uint64_t mask = ((UINT64_C(1) << (1u << order)) - 1) << (places[n] % 64);
 
-		if ((*word & bit) != 0)
+		if ((*word & mask) != 0)
 			LH_BROKEN(frames->port, "a frame was given back twice");
-		*word |= bit;
+		*word |= mask;
 		has_eight |= (*word >> (places[n] % 64 & ~7u) & 0xff) == 0xff;
 	}
-	gain(frames, block, n, has_eight);
+	gain(frames, block, (uint64_t)n << order, has_eight);
 	return n;
 }
 
-void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count)
+void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count, unsigned order)
 {
 	while (count != 0) {
-		uint32_t given = give_to_block(frames, places, count);
+		uint32_t given = give_to_block(frames, places, count, order);
 
 		places += given;
 		count -= given;
@@ -435,14 +436,40 @@ static uint64_t take_order(lh_frames *frames, struct frame_node *node, enum fram
 	return place;
 }
 
-uint64_t lh_blocks_take_order(lh_frames *frames, uint32_t node, enum frame_kind kind,
-			      unsigned order)
+/* More of them from a block, the highest first. => order 0 to 5. */
+static uint32_t take_groups(lh_frames *frames, uint64_t block, unsigned order, uint32_t *places,
+			    uint32_t count)
+{
+	uint32_t taken = 0;
+
+	for (unsigned word = BLOCK_WORDS; word-- > 0 && taken < count;) {
+		uint64_t groups = groups_in_word(frames->bits[block][word], order);
+
+		while (groups != 0 && taken < count) {
+			unsigned bit = highest_bit(groups);
+
+			groups ^= UINT64_C(1) << bit;
+			frames->bits[block][word] ^= ((UINT64_C(1) << (1u << order)) - 1) << bit;
+			places[taken++] = (uint32_t)(block << BLOCK_SHIFT | word * 64 | bit);
+		}
+	}
+	if (taken != 0)
+		lose(frames, block, (uint64_t)taken << order);
+	return taken;
+}
+
+uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t node, enum frame_kind kind,
+			       unsigned order, uint32_t *places, uint32_t count)
 {
 	for (uint32_t n = 0; n < frames->node_count; n++) {
 		uint64_t place = take_order(frames, nth_node(frames, node, n), kind, order);
 
-		if (place != NO_PLACE)
-			return place;
+		if (place == NO_PLACE)
+			continue;
+		places[0] = (uint32_t)place;
+		return order > 5 ? 1
+				 : 1 + take_groups(frames, place >> BLOCK_SHIFT, order, places + 1,
+						   count - 1);
 	}
-	return NO_PLACE;
+	return 0;
 }

@@ -48,29 +48,28 @@ static void set_in_use(lh_frames *frames, const struct frame_cache *cache, bool 
 }
 
 /* The oldest frames of a stack go back to the index. */
-static void give_oldest(lh_frames *frames, struct frame_keep *keep, uint32_t count)
+static void give_oldest(lh_frames *frames, struct frame_cache *cache, unsigned number,
+			uint32_t count)
 {
-	lh_blocks_give(frames, keep->places, count);
-	lh_spare_give_locked(frames, count);
+	struct frame_keep *keep = &cache->keeps[number];
+	unsigned order = lh_keep_order(number);
+
+	if (order < BLOCK_SHIFT)
+		lh_blocks_give(frames, keep->places, count, order);
+	for (uint32_t n = 0; order == BLOCK_SHIFT && n < count; n++)
+		lh_blocks_give_row(frames, keep->places[n], BLOCK_FRAMES);
+	lh_spare_give_locked(frames, (uint64_t)count << order);
 	keep->count -= count;
 	memmove(keep->places, keep->places + count, keep->count * sizeof *keep->places);
-}
-
-static void give_large(lh_frames *frames, struct frame_keep *keep)
-{
-	while (keep->count != 0) {
-		lh_blocks_give_row(frames, keep->places[--keep->count], BLOCK_FRAMES);
-		lh_spare_give_locked(frames, BLOCK_FRAMES);
-	}
 }
 
 /* Everything of a cache goes to what is common. => its CPU's, or all CPUs stand still. */
 static void collect(lh_frames *frames, struct frame_cache *cache)
 {
-	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-		give_oldest(frames, &cache->kept[kind], cache->kept[kind].count);
-	give_oldest(frames, &cache->zeroed, cache->zeroed.count);
-	give_large(frames, &cache->large);
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++) {
+		give_oldest(frames, cache, keep, cache->keeps[keep].count);
+		cache->keeps[keep].capacity = 0;
+	}
 	lh_spare_give_locked(frames, cache->slack);
 	frames->committed += cache->committed;
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
@@ -80,16 +79,16 @@ static void collect(lh_frames *frames, struct frame_cache *cache)
 		}
 	cache->slack = 0;
 	cache->committed = 0;
-	cache->capacity = 0;
+	cache->in_use = false;
 	set_in_use(frames, cache, false);
 }
 
 void lh_frames_note_level(lh_frames *frames)
 {
-	if (!frames->scarce && frames->free < frames->capacity) {
+	if (!frames->scarce && frames->free < frames->capacity[KEEP_SINGLE]) {
 		frames->scarce = true;
 		(void)lh_atomic_add(&frames->gathering, 1u);
-	} else if (frames->scarce && frames->free >= 2 * (uint64_t)frames->capacity) {
+	} else if (frames->scarce && frames->free >= 2 * (uint64_t)frames->capacity[KEEP_SINGLE]) {
 		frames->scarce = false;
 		(void)lh_atomic_subtract(&frames->gathering, 1u);
 	}
@@ -105,7 +104,9 @@ static bool bring_into_use(lh_frames *frames, struct frame_cache *cache)
 	lh_spin_lock_inside(&frames->lock, frames->port);
 	possible = lh_atomic_load(&frames->gathering) == 0;
 	if (possible) {
-		cache->capacity = frames->capacity;
+		for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+			cache->keeps[keep].capacity = frames->capacity[keep];
+		cache->in_use = true;
 		set_in_use(frames, cache, true);
 	}
 	lh_spin_unlock_inside(&frames->lock, frames->port);
@@ -118,7 +119,7 @@ static struct frame_cache *enter_common(lh_frames *frames, uintptr_t *interrupts
 
 	*interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	own = &frames->caches[lh_port_cpu(frames->port)];
-	if (own->capacity != 0)
+	if (own->in_use)
 		collect(frames, own);
 	frames->common.node = own->node;
 	return &frames->common;
@@ -130,7 +131,7 @@ struct frame_cache *lh_cache_enter(lh_frames *frames, uintptr_t *interrupts)
 
 	if (!cache)
 		return enter_common(frames, interrupts);
-	if (cache->capacity == 0 && !bring_into_use(frames, cache)) {
+	if (!cache->in_use && !bring_into_use(frames, cache)) {
 		lh_cache_leave_own(frames, *interrupts);
 		return enter_common(frames, interrupts);
 	}
@@ -194,7 +195,7 @@ bool lh_caches_gather(lh_frames *frames)
 	struct frame_cache *common = enter_common(frames, &interrupts);
 
 	for (unsigned cpu = 0; all && cpu < LH_MAX_CPUS; cpu++)
-		if (frames->caches[cpu].capacity != 0)
+		if (frames->caches[cpu].in_use)
 			collect(frames, &frames->caches[cpu]);
 	lh_cache_leave(frames, common, interrupts);
 	return all;
@@ -241,36 +242,52 @@ bool lh_cache_attempt(lh_frames *frames, cache_attempt *attempt, void *argument)
 
 /* --- Stacks. => entered --- */
 
-void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep)
+void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, unsigned keep)
 {
-	if (keep->count < cache->capacity || cache->capacity == 0)
+	uint32_t capacity = cache->keeps[keep].capacity;
+
+	if (cache->keeps[keep].count < capacity || capacity == 0)
 		return;
 	lh_index_lock(frames, cache);
-	give_oldest(frames, keep, cache->capacity / 2);
+	give_oldest(frames, cache, keep, (capacity + 1) / 2);
 	lh_slack_spill_locked(frames, cache);
 	lh_frames_note_level(frames);
 	lh_index_unlock(frames, cache);
 }
 
-/* The common cache gets no more than the one that is asked for. */
-bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind)
+/* How many a keep is filled by: the common cache's by the one that is asked for, and one block at a
+ * time; near the end of memory less; and never by what is promised. */
+static uint32_t filling(const lh_frames *frames, const struct frame_keep *keep, unsigned order)
 {
-	struct frame_keep *keep = &cache->kept[kind];
-	uint64_t most = cache->capacity / 2;
+	uint64_t most = order == BLOCK_SHIFT ? 1 : keep->capacity / 2;
 
-	lh_index_lock(frames, cache);
-	lh_slack_spill_locked(frames, cache);
-	if (most > frames->free / 8)
-		most = frames->free / 8;
+	if (most > frames->free >> order >> 3)
+		most = frames->free >> order >> 3;
 	if (most == 0)
 		most = 1;
-	if (most > frames->spare)
-		most = frames->spare;
-	keep->count = lh_blocks_take(frames, cache->node, kind, keep->places, (uint32_t)most);
-	(void)lh_spare_take_locked(frames, keep->count);
+	return (uint32_t)(most <= frames->spare >> order ? most : frames->spare >> order);
+}
+
+bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind,
+		     unsigned number)
+{
+	struct frame_keep *keep = &cache->keeps[number];
+	unsigned order = lh_keep_order(number);
+	uint32_t count;
+
+	lh_index_lock(frames, cache);
+	lh_spare_give_locked(frames, cache->slack);
+	cache->slack = 0;
+	count = filling(frames, keep, order);
+	if (count != 0 && order == 0)
+		count = lh_blocks_take(frames, cache->node, kind, keep->places, count);
+	else if (count != 0)
+		count = lh_blocks_take_orders(frames, cache->node, kind, order, keep->places, count);
+	keep->count = count;
+	(void)lh_spare_take_locked(frames, (uint64_t)count << order);
 	lh_frames_note_level(frames);
 	lh_index_unlock(frames, cache);
-	return keep->count != 0;
+	return count != 0;
 }
 
 void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node)
@@ -287,19 +304,21 @@ void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node)
  */
 static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 {
-	struct frame_keep *keep = &cache->kept[KIND_PASSING];
+	struct frame_keep *keep = &cache->keeps[KEEP_SINGLE + KIND_PASSING];
+	struct frame_keep *zeroed = &cache->keeps[KEEP_ZEROED];
 	lh_frame_entry *entry;
 	uint32_t place;
 
-	if (cache->capacity == 0 || cache->zeroed.count == frames->zeroed_capacity)
+	if (zeroed->count == zeroed->capacity)
 		return false;
-	if (keep->count == 0 && !lh_cache_refill(frames, cache, KIND_PASSING))
+	if (keep->count == 0 &&
+	    !lh_cache_refill(frames, cache, KIND_PASSING, KEEP_SINGLE + KIND_PASSING))
 		return false;
 	place = keep->places[--keep->count];
 	entry = lh_place_entry(frames, place);
 	memset(lh_frame_pointer(frames, lh_place_frame(frames, place)), 0, LH_PAGE_SIZE);
 	entry->flags = 0;
-	cache->zeroed.places[cache->zeroed.count++] = place;
+	zeroed->places[zeroed->count++] = place;
 	return true;
 }
 

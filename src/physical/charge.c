@@ -163,7 +163,6 @@ void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 
 bool lh_charge_lend(lh_frames *frames, uint64_t pages)
 {
-
 	if (frames->policy != LH_CHARGE_STRICT)
 		return lh_atomic_load_relaxed(&frames->free) >= LENT_ABOVE;
 	if (lh_atomic_load_relaxed(&frames->spare) < LENT_ABOVE)
@@ -184,12 +183,9 @@ void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages)
 
 static void add_cache(lh_frame_counters *counters, const struct frame_cache *cache)
 {
-	uint64_t zeroed = READ(cache->zeroed.count);
-
-	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-		counters->free += READ(cache->kept[kind].count);
-	counters->zeroed += zeroed;
-	counters->free += zeroed + READ(cache->large.count) * BLOCK_FRAMES;
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+		counters->free += (uint64_t)READ(cache->keeps[keep].count) << lh_keep_order(keep);
+	counters->zeroed += READ(cache->keeps[KEEP_ZEROED].count);
 	counters->committed += (uint64_t)READ(cache->committed);
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
 		uint64_t charged = READ(cache->taken[LH_FRAME_CHARGED][state]);

@@ -197,28 +197,27 @@ static void take_marks_off(const lh_frames *frames, const struct frame_keep *kee
 static const char *check_use(const lh_frames *frames, const struct frame_cache *cache)
 {
 	uint64_t cpu = (uint64_t)(cache - frames->caches);
-	uint64_t kept = cache->zeroed.count + cache->large.count;
 
-	if ((frames->in_use.bits[cpu / 64] >> (cpu % 64) & 1) != (cache->capacity != 0))
+	if ((frames->in_use.bits[cpu / 64] >> (cpu % 64) & 1) != cache->in_use)
 		return "the set of caches in use is wrong";
-	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-		kept += cache->kept[kind].count;
-	return cache->capacity == 0 && (kept != 0 || cache->slack != 0 || cache->committed != 0)
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+		if (cache->keeps[keep].capacity != (cache->in_use ? frames->capacity[keep] : 0))
+			return "a CPU may keep more frames than it should";
+	return !cache->in_use && (cache->slack != 0 || cache->committed != 0)
 		       ? "a cache that is not in use keeps something"
 		       : NULL;
 }
 
 static const char *check_cache(const lh_frames *frames, const struct frame_cache *cache)
 {
-	const char *finding = check_keep(frames, &cache->zeroed, frames->zeroed_capacity, 1);
+	const char *finding = check_use(frames, cache);
 
-	if (!finding)
-		finding = check_keep(frames, &cache->large, frames->large_capacity, BLOCK_FRAMES);
-	for (unsigned kind = 0; kind < KIND_COUNT && !finding; kind++)
-		finding = check_keep(frames, &cache->kept[kind], frames->capacity, 1);
-	if (!finding && cache->node >= frames->node_count)
-		finding = "a CPU is near a node that is not there";
-	return finding ? finding : check_use(frames, cache);
+	for (unsigned keep = 0; keep < KEEP_COUNT && !finding; keep++)
+		finding = check_keep(frames, &cache->keeps[keep], cache->keeps[keep].capacity,
+				     UINT64_C(1) << lh_keep_order(keep));
+	return !finding && cache->node >= frames->node_count
+		       ? "a CPU is near a node that is not there"
+		       : finding;
 }
 
 static const char *check_caches(const lh_frames *frames)
@@ -230,10 +229,9 @@ static const char *check_caches(const lh_frames *frames)
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
 		const struct frame_cache *cache = &frames->caches[cpu];
 
-		take_marks_off(frames, &cache->zeroed, frames->zeroed_capacity, 1);
-		take_marks_off(frames, &cache->large, frames->large_capacity, BLOCK_FRAMES);
-		for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-			take_marks_off(frames, &cache->kept[kind], frames->capacity, 1);
+		for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+			take_marks_off(frames, &cache->keeps[keep], frames->capacity[keep],
+				       UINT64_C(1) << lh_keep_order(keep));
 	}
 	return finding;
 }
@@ -247,9 +245,8 @@ struct sums {
 
 static void add_cache(struct sums *sums, const struct frame_cache *cache)
 {
-	sums->kept += cache->zeroed.count + cache->large.count * BLOCK_FRAMES;
-	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-		sums->kept += cache->kept[kind].count;
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+		sums->kept += (uint64_t)cache->keeps[keep].count << lh_keep_order(keep);
 	sums->parts += cache->slack;
 	sums->committed += (uint64_t)cache->committed;
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {

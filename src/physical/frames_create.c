@@ -22,11 +22,11 @@
 #define CAPACITY_LEAST 8u
 #define CAPACITY_MOST (LH_DEBUG >= 2 ? 8u : 128u)
 #define FRAMES_A_PLACE 1024u
-#define LARGE_LEAST (LH_DEBUG >= 2 ? 1u : 0u)
+#define LARGE_LEAST 1u
 #define LARGE_MOST 4u
 #define FRAMES_A_LARGE_PLACE (128 * BLOCK_FRAMES)
-/* The common cache fetches one frame of a kind, for who asks, and keeps none. */
-#define COMMON_PLACES KIND_COUNT
+/* The common cache fetches one at a time, for who asks, and keeps none. */
+#define COMMON_PLACES KEEP_COUNT
 
 struct layout {
 	uint64_t total; /* frames */
@@ -34,7 +34,7 @@ struct layout {
 	uint64_t block_total, span_total;
 	uint64_t size;
 	uint32_t section_bits;
-	uint32_t capacity, zeroed_capacity, large_capacity;
+	uint32_t capacity[KEEP_COUNT];
 };
 
 /* The map, cut where nodes meet: one span after the other. */
@@ -74,7 +74,7 @@ static bool cut(struct cutter *cutter, struct frame_span *span)
 	entry = &cutter->map->entries[cutter->entry];
 	rest = (entry->length >> LH_PAGE_SHIFT) - cutter->taken;
 	span->base = (entry->base >> LH_PAGE_SHIFT) + cutter->taken;
-	span->node = node_at(cutter, span->base, &same);
+	span->node = (uint32_t)node_at(cutter, span->base, &same);
 	span->pages = rest < same ? rest : same;
 	cutter->taken += span->pages;
 	if (span->pages == rest) {
@@ -124,6 +124,20 @@ static uint32_t between(uint64_t wanted, uint32_t least, uint32_t most)
 	return wanted < least ? least : (uint32_t)wanted;
 }
 
+static void set_capacities(struct layout *layout)
+{
+	uint32_t single = between(layout->total / FRAMES_A_PLACE & ~UINT64_C(7), CAPACITY_LEAST,
+				  CAPACITY_MOST);
+
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+		layout->capacity[KEEP_SINGLE + kind] = single;
+		layout->capacity[KEEP_EIGHT + kind] = single / 8;
+	}
+	layout->capacity[KEEP_ZEROED] = single / 4;
+	layout->capacity[KEEP_BLOCK] = between(layout->total / FRAMES_A_LARGE_PLACE, LARGE_LEAST,
+					       LARGE_MOST);
+}
+
 /* Counts spans, blocks and sections; more: as if so many carvings had cut entries in two. */
 static struct layout measure(struct cutter cutter, uint64_t more)
 {
@@ -142,20 +156,17 @@ static struct layout measure(struct cutter cutter, uint64_t more)
 	}
 	while (UINT64_C(1) << layout.section_bits < 2 * sections)
 		layout.section_bits++;
-	layout.capacity = between(layout.total / FRAMES_A_PLACE & ~UINT64_C(7), CAPACITY_LEAST,
-				  CAPACITY_MOST);
-	layout.zeroed_capacity = layout.capacity / 4;
-	layout.large_capacity = between(layout.total / FRAMES_A_LARGE_PLACE, LARGE_LEAST,
-					LARGE_MOST);
+	set_capacities(&layout);
 	return layout;
 }
 
 static struct layout lay_out(struct cutter cutter, uint64_t more)
 {
 	struct layout layout = measure(cutter, more);
-	uint64_t places = KIND_COUNT * layout.capacity + layout.zeroed_capacity +
-			  layout.large_capacity;
+	uint64_t places = 0;
 
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+		places += layout.capacity[keep];
 	(void)lay(&layout, sizeof(struct lh_frames));
 	layout.caches = lay(&layout, LH_MAX_CPUS * sizeof(struct frame_cache));
 	/* A CPU's places share no cache line with another's. */
@@ -270,7 +281,7 @@ static void number_blocks(lh_frames *frames)
 
 			if (span->node != n)
 				continue;
-			span->block = block;
+			span->block = (uint32_t)block;
 			block += span_blocks(span);
 		}
 		frames->nodes[n].blocks = block - frames->nodes[n].first_block;
@@ -321,17 +332,15 @@ static void place_caches(lh_frames *frames, unsigned char *places)
 		struct frame_cache *cache = &frames->caches[cpu];
 
 		next = (uint32_t *)(void *)places;
-		for (unsigned kind = 0; kind < KIND_COUNT; kind++, next += frames->capacity)
-			cache->kept[kind].places = next;
-		cache->zeroed.places = next;
-		next += frames->zeroed_capacity;
-		cache->large.places = next;
-		next += frames->large_capacity;
+		for (unsigned keep = 0; keep < KEEP_COUNT; keep++) {
+			cache->keeps[keep].places = next;
+			next += frames->capacity[keep];
+		}
 		places += ((unsigned char *)next - places + 63) / 64 * 64;
 	}
 	next = (uint32_t *)(void *)places;
-	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-		frames->common.kept[kind].places = next++;
+	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
+		frames->common.keeps[keep].places = next++;
 }
 
 static void place(lh_frames *made, const struct layout *layout, unsigned char *bytes)
@@ -339,9 +348,7 @@ static void place(lh_frames *made, const struct layout *layout, unsigned char *b
 	made->total = layout->total;
 	made->span_count = (uint32_t)layout->span_total;
 	made->section_bits = layout->section_bits;
-	made->capacity = layout->capacity;
-	made->zeroed_capacity = layout->zeroed_capacity;
-	made->large_capacity = layout->large_capacity;
+	memcpy(made->capacity, layout->capacity, sizeof made->capacity);
 	made->block_total = layout->block_total;
 	made->caches = (struct frame_cache *)(void *)(bytes + layout->caches);
 	made->spans = (struct frame_span *)(void *)(bytes + layout->spans);

@@ -32,7 +32,7 @@
  *
  * Files: frames_create.c (layout), frames_index.c (numbers to places and back), blocks.c
  * (bits, maps; single frames and aligned powers of two), contiguous.c (rows), caches.c,
- * frames_allocate.c (giving out, holders, giving back), charge.c (promises, counters),
+ * frames_allocate.c (giving out), frames_hold.c (holders, giving back), charge.c (promises, counters),
  * account.c (limits), pin.c, reclaim.c, steps.c (failure on demand), check.c (the walker), pool.c (pools on top).
  *
  * Field tags: c = constant after creation, l = under `lock`, o = of its cache's owner, or under `lock`
@@ -77,14 +77,17 @@
 #define NO_PLACE UINT64_MAX
 #define NO_BLOCK UINT64_MAX
 
+/* A little more than there are: a power of two. */
+#define STATES_ROOM 8u
+
 enum frame_kind { KIND_LASTING, KIND_PASSING, KIND_COUNT };
 
 struct frame_span {
 	uint64_t base;	/* frame number */
 	uint64_t pages;
 	uint64_t first; /* ordinal of base */
-	uint64_t block; /* first of its blocks */
-	uint64_t node;
+	uint32_t block; /* first of its blocks */
+	uint32_t node;
 };
 
 /* A slot of the hash table; spans == 0: empty. */
@@ -118,21 +121,26 @@ struct frame_node {
 };
 
 struct frame_keep {
-	uint32_t count;	  /* o */
-	uint32_t *places; /* c the pointer; o; the hottest last */
+	uint32_t count;	   /* o */
+	uint32_t capacity; /* o; 0 in a cache that is not in use */
+	uint32_t *places;  /* c the pointer; o; the hottest last */
 };
 
+/* What a cache keeps: of each kind single frames, and eights as one; single ones that are zeroed;
+ * whole blocks. Of more than one frame it keeps the first. */
+enum frame_keeps { KEEP_SINGLE, KEEP_EIGHT = KIND_COUNT, KEEP_ZEROED = 2 * KIND_COUNT, KEEP_BLOCK,
+		   KEEP_COUNT };
+
+#define EIGHT_SHIFT 3
+
 struct frame_cache {
-	/* o: frames of a kind that may be kept. 0: it is not in use, and has nothing but its node. */
-	uint32_t capacity __attribute__((aligned(64)));
-	uint32_t node; /* a: of its CPU */
-	struct frame_keep kept[KIND_COUNT];
-	struct frame_keep zeroed; /* filled with zeroes */
-	struct frame_keep large;  /* first frames of whole blocks */
-	uint64_t slack;		  /* o: charge.c */
-	int64_t committed;	  /* o: charge.c */
+	struct frame_keep keeps[KEEP_COUNT] __attribute__((aligned(64)));
+	bool in_use;	   /* o; if not, it has nothing but its node */
+	uint32_t node;	   /* a: of its CPU */
+	uint64_t slack;	   /* o: charge.c */
+	int64_t committed; /* o: charge.c */
 	/* o: changes made here, by lh_frame_source; only the sum over all caches means anything. */
-	uint64_t taken[2][LH_FRAME_STATE_COUNT];
+	uint64_t taken[2][STATES_ROOM];
 };
 
 struct lh_frames {
@@ -148,9 +156,7 @@ struct lh_frames {
 	uint64_t block_total;		/* c */
 	uint32_t span_count;		/* c */
 	uint32_t section_bits;		/* c: 2^section_bits slots */
-	uint32_t capacity;		/* c: frames of a kind that a cache in use keeps */
-	uint32_t zeroed_capacity;	/* c */
-	uint32_t large_capacity;	/* c */
+	uint32_t capacity[KEEP_COUNT];	/* c: of a cache in use */
 	uint32_t node_count;		/* c */
 	lh_charge_policy policy;	/* c */
 	uint32_t gathering;		/* a: how many want all CPUs at the common cache */
@@ -229,7 +235,7 @@ static inline lh_frame_entry *lh_span_entry(const lh_frames *frames, const struc
 
 static inline uint64_t lh_span_place(const struct frame_span *span, lh_frame_number frame)
 {
-	return (span->block << BLOCK_SHIFT) + frame.value -
+	return ((uint64_t)span->block << BLOCK_SHIFT) + frame.value -
 	       (span->base & ~(uint64_t)(BLOCK_FRAMES - 1));
 }
 
@@ -253,13 +259,14 @@ static inline lh_frame_entry *lh_place_entry(const lh_frames *frames, uint64_t p
 /* Up to count single frames, from a node if it has any, else from others. => how many. */
 uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint32_t *places,
 			uint32_t count);
-/* 2^order frames of one block, aligned; order 0 to 9. => NO_PLACE: none in any node. */
-uint64_t lh_blocks_take_order(lh_frames *frames, uint32_t node, enum frame_kind kind,
-			      unsigned order);
+/* Up to count times 2^order frames of one block, aligned; order 0 to 9, above 5 one at a time.
+ * => how many; 0: none in any node. */
+uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t node, enum frame_kind kind,
+			       unsigned order, uint32_t *places, uint32_t count);
 /* Frames in a row, from place on, all free; they may cross blocks of one span. */
 void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place, uint64_t count);
-/* Makes them free. One that is free already: panic. */
-void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count);
+/* Makes as many times 2^order free, order 0 to 5. One that is free already: panic. */
+void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count, unsigned order);
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count);
 bool lh_blocks_is_free(const lh_frames *frames, uint64_t place);
 /* The lowest block of a map at or above one, the highest at or below; NO_BLOCK. By number in the
@@ -342,11 +349,29 @@ bool lh_cache_attempt(lh_frames *frames, cache_attempt *attempt, void *argument)
 /* Only once. */
 bool lh_cache_attempt_once(lh_frames *frames, cache_attempt *attempt, void *argument);
 
-/* Makes room for one more frame of a kind, if it is a cache that keeps any. => entered. */
-void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, struct frame_keep *keep);
-/* Fetches frames of a kind for a cache that has none. => false: none is in the index, or all
- * that are there have been promised. */
-bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind);
+static inline bool lh_order_is_kept(unsigned order)
+{
+	return order == 0 || order == EIGHT_SHIFT || order == BLOCK_SHIFT;
+}
+
+/* Where 2^order frames that were given out for a kind are kept. => the order is kept. */
+static inline unsigned lh_keep_of(enum frame_kind kind, unsigned order)
+{
+	return order == 0 ? KEEP_SINGLE + kind : order == BLOCK_SHIFT ? KEEP_BLOCK : KEEP_EIGHT + kind;
+}
+
+/* The frames that each place of a keep stands for, as a power of two. */
+static inline unsigned lh_keep_order(unsigned keep)
+{
+	return keep == KEEP_BLOCK ? BLOCK_SHIFT : keep - KEEP_EIGHT < KIND_COUNT ? EIGHT_SHIFT : 0;
+}
+
+/* Makes room for one more in a keep, if the cache keeps any. => entered. */
+void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, unsigned keep);
+/* Fetches frames of a kind for a keep that has none. => false: none is in the index, or all
+ * that are there have been promised. => entered. */
+bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind,
+		     unsigned keep);
 /* Frames came into the index, or left it: caches go out of use when few are left. => `lock` held. */
 void lh_frames_note_level(lh_frames *frames);
 
@@ -371,6 +396,18 @@ static inline bool lh_spare_take_locked(lh_frames *frames, uint64_t pages)
 static inline void lh_spare_give_locked(lh_frames *frames, uint64_t pages)
 {
 	lh_atomic_store_relaxed(&frames->spare, frames->spare + pages);
+}
+
+/* --- frames_hold.c --- */
+
+/* What is asked about must be a frame of ours. */
+static inline const struct frame_span *lh_frames_own_span(lh_frames *frames, lh_frame_number frame)
+{
+	const struct frame_span *span = lh_frames_span(frames, frame);
+
+	if (!span)
+		LH_BROKEN(frames->port, "held or dropped what is no usable memory");
+	return span;
 }
 
 /* --- frames_allocate.c --- */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames held, and given back.
+ *
+ * The last holder owns the frame: nobody else may look at its entry. It becomes a free frame's, and the
+ * frame goes to what its CPU keeps, if that is of the frame's node and nobody was promised it; else to
+ * the index. As with allocations, what is most frequent is in line, and the rest apart.
+ */
+#include "physical/entry.h"
+
+void lh_frame_hold_entry(lh_frames *frames, lh_frame_entry *entry)
+{
+	uint32_t before = lh_atomic_add(&entry->holders, 1u);
+
+	if (before == 0)
+		LH_BROKEN(frames->port, "a free frame was held");
+	if (before >= HOLDERS_MOST)
+		LH_BROKEN(frames->port, "a frame has more holders than can be counted");
+}
+
+void lh_frame_hold(lh_frames *frames, lh_frame_number frame)
+{
+	lh_frame_hold_entry(frames, lh_span_entry(frames, lh_frames_own_span(frames, frame), frame));
+}
+
+/* --- Giving back --- */
+
+/* Makes the entry that of a free frame. => head: as it was given out. The cache is entered. */
+static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, uint64_t head,
+			      unsigned order)
+{
+	entry->word = 0;
+	lh_head_write(entry, HEAD_FREE | (LH_DEBUG >= 2 ? HEAD_POISONED : 0));
+	lh_count_taken(cache, lh_head_state(head), lh_head_source(head),
+		       UINT64_C(0) - (UINT64_C(1) << order));
+}
+
+/* => there is room, and the slack is enough. */
+static inline void keep_freed(struct frame_cache *cache, struct frame_keep *keep, uint64_t place,
+			      uint64_t head, unsigned order)
+{
+	uint32_t count = keep->count;
+
+	keep->places[count] = (uint32_t)place;
+	lh_keep_set_count(keep, count + 1);
+	if (lh_head_source(head) == LH_FRAME_CHARGED)
+		cache->slack -= UINT64_C(1) << order;
+}
+
+static void give_to_index(lh_frames *frames, struct frame_cache *cache, uint64_t place,
+			  uint64_t head)
+{
+	uint64_t count = UINT64_C(1) << lh_head_order(head);
+
+	lh_index_lock(frames, cache);
+	lh_blocks_give_row(frames, place, count);
+	if (lh_head_source(head) == LH_FRAME_UNCHARGED)
+		lh_spare_give_locked(frames, count);
+	lh_slack_spill_locked(frames, cache);
+	lh_frames_note_level(frames);
+	lh_index_unlock(frames, cache);
+}
+
+/* Where the cache may keep it; NULL: nowhere. A CPU keeps what is of its node, and nobody's promise. */
+static struct frame_keep *room_for(lh_frames *frames, struct frame_cache *cache,
+				   const struct frame_span *span, uint64_t head)
+{
+	unsigned order = lh_head_order(head), keep;
+	uint64_t cost = lh_head_source(head) == LH_FRAME_CHARGED ? UINT64_C(1) << order : 0;
+
+	if (!cache->in_use || span->node != cache->node || !lh_order_is_kept(order))
+		return NULL;
+	keep = lh_keep_of(lh_frame_kind(lh_head_state(head)), order);
+	lh_cache_make_room(frames, cache, keep);
+	return lh_slack_gather(frames, cache, cost) ? &cache->keeps[keep] : NULL;
+}
+
+static __attribute__((noinline)) void put_away(lh_frames *frames, const struct frame_span *span,
+					       lh_frame_entry *entry, lh_frame_number frame,
+					       uint64_t head)
+{
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter(frames, &interrupts);
+	struct frame_keep *keep = room_for(frames, cache, span, head);
+	uint64_t place = lh_span_place(span, frame);
+	unsigned order = lh_head_order(head);
+
+	free_entry(cache, entry, head, order);
+	if (keep)
+		keep_freed(cache, keep, place, head, order);
+	else
+		give_to_index(frames, cache, place, head);
+	lh_cache_leave(frames, cache, interrupts);
+}
+
+/* The same at once where it needs no lock, which is most often. => the order is kept.
+ * => false: nothing was done. */
+static inline __attribute__((always_inline)) bool put_at_hand(lh_frames *frames, const struct frame_span *span,
+			       lh_frame_entry *entry, lh_frame_number frame, uint64_t head,
+			       unsigned order)
+{
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
+	struct frame_keep *keep;
+	bool has_room;
+
+	if (!cache)
+		return false;
+	keep = &cache->keeps[lh_keep_of(lh_frame_kind(lh_head_state(head)), order)];
+	has_room = keep->count < keep->capacity && span->node == cache->node &&
+		   (lh_head_source(head) == LH_FRAME_UNCHARGED || cache->slack >> order != 0);
+	if (has_room) {
+		free_entry(cache, entry, head, order);
+		keep_freed(cache, keep, lh_span_place(span, frame), head, order);
+	}
+	lh_cache_leave_own(frames, interrupts);
+	return has_room;
+}
+
+/* At LH_DEBUG 2: who writes to it from now on is found. */
+static void poison_freed(lh_frames *frames, lh_frame_entry *entry, lh_frame_number frame,
+			 unsigned order)
+{
+	for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+		lh_frame_poison(frames, lh_frame(frame.value + i));
+		entry[i].flags = FRAME_POISONED;
+	}
+}
+
+/* => nobody holds it any more, but the head is as it was given out. */
+static void free_frame(lh_frames *frames, const struct frame_span *span, lh_frame_entry *entry,
+		       lh_frame_number frame, uint64_t head)
+{
+	unsigned order = lh_head_order(head);
+
+	if (!lh_frame_state_is_used(lh_head_state(head)))
+		LH_BROKEN(frames->port, "a free frame was dropped");
+	if ((head & HEAD_PINS) != 0)
+		LH_BROKEN(frames->port, "a pinned frame lost its last holder");
+	if (LH_DEBUG >= 2)
+		poison_freed(frames, entry, frame, order);
+	if (!lh_order_is_kept(order) || !put_at_hand(frames, span, entry, frame, head, order))
+		put_away(frames, span, entry, frame, head);
+}
+
+/*
+ * The only holder need not count down atomically: who is not a holder may not become one. If two
+ * drop what one held, in a row, the second finds none; at the same moment, the index or the next
+ * to be given the frame finds that it is there twice.
+ */
+static __attribute__((noinline)) bool drop(lh_frames *frames, const struct frame_span *span,
+					   lh_frame_entry *entry, lh_frame_number frame,
+					   uint64_t head)
+{
+	if ((head & HEAD_HOLDERS) != 1) {
+		uint32_t before = lh_atomic_subtract(&entry->holders, 1u);
+
+		if (before == 0)
+			LH_BROKEN(frames->port, "a frame was dropped that nobody holds");
+		if (before != 1) /* and the entry is the others' from now on */
+			return false;
+		head = lh_head_read(entry);
+	}
+	free_frame(frames, span, entry, frame, head);
+	return true;
+}
+
+/* A single frame with one holder and no pin, which is most often, is put away in line. */
+bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)
+{
+	const struct frame_span *span = lh_frames_own_span(frames, frame);
+	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
+	uint64_t head = lh_head_read(entry);
+
+	if (LH_DEBUG < 2 && (head & (HEAD_HOLDERS | HEAD_PINS | HEAD_ORDER)) == 1 &&
+	    lh_frame_state_is_used(lh_head_state(head)) &&
+	    put_at_hand(frames, span, entry, frame, head, 0))
+		return true;
+	return drop(frames, span, entry, frame, head);
+}
+
+void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		(void)lh_frame_drop(frames, lh_frame(first.value + i));
+}
+
+void lh_frame_split(lh_frames *frames, lh_frame_number first)
+{
+	lh_frame_entry *entry = lh_span_entry(frames, lh_frames_own_span(frames, first), first);
+	uint64_t count = UINT64_C(1) << ((entry->flags & FRAME_ORDER) >> FRAME_ORDER_SHIFT);
+	lh_frame_entry single = *entry;
+
+	if (single.holders == 0 || single.pins != 0)
+		LH_BROKEN(frames->port, "frames were split that are free or pinned");
+	single.flags &= (uint8_t)~FRAME_ORDER;
+	for (uint64_t i = 0; i < count; i++)
+		entry[i] = single;
+}
+
