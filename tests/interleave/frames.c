@@ -270,6 +270,44 @@ static void check_charges(void *context)
 CASE(charge_charge, .host = &scene_host, .fibres = 2, .open = open_four_free,
      .bound = INTERLEAVE_UNBOUNDED, .run = { charge, charge }, .check = check_charges)
 
+/* --- A21: a promise is given back while another CPU has a frame for it --- */
+
+static void *open_one_promised(void)
+{
+	test_scene *scene = open_frames(PLENTY);
+
+	CHECK_OK(lh_charge_take(scene->world.frames, PLENTY));
+	return scene;
+}
+
+static void use_promise(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_number frame;
+
+	CHECK_OK(lh_frame_allocate(scene->world.frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &frame));
+	lh_frame_drop(scene->world.frames, frame);
+}
+
+static void give_promise_back(void *context)
+{
+	test_scene *scene = context;
+
+	lh_charge_give_back(scene->world.frames, PLENTY);
+	CHECK_OK(lh_charge_take(scene->world.frames, PLENTY - 1));
+}
+
+static void check_promise(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(world_frame_counters(&scene->world).committed, PLENTY - 1);
+	check_plenty(scene);
+}
+
+CASE(a21_frame_promise_gone, .host = &scene_host, .fibres = 2, .open = open_one_promised, .bound = 3,
+     .run = { use_promise, give_promise_back }, .check = check_promise)
+
 /* --- pools: items so large that a page has two --- */
 
 static test_scene *open_pool(unsigned items)

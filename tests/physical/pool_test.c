@@ -119,7 +119,7 @@ static void look(void)
 	CHECK_EQUAL(free_frames(), 99);
 }
 
-TEST(a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
+TEST(a16_a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
 {
 	begin(64);
 	lh_pool_keep_pages(&pool);
