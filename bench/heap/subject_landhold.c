@@ -2,8 +2,11 @@
 /*
  * Landhold's heap over its memory manager, with frames that are this process's own memory. The port
  * does what a kernel's would, as cheaply: a frame's pointer is an addition, interrupts are nothing.
- * No CPU translates by the tables, so a flush is a call to nobody; their entries are
- * written all the same. A byte of a block is reached through the frame that it lies in.
+ * No CPU translates by the tables, but their entries are written all the same.
+ *
+ * A kernel reaches a block by its address. Here that is looked up in `translations`, which stand for
+ * a CPU's TLB: filled by who finds a page missing there, emptied by flushes. They are not counted as
+ * memory, as no TLB is. (Interrupts cost nothing; a kernel pays for them twice an operation.)
  */
 #include "subject.h"
 
@@ -13,12 +16,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define FRAMES (UINT64_C(1) << 18) /* 1 GiB */
 #define FIRST_FRAME 16
 #define KERNEL_BASE UINT64_C(0xffff900000000000)
-#define HEAP_PAGES (UINT64_C(1) << 20)
+#define HEAP_PAGES (UINT64_C(1) << 20) /* and at a multiple of itself */
 
 static uint8_t *memory;
 static lh_frames *frames;
@@ -26,6 +30,7 @@ static lh_manager *manager;
 static lh_heap heap;
 static uint64_t free_before, free_least;
 static _Thread_local unsigned cpu;
+static uint64_t translations[HEAP_PAGES]; /* what to add to an address in a page; 0: look; atomic */
 
 /* --- the port --- */
 
@@ -115,10 +120,13 @@ bool lh_port_memory_pressure(lh_port *port, uint64_t pages)
 
 void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range, bool global)
 {
+	uint64_t first = (range.base.value - KERNEL_BASE) >> LH_PAGE_SHIFT;
+
 	(void)port;
 	(void)root;
-	(void)range;
 	(void)global;
+	if (first < HEAP_PAGES && range.pages <= HEAP_PAGES - first)
+		memset(&translations[first], 0, range.pages * sizeof translations[0]);
 }
 
 void lh_architecture_load(lh_port *port, lh_frame_number root)
@@ -154,7 +162,7 @@ static void make_frames(void)
 void subject_start(void)
 {
 	lh_manager_setup setup = { .frames = NULL, .format = &lh_format_x86_64_4_level };
-	lh_kernel_request request = { .placement = { .pages = HEAP_PAGES } };
+	lh_kernel_request request = { .specifically = { lh_virtual(KERNEL_BASE), HEAP_PAGES } };
 
 	make_frames();
 	setup.frames = frames;
@@ -167,6 +175,7 @@ void subject_start(void)
 void subject_start_thread(unsigned number)
 {
 	cpu = number;
+	lh_manager_activate(manager);
 }
 
 uint64_t subject_allocate(uint64_t bytes, uint64_t alignment, bool zeroed)
@@ -183,9 +192,23 @@ void subject_free(uint64_t block, uint64_t bytes)
 	lh_heap_free(&heap, lh_virtual(block), bytes);
 }
 
+static __attribute__((noinline)) void *translate(uint64_t address)
+{
+	uint64_t bytes = (uint64_t)(uintptr_t)lh_heap_pointer(&heap, lh_virtual(address));
+
+	__atomic_store_n(&translations[(address >> LH_PAGE_SHIFT) % HEAP_PAGES], bytes - address,
+			 __ATOMIC_RELAXED);
+	return (void *)(uintptr_t)bytes;
+}
+
 void *subject_bytes(uint64_t block, uint64_t offset)
 {
-	return lh_heap_pointer(&heap, lh_virtual(block + offset));
+	uint64_t at = block + offset, added;
+
+	added = __atomic_load_n(&translations[(at >> LH_PAGE_SHIFT) % HEAP_PAGES], __ATOMIC_RELAXED);
+	if (__builtin_expect(added == 0, 0))
+		return translate(at);
+	return (void *)(uintptr_t)(at + added);
 }
 
 uint64_t subject_resize(uint64_t block, uint64_t bytes_before, uint64_t bytes)

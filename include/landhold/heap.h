@@ -35,9 +35,9 @@
 extern "C" {
 #endif
 
-/* 16 to 128 by 16, then four a doubling up to 8192 bytes. */
-#define LH_HEAP_CLASSES 32
-#define LH_HEAP_CLASS_LARGEST 8192
+/* 16 to 128 by 16, then four a doubling up to 10240 bytes: beyond, whole pages waste no more. */
+#define LH_HEAP_CLASSES 33
+#define LH_HEAP_CLASS_LARGEST 10240
 
 /* Empty runs of up to so many pages are found by their size; longer ones by a search. */
 #define LH_HEAP_SPARE_PAGES 64
@@ -65,10 +65,10 @@ typedef struct lh_heap_counters {
 	uint64_t frames; /* those, and single ones of the heap's books; not its pools' */
 } lh_heap_counters;
 
-/* One table of the heap's map; frame << 16 | entries in use. */
+/* An upper table of the heap's map: the tables below, NULL where there is none. */
 typedef struct lh_heap_table {
-	void *entries; /* NULL: none */
-	uint64_t frame_and_used;
+	void *tables[LH_HEAP_TABLES];
+	uint64_t frames_and_used[LH_HEAP_TABLES]; /* of each: frame << 16 | entries in use */
 } lh_heap_table;
 
 /*
@@ -83,7 +83,7 @@ typedef struct lh_heap {
 	uint32_t flags;				       /* [c] */
 	uint32_t lock;
 	struct lh_heap_front *fronts[LH_MAX_CPUS];     /* [o] */
-	lh_heap_table map[LH_HEAP_TABLES];	       /* [a] which run and frame a page has */
+	lh_heap_table map;			       /* [a] which run and frame a page has */
 	lh_pool pools[3];			       /* of runs by their items; locks of their own */
 	lh_region region;			       /* the reservation: the kernel tree's */
 	lh_region_tree runs;			       /* [h] where runs lie in it */

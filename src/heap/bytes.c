@@ -6,11 +6,12 @@
 
 void *lh_heap_pointer(const lh_heap *heap, lh_virtual_address address)
 {
-	const struct lh_heap_page *page = lh_heap_page_of(heap, address.value);
+	uint64_t page = (address.value - heap->base) >> LH_PAGE_SHIFT;
+	const struct lh_heap_leaf *leaf = lh_heap_leaf_of(heap, page);
 
-	if (!page || !lh_atomic_load_relaxed(&page->run))
+	if (!leaf || !lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]))
 		return NULL;
-	return (char *)page->bytes + (address.value & (LH_PAGE_SIZE - 1));
+	return (char *)leaf->bytes[page % MAP_ENTRIES] + (address.value & (LH_PAGE_SIZE - 1));
 }
 
 /* As many of the bytes as lie in the address's page. */

@@ -31,8 +31,8 @@ static const char *check_items(const lh_heap *heap, const struct lh_heap_run *ru
 		if (finding)
 			return finding;
 	}
-	for (uint64_t i = run->items; i % 8 != 0; i++)
-		if (run->states[i] == FREE)
+	for (uint64_t i = run->items; i == run->items || i % 8 != 0; i++)
+		if (run->states[i] != NONE)
 			return "a slab has an item beyond its last";
 	return taken == run->taken ? NULL : "a slab's count of items is wrong";
 }
@@ -42,7 +42,7 @@ static const char *check_slab(const lh_heap *heap, const struct lh_heap_run *run
 	if (run->size_class > LARGE)
 		return "a run has no possible class";
 	if (run->size != lh_heap_class_size(run->size_class) ||
-	    run->items != lh_heap_class_items(run->size_class) || run->items > run->room ||
+	    run->items != lh_heap_class_items(run->size_class) || run->items >= run->room ||
 	    run->region.range.pages != lh_heap_class_pages(run->size_class))
 		return "a slab has not the shape of its class";
 	if (run->taken == 0)

@@ -15,7 +15,6 @@
 #define HELD_MOST ((LH_PAGE_SIZE - 32) / sizeof(lh_heap_item))
 #define HELD_BYTES_MOST (UINT64_C(1) << 20)
 
-
 /* A ring, in a frame of its own. Under the heap's lock. */
 struct lh_heap_quarantine {
 	lh_frame_number frame;
@@ -89,13 +88,15 @@ void lh_heap_quarantine_count_locked(const lh_heap *heap, uint64_t *items, uint6
 
 /* --- allocating --- */
 
-static void mark_block(lh_heap *heap, lh_heap_item item, const lh_heap_request *request)
+static void mark_block(lh_heap *heap, lh_virtual_address address, const lh_heap_request *request)
 {
-	uint64_t address = lh_heap_item_address(item), bytes = request->bytes;
 	bool is_zeroed = (request->flags & LH_HEAP_ZEROED) != 0;
+	uint64_t bytes = request->bytes;
+	lh_heap_item item = { NULL, 0 };
 
-	lh_heap_bytes_fill(heap, address, is_zeroed ? 0 : FRESH_BYTE, bytes);
-	lh_heap_bytes_fill(heap, address + bytes, RED_ZONE_BYTE, item.run->size - bytes);
+	LH_REQUIRE(lh_heap_port(heap), lh_heap_find(heap, address, &item) == NULL);
+	lh_heap_bytes_fill(heap, address.value, is_zeroed ? 0 : FRESH_BYTE, bytes);
+	lh_heap_bytes_fill(heap, address.value + bytes, RED_ZONE_BYTE, item.run->size - bytes);
 	*record_of(item) = (struct lh_heap_record){ request->caller, NULL, bytes,
 						    lh_atomic_add(&heap->mark, UINT64_C(1)) };
 }
@@ -104,7 +105,7 @@ lh_error lh_heap_allocate_checked(lh_heap *heap, const lh_heap_request *request,
 				  lh_virtual_address *address)
 {
 	lh_heap_request larger = *request;
-	lh_heap_item item;
+	uint64_t block;
 
 	if (request->bytes == 0)
 		return LH_INVALID;
@@ -114,9 +115,9 @@ lh_error lh_heap_allocate_checked(lh_heap *heap, const lh_heap_request *request,
 	if (larger.bytes < CHECKED_BYTES_LEAST)
 		larger.bytes = CHECKED_BYTES_LEAST;
 	larger.flags &= ~LH_HEAP_ZEROED;
-	LH_TRY(lh_heap_take_block(heap, &larger, &item));
-	mark_block(heap, item, request);
-	*address = lh_virtual(lh_heap_item_address(item));
+	LH_TRY(lh_heap_take_block(heap, &larger, &block));
+	mark_block(heap, lh_virtual(block), request);
+	*address = lh_virtual(block);
 	return LH_OK;
 }
 

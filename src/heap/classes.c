@@ -9,13 +9,9 @@
 
 uint64_t lh_heap_class_size(uint32_t size_class)
 {
-	uint32_t doubling, step;
+	uint32_t shift = size_class < STEPS ? 0 : size_class / STEPS - 1;
 
-	if (size_class < LINEAR)
-		return (uint64_t)(size_class + 1) * ITEM_LEAST;
-	doubling = (size_class - LINEAR) / 4;
-	step = (size_class - LINEAR) % 4;
-	return UINT64_C(32) * (step + 5) << doubling;
+	return (uint64_t)(size_class - shift * STEPS + 1) * ITEM_LEAST << shift;
 }
 
 /*

@@ -16,7 +16,7 @@
 #define STACK_MOST (2 * FRONT_BATCH_MOST)
 #define STACK_LEAST 4
 #define STACK_BYTES 16384
-#define ITEMS_A_FRAME (LH_PAGE_SIZE / sizeof(lh_heap_item))
+#define ITEMS_A_FRAME (LH_PAGE_SIZE / sizeof(lh_heap_block))
 
 _Static_assert(sizeof(struct lh_heap_front) <= LH_PAGE_SIZE, "a front's head is one frame");
 _Static_assert(STACK_MOST <= ITEMS_A_FRAME, "a stack lies in one frame");
@@ -62,7 +62,7 @@ static void *add_frame(lh_heap *heap, struct lh_heap_front *front)
 /* Each stack lies in one frame whole. */
 static bool add_stacks(lh_heap *heap, struct lh_heap_front *front)
 {
-	lh_heap_item *items = NULL;
+	lh_heap_block *items = NULL;
 	uint64_t left = 0;
 
 	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
@@ -74,7 +74,7 @@ static bool add_stacks(lh_heap *heap, struct lh_heap_front *front)
 		}
 		if (!items)
 			return false;
-		front->stacks[i] = (struct lh_heap_stack){ items, 0, capacity };
+		front->stacks[i] = (struct lh_heap_stack){ items, items, items + capacity, 0 };
 		items += capacity;
 		left -= capacity;
 	}
@@ -128,21 +128,38 @@ void lh_heap_front_make(lh_heap *heap)
 		give_frames_back(heap, front);
 }
 
-/* --- emptying --- */
+/* --- filling and emptying --- */
 
-unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_item *items)
+unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count)
 {
 	lh_port *port = lh_heap_port(heap);
 	uintptr_t interrupts = lh_port_interrupts_off(port);
-	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
-	struct lh_heap_stack *stack = front ? &front->stacks[size_class] : NULL;
+	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
+	unsigned room = stack ? (unsigned)(stack->end - stack->top) : 0;
+
+	if (count > room)
+		count = room;
+	if (count != 0) {
+		memcpy(stack->top, items, count * sizeof items[0]);
+		lh_atomic_store_relaxed(&stack->top, stack->top + count);
+	}
+	lh_port_interrupts_restore(port, interrupts);
+	return count;
+}
+
+unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *items)
+{
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_port_interrupts_off(port);
+	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
 	unsigned count = 0;
 
-	if (stack && stack->count == stack->capacity) {
-		count = stack->capacity / 2;
-		memcpy(items, stack->items, count * sizeof items[0]);
-		memmove(stack->items, stack->items + count, (stack->count - count) * sizeof items[0]);
-		lh_atomic_store_relaxed(&stack->count, stack->count - count);
+	if (stack && stack->top == stack->end) {
+		count = (unsigned)(stack->end - stack->bottom) / 2;
+		memcpy(items, stack->bottom, count * sizeof items[0]);
+		memmove(stack->bottom, stack->bottom + count,
+			(size_t)(stack->top - stack->bottom - count) * sizeof items[0]);
+		lh_atomic_store_relaxed(&stack->top, stack->top - count);
 	}
 	lh_port_interrupts_restore(port, interrupts);
 	return count;
@@ -165,9 +182,12 @@ static void take_own_front(void *argument)
 
 static void give_all(lh_heap *heap, const struct lh_heap_front *front)
 {
-	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++)
-		if (front->stacks[i].count != 0)
-			(void)lh_heap_items_give(heap, front->stacks[i].items, front->stacks[i].count);
+	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
+		const struct lh_heap_stack *stack = &front->stacks[i];
+
+		if (stack->top != stack->bottom)
+			(void)lh_heap_items_give(heap, stack->bottom, (unsigned)(stack->top - stack->bottom));
+	}
 }
 
 static bool find_cpus(const lh_heap *heap, lh_cpu_set *cpus)
@@ -207,7 +227,8 @@ uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class)
 		const struct lh_heap_front *front = lh_atomic_load(&heap->fronts[cpu]);
 
 		if (front)
-			count += lh_atomic_load_relaxed(&front->stacks[size_class].count);
+			count += (uint64_t)(lh_atomic_load_relaxed(&front->stacks[size_class].top) -
+					    front->stacks[size_class].bottom);
 	}
 	return count;
 }

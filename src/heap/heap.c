@@ -19,7 +19,7 @@ static lh_error prepare(lh_heap *heap, const lh_kernel_request *request)
 	heap->port = lh_frames_port(frames);
 	for (unsigned i = 0; i < 3; i++)
 		LH_TRY(lh_pool_init(&heap->pools[i], frames, "heap runs",
-				    (uint32_t)sizeof(struct lh_heap_run) + rooms[i]));
+				    (uint32_t)RUN_STATES + rooms[i]));
 	reservation.rights = HEAP_RIGHTS;
 	LH_TRY(lh_manager_reserve(heap->manager, &heap->region, &reservation));
 	heap->base = heap->region.range.base.value;
@@ -74,17 +74,15 @@ void lh_heap_destroy(lh_heap *heap)
 
 /* --- taking --- */
 
-/* Keeps one item for the caller; the others go to this CPU's front, as far as they fit. */
-static void keep_one(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned count,
-		     lh_heap_item *kept)
+/* Keeps the last item for the caller; the others go to this CPU's front, as far as they fit. */
+static uint64_t keep_one(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count)
 {
-	lh_port *port = lh_heap_port(heap);
+	unsigned put = lh_heap_front_fill(heap, size_class, items, --count);
 
-	*kept = items[--count];
-	while (count != 0 && lh_heap_front_put(heap, port, size_class, items[count - 1]))
-		count--;
-	if (count != 0)
-		(void)lh_heap_items_give(heap, items, count);
+	lh_atomic_store_relaxed(items[count].state, (uint8_t)GIVEN);
+	if (put != count)
+		(void)lh_heap_items_give(heap, items + put, count - put);
+	return items[count].address;
 }
 
 /* When frames have run out, what is kept for later is given back, and it is tried once more. */
@@ -97,10 +95,10 @@ static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struc
 	return error;
 }
 
-static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, lh_heap_item *item)
+static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
 	struct lh_heap_shape shape = { lh_heap_class_pages(size_class), 1, size_class, false };
-	lh_heap_item items[FRONT_BATCH_MOST];
+	lh_heap_block items[FRONT_BATCH_MOST];
 	unsigned want = 1, count;
 	struct lh_heap_run *run;
 
@@ -115,27 +113,23 @@ static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, 
 		LH_TRY(make_run(heap, &shape, &run));
 		count = lh_heap_items_take_new(heap, run, items, want);
 	}
-	keep_one(heap, size_class, items, count, item);
+	*address = keep_one(heap, size_class, items, count);
 	return LH_OK;
 }
 
-static void clear(lh_heap *heap, lh_heap_item item)
+static lh_error take_small(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
-	lh_heap_bytes_fill(heap, lh_heap_item_address(item), 0, item.run->size);
-}
+	uint64_t taken = lh_heap_front_take(heap, lh_heap_port(heap), size_class);
 
-static lh_error take_small(lh_heap *heap, uint32_t size_class, uint32_t flags, lh_heap_item *item)
-{
-	if (!lh_heap_front_take(heap, lh_heap_port(heap), size_class, item))
-		LH_TRY(take_slowly(heap, size_class, flags, item));
-	LH_ASSERT_INTERNAL(lh_heap_port(heap), lh_heap_state(*item) == FRONT);
-	lh_heap_set_state(*item, GIVEN);
+	if (taken == 0)
+		LH_TRY(take_slowly(heap, size_class, flags, &taken));
 	if ((flags & LH_HEAP_ZEROED) != 0)
-		clear(heap, *item);
+		lh_heap_bytes_fill(heap, taken, 0, lh_heap_class_size(size_class));
+	*address = taken;
 	return LH_OK;
 }
 
-static lh_error take_large(lh_heap *heap, const lh_heap_request *request, lh_heap_item *item)
+static lh_error take_large(lh_heap *heap, const lh_heap_request *request, uint64_t *address)
 {
 	struct lh_heap_shape shape = { ((request->bytes - 1) >> LH_PAGE_SHIFT) + 1,
 				       request->alignment > LH_PAGE_SIZE
@@ -148,14 +142,14 @@ static lh_error take_large(lh_heap *heap, const lh_heap_request *request, lh_hea
 			return LH_NO_MEMORY;
 		LH_TRY(make_run(heap, &shape, &run));
 	}
-	*item = (lh_heap_item){ run, 0 };
 	if (shape.is_zero && !run->is_zero)
-		clear(heap, *item);
+		lh_heap_bytes_fill(heap, run->base, 0, run->size);
 	lh_heap_large_begin(heap, run);
+	*address = run->base;
 	return LH_OK;
 }
 
-lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request, lh_heap_item *item)
+lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request, uint64_t *address)
 {
 	uint64_t alignment = request->alignment != 0 ? request->alignment : ITEM_LEAST;
 	uint32_t size_class;
@@ -164,59 +158,70 @@ lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request, lh_he
 		return LH_INVALID;
 	size_class = lh_heap_class_for(request->bytes, alignment);
 	if (size_class == LARGE)
-		return take_large(heap, request, item);
-	return take_small(heap, size_class, request->flags, item);
+		return take_large(heap, request, address);
+	return take_small(heap, size_class, request->flags, address);
 }
 
-static __attribute__((noinline)) lh_error allocate(lh_heap *heap, const lh_heap_request *request, lh_virtual_address *address)
+static lh_error allocate(lh_heap *heap, const lh_heap_request *request, lh_virtual_address *address)
 {
-	lh_heap_item item;
+	uint64_t block;
 
 	if ((heap->flags & LH_HEAP_CHECKED) != 0)
 		return lh_heap_allocate_checked(heap, request, address);
-	LH_TRY(lh_heap_take_block(heap, request, &item));
-	*address = lh_virtual(lh_heap_item_address(item));
+	LH_TRY(lh_heap_take_block(heap, request, &block));
+	*address = lh_virtual(block);
 	return LH_OK;
 }
 
-/* The common case, short: a small block without a wish for alignment, from this CPU's front. */
-static inline bool take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment, lh_heap_item *item)
+/* Apart from the quick ways, so that they save no register for its sake. */
+static __attribute__((noinline)) lh_error allocate_slowly(lh_heap *heap, uint64_t bytes, uint64_t alignment,
+							   uint32_t flags, const void *caller,
+							   lh_virtual_address *address)
 {
-	/* A checked heap has no fronts. */
-	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || alignment > ITEM_LEAST ||
-	    (alignment & (alignment - 1)) != 0)
-		return false;
-	if (!lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes), item))
-		return false;
-	LH_ASSERT_INTERNAL(heap->port, lh_heap_state(*item) == FRONT);
-	lh_heap_set_state(*item, GIVEN);
-	return true;
+	lh_heap_request request = { bytes, alignment, flags, caller };
+
+	return allocate(heap, &request, address);
+}
+
+/* 0, or a power of two that every block is aligned to. */
+static inline bool is_kept_always(uint64_t alignment)
+{
+	return alignment <= ITEM_LEAST && (UINT32_C(0x10117) >> alignment & 1) != 0;
+}
+
+/* A small block, from this CPU's front: => 0: not so easily. A checked heap has no fronts. */
+static inline uint64_t take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment)
+{
+	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || !is_kept_always(alignment))
+		return 0;
+	return lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes));
 }
 
 lh_error lh_heap_allocate(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 			  lh_virtual_address *address)
 {
-	lh_heap_request request = { bytes, alignment, 0, __builtin_return_address(0) };
-	lh_heap_item item;
+	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	if (!take_quickly(heap, bytes, alignment, &item))
-		return allocate(heap, &request, address);
-	*address = lh_virtual(lh_heap_item_address(item));
+	taken = take_quickly(heap, bytes, alignment);
+	if (__builtin_expect(taken == 0, 0))
+		return allocate_slowly(heap, bytes, alignment, 0, __builtin_return_address(0), address);
+	*address = lh_virtual(taken);
 	return LH_OK;
 }
 
 lh_error lh_heap_allocate_zeroed(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 				 lh_virtual_address *address)
 {
-	lh_heap_request request = { bytes, alignment, LH_HEAP_ZEROED, __builtin_return_address(0) };
-	lh_heap_item item;
+	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	if (!take_quickly(heap, bytes, alignment, &item))
-		return allocate(heap, &request, address);
-	clear(heap, item);
-	*address = lh_virtual(lh_heap_item_address(item));
+	taken = take_quickly(heap, bytes, alignment);
+	if (__builtin_expect(taken == 0, 0))
+		return allocate_slowly(heap, bytes, alignment, LH_HEAP_ZEROED, __builtin_return_address(0),
+				       address);
+	lh_heap_bytes_fill(heap, taken, 0, lh_heap_class_size(lh_heap_class_of_size(bytes)));
+	*address = lh_virtual(taken);
 	return LH_OK;
 }
 
@@ -235,53 +240,46 @@ lh_error lh_heap_allocate_as(lh_heap *heap, const lh_heap_request *request,
 
 /* --- giving back --- */
 
-static inline const char *find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
+/* Of a slab exact, an offset in it times its size being less than 2^32; a large run's is 0. */
+static inline uint64_t index_of(const struct lh_heap_run *run, uint64_t offset)
 {
-	const struct lh_heap_page *page = lh_heap_page_of(heap, address.value);
-	struct lh_heap_run *run = page ? lh_atomic_load_relaxed(&page->run) : NULL;
+	return run->inverse * offset >> 32;
+}
+
+const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
+{
+	struct lh_heap_run *run = lh_heap_run_of(heap, address.value);
 	uint64_t offset, index;
 
 	if (!run)
 		return "heap: not an address of the heap";
 	offset = address.value - run->base;
-	/* Exact: an offset in a slab is less than 2^32 over its size. A large run's is 0. */
-	index = run->inverse * offset >> 32;
+	index = index_of(run, offset);
 	if (index * run->size != offset || index >= run->items)
 		return "heap: not the beginning of a block";
 	*item = (lh_heap_item){ run, index };
 	return NULL;
 }
 
-const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
+lh_heap_item lh_heap_find_given(const lh_heap *heap, lh_virtual_address address)
 {
-	return find(heap, address, item);
-}
+	lh_heap_item item = { NULL, 0 };
+	const char *finding = lh_heap_find(heap, address, &item);
 
-/* The same for a block that is given out; anything else stops the machine. */
-static inline lh_heap_item find_given(const lh_heap *heap, lh_virtual_address address)
-{
-	lh_heap_item item;
-	const char *finding = find(heap, address, &item);
-
-	if (__builtin_expect(finding != NULL, 0))
+	if (finding)
 		lh_port_panic(lh_heap_port(heap), finding);
-	if (__builtin_expect(lh_heap_state(item) != GIVEN, 0))
+	if (lh_heap_state(item) != GIVEN)
 		lh_port_panic(lh_heap_port(heap), "heap: a block that is free already");
 	return item;
 }
 
-static inline bool could_be(const struct lh_heap_run *run, uint64_t bytes)
+bool lh_heap_could_be(const struct lh_heap_run *run, uint64_t bytes)
 {
 	if (run->size_class == LARGE)
 		/* A spare run may have been longer than was asked for. */
-		return bytes <= run->size && run->size - bytes < LH_PAGE_SIZE + run->size / 8;
+		return bytes <= run->size && (bytes == 0 || run->size - bytes < LH_PAGE_SIZE + run->size / 8);
 	/* Alignment may have asked for a larger class than bytes alone. */
 	return bytes <= run->size;
-}
-
-bool lh_heap_could_be(const struct lh_heap_run *run, uint64_t bytes)
-{
-	return could_be(run, bytes);
 }
 
 static void end_surplus(lh_heap *heap, bool is_surplus, uint32_t flags)
@@ -290,67 +288,87 @@ static void end_surplus(lh_heap *heap, bool is_surplus, uint32_t flags)
 		(void)lh_heap_runs_end(heap, lh_heap_spare_surplus(heap, false));
 }
 
-static __attribute__((noinline)) void give_slowly(lh_heap *heap, uint32_t size_class, lh_heap_item item, uint32_t flags)
+/* This CPU's front is full, or is none. */
+static void give_slowly(lh_heap *heap, uint32_t size_class, lh_heap_block item, uint32_t flags)
 {
-	lh_heap_item items[FRONT_BATCH_MOST + 1];
+	lh_heap_block items[FRONT_BATCH_MOST + 1];
 	unsigned count;
 
 	/* The size class is passed: the run is nobody's to look at once the item is given. */
 	count = lh_heap_front_halve(heap, size_class, items);
+	lh_atomic_store_relaxed(item.state, (uint8_t)FRONT);
 	items[count++] = item;
 	end_surplus(heap, lh_heap_items_give(heap, items, count), flags);
 }
 
-static inline void give_block(lh_heap *heap, lh_heap_item item, uint32_t flags)
-{
-	uint32_t size_class = item.run->size_class;
-
-	if (size_class == LARGE) {
-		end_surplus(heap, lh_heap_large_give(heap, item.run), flags);
-		return;
-	}
-	lh_heap_set_state(item, FRONT);
-	if (!lh_heap_front_put(heap, lh_heap_port(heap), size_class, item))
-		give_slowly(heap, size_class, item, flags);
-}
-
 void lh_heap_give_block(lh_heap *heap, lh_heap_item item, uint32_t flags)
 {
-	give_block(heap, item, flags);
+	uint32_t size_class = item.run->size_class;
+	lh_heap_block block = lh_heap_item_block(item);
+
+	if (size_class == LARGE)
+		end_surplus(heap, lh_heap_large_give(heap, item.run), flags);
+	else if (!lh_heap_front_put(heap, lh_heap_port(heap), size_class, block))
+		give_slowly(heap, size_class, block, flags);
 }
 
-static inline void free_block(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
-		       const void *caller)
+/* Whatever is not as it mostly is; and what never should be. Noinline: as allocate_slowly. */
+static __attribute__((noinline)) void free_slowly(lh_heap *heap, lh_virtual_address address, uint64_t bytes,
+						   uint32_t flags, const void *caller)
 {
 	lh_heap_item item;
 
-	lh_heap_require_outside(heap, flags);
 	if (address.value == 0)
 		return;
 	if ((heap->flags & LH_HEAP_CHECKED) != 0) {
 		lh_heap_free_checked(heap, address, bytes, flags, caller);
 		return;
 	}
-	item = find_given(heap, address);
-	if (__builtin_expect(bytes != 0 && !could_be(item.run, bytes), 0))
+	item = lh_heap_find_given(heap, address);
+	if (!lh_heap_could_be(item.run, bytes))
 		lh_port_panic(lh_heap_port(heap), "heap: a block freed with a size it never had");
-	give_block(heap, item, flags);
+	lh_heap_give_block(heap, item, flags);
+}
+
+/*
+ * A small block, to this CPU's front. => false: it is something else, or has to go elsewhere. No
+ * state behind the last item is GIVEN, so the index needs no look at how many there are; and
+ * large runs have a stack without room.
+ */
+static inline bool free_quickly(lh_heap *heap, uint64_t address, uint64_t bytes)
+{
+	struct lh_heap_run *run = lh_heap_run_of(heap, address);
+	uint64_t offset, index;
+	lh_heap_block item;
+
+	if (!run)
+		return false;
+	offset = address - run->base;
+	index = index_of(run, offset);
+	item = (lh_heap_block){ address, &run->states[index] };
+	if (index * run->size != offset || bytes > run->size || lh_atomic_load_relaxed(item.state) != GIVEN)
+		return false;
+	return lh_heap_front_put(heap, heap->port, run->size_class, item);
 }
 
 void lh_heap_free(lh_heap *heap, lh_virtual_address address, uint64_t bytes)
 {
-	free_block(heap, address, bytes, 0, __builtin_return_address(0));
+	lh_heap_require_outside(heap, 0);
+	if (__builtin_expect(!free_quickly(heap, address.value, bytes), 0))
+		free_slowly(heap, address, bytes, 0, __builtin_return_address(0));
 }
 
 void lh_heap_free_as(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
 		     const void *caller)
 {
-	free_block(heap, address, bytes, flags, caller ? caller : __builtin_return_address(0));
+	lh_heap_require_outside(heap, flags);
+	if (!free_quickly(heap, address.value, bytes))
+		free_slowly(heap, address, bytes, flags, caller ? caller : __builtin_return_address(0));
 }
 
 uint64_t lh_heap_size_of(lh_heap *heap, lh_virtual_address address)
 {
-	lh_heap_item item = find_given(heap, address);
+	lh_heap_item item = lh_heap_find_given(heap, address);
 
 	if ((heap->flags & LH_HEAP_CHECKED) != 0)
 		return lh_heap_checked_bytes(item);

@@ -24,6 +24,7 @@
  *     FRONT in some CPU's front    changed between these by whoever has the item: the CPU whose
  *     GIVEN the caller's             front it is in, or the caller
  *     HELD  in quarantine          (checked heaps)
+ *     NONE  no item                behind the last one, where a slab's rest begins
  *
  * A byte each, and not a bit, so that CPUs change neighbours by plain stores; that each item costs
  * one is what it takes to see a second free at once without a locked instruction.
@@ -31,6 +32,10 @@
  * From an address to its run: page_map.c, in three loads. Not by a mask on the address, because a
  * header in the slab could be overrun; not by size classes in the address, because a descriptor would
  * still have to be found through frames.
+ *
+ * What the common allocation touches: the top of a stack, and the state that stands in it beside the
+ * address. The common free: a page's entry in the map, the run's last line, which ends in its first
+ * states, the state, and the top of a stack. Neither touches the block.
  *
  * Files: classes.c sizes; page_map.c; runs.c the life of runs; slabs.c items and spare runs; front.c;
  * heap.c the interface; resize.c; checked.c, report.c checked heaps; bytes.c; frames.c;
@@ -49,38 +54,53 @@
 #define SLAB_PAGES_LEAST 2
 #define SLAB_PAGES_MOST 8
 #define ITEMS_MOST (SLAB_PAGES_LEAST * LH_PAGE_SIZE / ITEM_LEAST)
+#define CACHE_LINE 64
 #define LARGE LH_HEAP_CLASSES
 
 #define HEAP_RIGHTS (LH_RIGHT_READ | LH_RIGHT_WRITE)
 
-enum { FREE, FRONT, GIVEN, HELD };
+enum { FREE, FRONT, GIVEN, HELD, NONE };
 
-/* A descriptor has room for the states of so many items: of large runs and big items, of most, of all. */
-#define ROOMS { 16, 128, ITEMS_MOST }
+/*
+ * A descriptor has room for so many states: of large runs and big items, of most, of all. With the
+ * rest of it, whole cache lines that fill a page of a pool but for little: ten, seven, four in one.
+ */
+#define ROOMS { 32, 224, ITEMS_MOST + 32 }
 
 /* [h] the heap's lock; [l] constant while live; the rest as said. */
 struct lh_heap_run {
-	uint64_t base;	     /* [l] */
+	lh_region region;		     /* [h] */
+	struct lh_heap_run *next, *previous; /* [h] in partial[] or spare[] */
+	struct lh_heap_record *records;	     /* of a checked heap: an item each, in a frame */
+	lh_frame_number records_frame;
+	uint32_t taken;	     /* [h] items that are not FREE */
+	bool live;	     /* [h] it has items, or is one */
+	bool is_zero;	     /* its bytes are: only while nothing of it was given out */
+	/* What a free looks at, with the states on lines that nothing else is written to. */
+	__attribute__((aligned(CACHE_LINE))) uint64_t base; /* [l] */
 	uint64_t size;	     /* [l] bytes of an item; of a large run all */
 	uint32_t inverse;    /* [l] 2^32 / size, rounded up; of a large run 0 */
 	uint32_t size_class; /* [l] or LARGE */
 	uint32_t items;	     /* [l] */
-	uint32_t taken;	     /* [h] items that are not FREE */
 	uint32_t room;	     /* states that there is room for; constant */
-	bool live;	     /* [h] it has items, or is one */
-	bool is_zero;	     /* its bytes are: only while nothing of it was given out */
-	struct lh_heap_run *next, *previous; /* [h] in partial[] or spare[] */
-	lh_region region;		     /* [h] */
-	struct lh_heap_record *records;	     /* of a checked heap: an item each, in a frame */
-	lh_frame_number records_frame;
-	uint8_t states[];		     /* items of them, then GIVEN to a multiple of 8 */
+	uint8_t states[];    /* items of them, then NONE, once at least, to a multiple of 8 */
 };
+
+#define RUN_STATES offsetof(struct lh_heap_run, states)
+
+_Static_assert(RUN_STATES % 8 == 0, "states are read eight at a time");
 
 /* An item by its place. */
 typedef struct lh_heap_item {
 	struct lh_heap_run *run;
 	uint64_t index;
 } lh_heap_item;
+
+/* An item as a front keeps it: where it is, and where its state is. */
+typedef struct lh_heap_block {
+	uint64_t address;
+	uint8_t *state;
+} lh_heap_block;
 
 static inline lh_port *lh_heap_port(const lh_heap *heap)
 {
@@ -95,33 +115,34 @@ uint64_t lh_heap_class_size(uint32_t size_class);
 uint64_t lh_heap_class_pages(uint32_t size_class);
 /* Items in a slab. */
 uint64_t lh_heap_class_items(uint32_t size_class);
-/* The smallest class that fits; LARGE if none does. => alignment: a power of two */
+/* The smallest class that fits; LARGE if none does. => bytes not 0; alignment: a power of two */
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment);
 
-#define LINEAR 8 /* classes before the doublings */
+#define STEPS 4 /* classes a doubling */
 
-/* The smallest class of at least so many bytes, which one has. */
+/*
+ * The smallest class of at least so many bytes, which are not 0 and no more than one has. In units,
+ * what is asked for lies in [STEPS << shift, 2 * STEPS << shift), or below STEPS, where shift is 0.
+ */
 static inline uint32_t lh_heap_class_of_size(uint64_t bytes)
 {
-	uint32_t doubling, step;
+	uint64_t unit = (bytes - 1) / ITEM_LEAST;
+	uint32_t shift = 61u - (uint32_t)__builtin_clzll(unit | STEPS);
 
-	if (bytes <= LINEAR * ITEM_LEAST)
-		return (uint32_t)((bytes + ITEM_LEAST - 1) / ITEM_LEAST - 1);
-	/* bytes - 1 lies in [128 << doubling, 256 << doubling). */
-	doubling = 63u - (uint32_t)__builtin_clzll(bytes - 1) - 7;
-	step = (uint32_t)((bytes - 1) >> (doubling + 5)) - 4;
-	return LINEAR + doubling * 4 + step;
+	return (uint32_t)(unit >> shift) + shift * STEPS;
 }
 
 /* --- page_map.c --- */
 
-/* What is known of a page. */
-struct lh_heap_page {
-	struct lh_heap_run *run; /* [a] NULL: in no run */
-	void *bytes;		 /* its frame's, constant while in the run */
-};
+#define MAP_ENTRIES LH_HEAP_TABLES
 
-#define MAP_ENTRIES (LH_PAGE_SIZE / 16)
+_Static_assert(sizeof(lh_heap_table) == LH_PAGE_SIZE, "a table is one frame");
+
+/* What is known of pages: one table of the lowest level, a frame. */
+struct lh_heap_leaf {
+	struct lh_heap_run *runs[MAP_ENTRIES]; /* [a] NULL: in no run */
+	void *bytes[MAP_ENTRIES];	       /* the frame's, constant while in the run */
+};
 
 /* Makes room in the map for pages of the reservation. => the heap's lock is held. LH_NO_MEMORY. */
 LH_MUST_USE lh_error lh_heap_map_hold_locked(lh_heap *heap, lh_virtual_range range);
@@ -132,20 +153,24 @@ void lh_heap_map_enter(lh_heap *heap, struct lh_heap_run *run, uint64_t first);
 /* Recounts. */
 const char *lh_heap_map_check(lh_heap *heap);
 
-/* NULL: the address is not in a page that the map has room for. */
-static inline struct lh_heap_page *lh_heap_page_of(const lh_heap *heap, uint64_t address)
+/* A page by its number in the reservation. => NULL: the map has no room for it. */
+static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t page)
 {
-	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
 	const lh_heap_table *middle;
-	struct lh_heap_page *leaf;
 
 	if (page >= heap->pages)
 		return NULL;
-	middle = lh_atomic_load(&heap->map[page / (MAP_ENTRIES * MAP_ENTRIES)].entries);
-	if (!middle)
-		return NULL;
-	leaf = lh_atomic_load(&middle[page / MAP_ENTRIES % MAP_ENTRIES].entries);
-	return leaf ? &leaf[page % MAP_ENTRIES] : NULL;
+	middle = lh_atomic_load(&heap->map.tables[page / (MAP_ENTRIES * MAP_ENTRIES)]);
+	return middle ? lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]) : NULL;
+}
+
+/* The run that an address is in; NULL: in none. */
+static inline struct lh_heap_run *lh_heap_run_of(const lh_heap *heap, uint64_t address)
+{
+	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
+	struct lh_heap_leaf *leaf = lh_heap_leaf_of(heap, page);
+
+	return leaf ? lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]) : NULL;
 }
 
 /* --- runs.c. Context: may wait, the heap's lock not held --- */
@@ -174,12 +199,12 @@ LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, 
 /* --- slabs.c. Context: any --- */
 
 /* Takes up to want items, FREE to FRONT, in random order. => how many; 0: grow. */
-unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want);
+unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
 /* The same of a new run, which becomes live. => at least one. */
-unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items,
+unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
 				unsigned want);
-/* Gives items back: any state but FREE to FREE. => there are more spare runs than may be kept */
-bool lh_heap_items_give(lh_heap *heap, const lh_heap_item *items, unsigned count);
+/* Gives items of one class back: any state but FREE to FREE. => count not 0; there are more spare runs than may be kept */
+bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count);
 /* A large run: live and GIVEN; and back, to the spare ones. => as above */
 void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run);
 bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run);
@@ -190,57 +215,72 @@ struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all);
 
 /* --- front.c --- */
 
-/* Items of one class at hand, the latest on top. Its CPU's, interrupts off; count is read by others. */
+/* Items of one class at hand, the latest on top. Its CPU's, interrupts off; top is read by others. */
 struct lh_heap_stack {
-	lh_heap_item *items;
-	uint32_t count;
-	uint32_t capacity;
+	lh_heap_block *top; /* behind the latest */
+	lh_heap_block *bottom, *end;
+	uint64_t padding; /* found by a shift */
 };
 
 #define FRONT_FRAMES_MOST 8
 
 struct lh_heap_front {
-	struct lh_heap_stack stacks[LH_HEAP_CLASSES];
+	struct lh_heap_stack stacks[LH_HEAP_CLASSES + 1]; /* that of large runs has no room */
 	uint32_t frame_count;
 	lh_frame_number frames[FRONT_FRAMES_MOST]; /* the first is this one's own */
 };
 
-/* The item is FRONT as yet. => false: this CPU's front has none. Context: any */
-static inline bool lh_heap_front_take(lh_heap *heap, lh_port *port, uint32_t size_class,
-				      lh_heap_item *item)
+/* => this CPU's stack of a class, NULL: it has no front; interrupts off */
+static inline struct lh_heap_stack *lh_heap_front_stack(const lh_heap *heap, lh_port *port,
+							uint32_t size_class)
 {
-	uintptr_t interrupts = lh_port_interrupts_off(port);
 	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
-	struct lh_heap_stack *stack = front ? &front->stacks[size_class] : NULL;
-	bool found = stack && stack->count != 0;
 
-	if (found) {
-		*item = stack->items[stack->count - 1];
-		lh_atomic_store_relaxed(&stack->count, stack->count - 1);
-	}
-	lh_port_interrupts_restore(port, interrupts);
-	return found;
+	return front ? &front->stacks[size_class] : NULL;
 }
 
-/* => false: there is no room, or no front. The item is FRONT. Context: any */
-static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size_class,
-				     lh_heap_item item)
+/* From FRONT to GIVEN. => its address; 0: this CPU's front has none. Context: any */
+static inline uint64_t lh_heap_front_take(lh_heap *heap, lh_port *port, uint32_t size_class)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(port);
-	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
-	struct lh_heap_stack *stack = front ? &front->stacks[size_class] : NULL;
-	bool is_put = stack && stack->count < stack->capacity;
+	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
+	uint64_t address = 0;
+
+	if (stack && stack->top != stack->bottom) {
+		lh_heap_block *item = stack->top - 1;
+
+		LH_ASSERT_INTERNAL(port, lh_atomic_load_relaxed(item->state) == FRONT);
+		lh_atomic_store_relaxed(&stack->top, item);
+		lh_atomic_store_relaxed(item->state, (uint8_t)GIVEN);
+		address = item->address;
+	}
+	lh_port_interrupts_restore(port, interrupts);
+	return address;
+}
+
+/* From any state to FRONT. => false: there is no room, or no front; nothing changed. Context: any */
+static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size_class,
+				     lh_heap_block item)
+{
+	uintptr_t interrupts = lh_port_interrupts_off(port);
+	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
+	bool is_put = stack && stack->top != stack->end;
 
 	if (is_put) {
-		stack->items[stack->count] = item;
-		lh_atomic_store_relaxed(&stack->count, stack->count + 1);
+		lh_heap_block *top = stack->top;
+
+		*top = item;
+		lh_atomic_store_relaxed(&stack->top, top + 1);
+		lh_atomic_store_relaxed(item.state, (uint8_t)FRONT);
 	}
 	lh_port_interrupts_restore(port, interrupts);
 	return is_put;
 }
 
+/* Puts items that are FRONT, the first ones, as far as they fit. => how many. Context: any */
+unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count);
 /* Takes half a full stack out, oldest first. => how many. Context: any */
-unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_item *items);
+unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *items);
 /* Makes this CPU's front, if there is memory and it has none. Context: any */
 void lh_heap_front_make(lh_heap *heap);
 /* Takes the fronts of all CPUs away and gives their items back. Context: may wait */
@@ -253,13 +293,14 @@ uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class);
 
 /* --- heap.c --- */
 
-
 /* Finds the item that begins at an address; its state is not looked at. => NULL, or what the address is
  * instead: then *item is not set */
 const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item);
+/* The same for a block that is given out; anything else stops the machine. */
+lh_heap_item lh_heap_find_given(const lh_heap *heap, lh_virtual_address address);
 /* The two ways down to an item or a large run, without red zones and records. */
 LH_MUST_USE lh_error lh_heap_take_block(lh_heap *heap, const lh_heap_request *request,
-					lh_heap_item *item);
+					uint64_t *address);
 void lh_heap_give_block(lh_heap *heap, lh_heap_item item, uint32_t flags);
 /* Whether a request for so many bytes could have been answered by the run. */
 bool lh_heap_could_be(const struct lh_heap_run *run, uint64_t bytes);
@@ -276,6 +317,11 @@ static inline void lh_heap_require_outside(const lh_heap *heap, uint32_t flags)
 static inline uint64_t lh_heap_item_address(lh_heap_item item)
 {
 	return item.run->base + item.index * item.run->size;
+}
+
+static inline lh_heap_block lh_heap_item_block(lh_heap_item item)
+{
+	return (lh_heap_block){ lh_heap_item_address(item), &item.run->states[item.index] };
 }
 
 static inline uint8_t lh_heap_state(lh_heap_item item)

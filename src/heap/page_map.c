@@ -15,73 +15,73 @@
 #define USED_MASK UINT64_C(0xffff)
 #define ONE_FRAME UINT64_C(0x10000)
 
-static lh_error make_table(lh_heap *heap, lh_heap_table *entry)
+/* The table below an upper one, where there may be none yet. */
+static lh_error make_table(lh_heap *heap, lh_heap_table *upper, uint64_t at)
 {
 	lh_frame_number frame;
-	void *entries;
+	void *table;
 
-	if (entry->entries)
+	if (upper->tables[at])
 		return LH_OK;
-	LH_TRY(lh_heap_frame_take(heap, &frame, &entries));
-	entry->frame_and_used = frame.value * ONE_FRAME;
-	lh_atomic_store(&entry->entries, entries);
+	LH_TRY(lh_heap_frame_take(heap, &frame, &table));
+	upper->frames_and_used[at] = frame.value * ONE_FRAME;
+	lh_atomic_store(&upper->tables[at], table);
 	return LH_OK;
 }
 
-static void use_less(lh_heap *heap, lh_heap_table *entry, uint64_t count)
+/* => true: the table has gone with its last entry. */
+static bool use_less(lh_heap *heap, lh_heap_table *upper, uint64_t at, uint64_t count)
 {
-	uint64_t frame = entry->frame_and_used / ONE_FRAME;
+	uint64_t frame = upper->frames_and_used[at] / ONE_FRAME;
 
-	LH_ASSERT(lh_heap_port(heap), (entry->frame_and_used & USED_MASK) >= count);
-	entry->frame_and_used -= count;
-	if ((entry->frame_and_used & USED_MASK) != 0)
-		return;
-	lh_atomic_store(&entry->entries, NULL);
-	entry->frame_and_used = 0;
+	LH_ASSERT(lh_heap_port(heap), (upper->frames_and_used[at] & USED_MASK) >= count);
+	upper->frames_and_used[at] -= count;
+	if ((upper->frames_and_used[at] & USED_MASK) != 0)
+		return false;
+	lh_atomic_store(&upper->tables[at], NULL);
+	upper->frames_and_used[at] = 0;
 	lh_heap_frame_give_back(heap, lh_frame(frame));
+	return true;
 }
 
-static lh_heap_table *top_of(lh_heap *heap, uint64_t page)
+static uint64_t top_index(uint64_t page)
 {
-	return &heap->map[page / (MAP_ENTRIES * MAP_ENTRIES)];
+	return page / (MAP_ENTRIES * MAP_ENTRIES);
 }
 
-static lh_heap_table *middle_of(lh_heap *heap, uint64_t page)
+static uint64_t middle_index(uint64_t page)
 {
-	lh_heap_table *middle = top_of(heap, page)->entries;
-
-	return &middle[page / MAP_ENTRIES % MAP_ENTRIES];
+	return page / MAP_ENTRIES % MAP_ENTRIES;
 }
 
 static lh_error hold_page(lh_heap *heap, uint64_t page)
 {
-	lh_heap_table *top = top_of(heap, page), *middle;
+	lh_heap_table *middle;
 	lh_error error;
 
-	LH_TRY(make_table(heap, top));
-	middle = middle_of(heap, page);
-	if (!middle->entries) {
-		error = make_table(heap, middle);
+	LH_TRY(make_table(heap, &heap->map, top_index(page)));
+	middle = heap->map.tables[top_index(page)];
+	if (!middle->tables[middle_index(page)]) {
+		error = make_table(heap, middle, middle_index(page));
 		if (error == LH_OK)
-			top->frame_and_used++;
+			heap->map.frames_and_used[top_index(page)]++;
 		else
-			use_less(heap, top, 0);
+			(void)use_less(heap, &heap->map, top_index(page), 0);
 		LH_TRY(error);
 	}
-	middle->frame_and_used++;
+	middle->frames_and_used[middle_index(page)]++;
 	return LH_OK;
 }
 
 static void release_page(lh_heap *heap, uint64_t page)
 {
-	lh_heap_table *middle = middle_of(heap, page);
-	struct lh_heap_page *leaf = middle->entries;
+	lh_heap_table *middle = heap->map.tables[top_index(page)];
+	struct lh_heap_leaf *leaf = middle->tables[middle_index(page)];
 
-	lh_atomic_store_relaxed(&leaf[page % MAP_ENTRIES].run, NULL);
-	leaf[page % MAP_ENTRIES].bytes = NULL;
-	use_less(heap, middle, 1);
-	if (!middle->entries)
-		use_less(heap, top_of(heap, page), 1);
+	lh_atomic_store_relaxed(&leaf->runs[page % MAP_ENTRIES], NULL);
+	leaf->bytes[page % MAP_ENTRIES] = NULL;
+	if (use_less(heap, middle, middle_index(page), 1))
+		(void)use_less(heap, &heap->map, top_index(page), 1);
 }
 
 static uint64_t number_of(const lh_heap *heap, lh_virtual_address address)
@@ -121,10 +121,11 @@ struct entering {
 static bool enter_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 {
 	const struct entering *entering = context;
-	struct lh_heap_page *page = lh_heap_page_of(entering->heap, address.value);
+	uint64_t page = number_of(entering->heap, address);
+	struct lh_heap_leaf *entries = lh_heap_leaf_of(entering->heap, page);
 
-	page->bytes = lh_frame_pointer(entering->heap->pools[0].frames, leaf->frame);
-	lh_atomic_store(&page->run, entering->run);
+	entries->bytes[page % MAP_ENTRIES] = lh_frame_pointer(entering->heap->pools[0].frames, leaf->frame);
+	lh_atomic_store(&entries->runs[page % MAP_ENTRIES], entering->run);
 	return true;
 }
 
@@ -140,45 +141,45 @@ void lh_heap_map_enter(lh_heap *heap, struct lh_heap_run *run, uint64_t first)
 
 /* --- the walker --- */
 
-static bool is_in_run(const lh_heap *heap, const struct lh_heap_page *entry, uint64_t page)
+static bool is_in_run(const lh_heap *heap, const struct lh_heap_run *run, uint64_t page)
 {
 	uint64_t address = heap->base + (page << LH_PAGE_SHIFT);
 
-	return lh_virtual_range_contains(entry->run->region.range, lh_virtual(address)) &&
-	       lh_region_tree_find(&heap->runs, lh_virtual(address)) == &entry->run->region;
+	return lh_virtual_range_contains(run->region.range, lh_virtual(address)) &&
+	       lh_region_tree_find(&heap->runs, lh_virtual(address)) == &run->region;
 }
 
-static const char *check_leaf(const lh_heap *heap, const lh_heap_table *table, uint64_t first,
-			      uint64_t *pages)
+/* => at: where the table stands in its upper one; first: the number of its first page. */
+static const char *check_leaf(const lh_heap *heap, const lh_heap_table *upper, uint64_t at,
+			      uint64_t first, uint64_t *pages)
 {
-	const struct lh_heap_page *leaf = table->entries;
+	const struct lh_heap_leaf *leaf = upper->tables[at];
 	uint64_t used = 0;
 
 	for (uint64_t i = 0; i < MAP_ENTRIES; i++) {
-		if (!leaf[i].run)
+		if (!leaf->runs[i])
 			continue;
-		if (!leaf[i].bytes || !is_in_run(heap, &leaf[i], first + i))
+		if (!leaf->bytes[i] || !is_in_run(heap, leaf->runs[i], first + i))
 			return "the map of a heap names the wrong run";
 		used++;
 	}
 	*pages += used;
-	return used == (table->frame_and_used & USED_MASK) ? NULL : "a table of the map is miscounted";
+	return used == (upper->frames_and_used[at] & USED_MASK) ? NULL : "a table of the map is miscounted";
 }
 
-static const char *check_middle(const lh_heap *heap, const lh_heap_table *table, uint64_t first,
-				uint64_t *pages)
+static const char *check_middle(const lh_heap *heap, uint64_t at, uint64_t *pages)
 {
-	const lh_heap_table *middle = table->entries;
+	const lh_heap_table *middle = heap->map.tables[at];
 	const char *finding = NULL;
 	uint64_t used = 0;
 
 	for (uint64_t i = 0; !finding && i < MAP_ENTRIES; i++) {
-		if (!middle[i].entries)
+		if (!middle->tables[i])
 			continue;
-		finding = check_leaf(heap, &middle[i], first + i * MAP_ENTRIES, pages);
+		finding = check_leaf(heap, middle, i, (at * MAP_ENTRIES + i) * MAP_ENTRIES, pages);
 		used++;
 	}
-	if (!finding && used != (table->frame_and_used & USED_MASK))
+	if (!finding && used != (heap->map.frames_and_used[at] & USED_MASK))
 		finding = "an upper table of the map is miscounted";
 	return finding;
 }
@@ -188,10 +189,9 @@ const char *lh_heap_map_check(lh_heap *heap)
 	const char *finding = NULL;
 	uint64_t pages = 0;
 
-	for (uint64_t i = 0; !finding && i < LH_HEAP_TABLES; i++)
-		if (heap->map[i].entries)
-			finding = check_middle(heap, &heap->map[i], i * MAP_ENTRIES * MAP_ENTRIES,
-					       &pages);
+	for (uint64_t i = 0; !finding && i < MAP_ENTRIES; i++)
+		if (heap->map.tables[i])
+			finding = check_middle(heap, i, &pages);
 	if (!finding && pages != heap->page_count)
 		finding = "the map of a heap has not the pages of its runs";
 	return finding;

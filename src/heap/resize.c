@@ -31,22 +31,34 @@ static lh_error move(lh_heap *heap, lh_virtual_address *address, lh_heap_request
 	return LH_OK;
 }
 
+/* A block of a heap that is not checked. => LH_OK: where it is, it has room, or was given it */
+static inline lh_error resize_in_place(lh_heap *heap, struct lh_heap_run *run, uint64_t bytes)
+{
+	if (fits_in_place(run, bytes))
+		return LH_OK;
+	if (run->size_class != LARGE || bytes <= LH_HEAP_CLASS_LARGEST)
+		return LH_NO_HOLE;
+	return resize_large(heap, run, bytes);
+}
+
 lh_error lh_heap_resize(lh_heap *heap, lh_virtual_address *address, uint64_t bytes_before,
 			uint64_t bytes)
 {
 	lh_heap_request request = { bytes, 0, 0, __builtin_return_address(0) };
-	uint64_t size = lh_heap_size_of(heap, *address);
-	bool is_checked = (heap->flags & LH_HEAP_CHECKED) != 0;
 	lh_heap_item item;
+	uint64_t size;
 
+	lh_heap_require_outside(heap, 0);
+	item = lh_heap_find_given(heap, *address);
 	if (bytes == 0)
 		return LH_INVALID;
-	LH_REQUIRE(lh_heap_port(heap), lh_heap_find(heap, *address, &item) == NULL);
-	LH_REQUIRE(lh_heap_port(heap), bytes_before == 0 || lh_heap_could_be(item.run, bytes_before));
-	if (!is_checked && fits_in_place(item.run, bytes))
-		return LH_OK;
-	if (!is_checked && item.run->size_class == LARGE && bytes > LH_HEAP_CLASS_LARGEST &&
-	    resize_large(heap, item.run, bytes) == LH_OK)
-		return LH_OK;
+	LH_REQUIRE(lh_heap_port(heap), lh_heap_could_be(item.run, bytes_before));
+	if ((heap->flags & LH_HEAP_CHECKED) != 0) {
+		size = lh_heap_checked_bytes(item);
+	} else {
+		if (resize_in_place(heap, item.run, bytes) == LH_OK)
+			return LH_OK;
+		size = item.run->size;
+	}
 	return move(heap, address, &request, bytes_before, bytes < size ? bytes : size);
 }

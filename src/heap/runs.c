@@ -17,9 +17,10 @@
 
 static const uint32_t rooms[3] = ROOMS;
 
-static unsigned pool_for(uint64_t items)
+/* How many states an item a run has room for in each pool. */
+static unsigned pool_for(uint64_t states)
 {
-	return items <= rooms[0] ? 0 : items <= rooms[1] ? 1 : 2;
+	return states <= rooms[0] ? 0 : states <= rooms[1] ? 1 : 2;
 }
 
 static uint64_t items_of(uint32_t size_class)
@@ -29,10 +30,11 @@ static uint64_t items_of(uint32_t size_class)
 
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class)
 {
-	return run->room >= items_of(size_class);
+	return run->room > items_of(size_class);
 }
 
-/* States beyond the last item are never FREE, so a search by words does not find them. */
+/* States beyond the last item are never FREE, so a search by words does not find them; nor GIVEN, so the
+ * rest of a slab is nobody's block. */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 {
 	uint64_t items = items_of(size_class);
@@ -43,14 +45,14 @@ void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 					: lh_heap_class_size(size_class);
 	run->inverse = size_class == LARGE ? 0 : (uint32_t)((UINT64_C(1) << 32) / run->size + 1);
 	memset(run->states, FREE, items);
-	memset(run->states + items, GIVEN, (8 - items % 8) % 8);
+	memset(run->states + items, NONE, 8 - items % 8);
 }
 
 /* An empty run shall serve most classes of as many pages: it has room for more than its own. */
 static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_shape *shape)
 {
 	uint64_t items = items_of(shape->size_class);
-	unsigned pool = pool_for(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items);
+	unsigned pool = pool_for(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items + 1);
 	struct lh_heap_run *run;
 	void *item;
 

@@ -75,42 +75,47 @@ static void take_spare_out(lh_heap *heap, struct lh_heap_run *run)
 /* --- taking. => locked --- */
 
 /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016. */
-static uint64_t draw(lh_heap *heap, uint64_t below)
+static uint64_t draw_bits(lh_heap *heap)
 {
 	heap->random ^= heap->random >> 12;
 	heap->random ^= heap->random << 25;
 	heap->random ^= heap->random >> 27;
-	return (heap->random * UINT64_C(0x2545f4914f6cdd1d) >> 32) * below >> 32;
+	return heap->random * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* Eight states: a bit at the top of each byte that is FREE, exact from the lowest up to the first. */
+static uint64_t draw(lh_heap *heap, uint64_t below)
+{
+	return (draw_bits(heap) >> 32) * below >> 32;
+}
+
+/* Eight states: a bit at the top of each byte that is FREE. Exact, as no state comes near 0x80. */
 static uint64_t free_in(const struct lh_heap_run *run, uint64_t word)
 {
 	uint64_t states = lh_atomic_load_relaxed((const uint64_t *)(const void *)run->states + word);
 
-	return (states - UINT64_C(0x0101010101010101)) & ~states & UINT64_C(0x8080808080808080);
+	return ~(states + UINT64_C(0x7f7f7f7f7f7f7f7f)) & UINT64_C(0x8080808080808080);
 }
 
-static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items, unsigned want)
+static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items, unsigned want)
 {
 	uint64_t words = (run->items + 7) / 8, word = draw(heap, words);
-	unsigned count = 0;
+	uint64_t left = run->items - run->taken;
+	unsigned count = 0, most = left < want ? (unsigned)left : want;
 
-	while (count < want && run->taken < run->items) {
-		uint64_t found = free_in(run, word);
+	while (count < most) {
+		for (uint64_t found = free_in(run, word); found != 0 && count < most; found &= found - 1) {
+			uint64_t index = word * 8 + (unsigned)__builtin_ctzll(found) / 8;
 
-		if (found == 0) {
-			word = word + 1 == words ? 0 : word + 1;
-			continue;
+			items[count] = lh_heap_item_block((lh_heap_item){ run, index });
+			lh_atomic_store_relaxed(items[count++].state, (uint8_t)FRONT);
 		}
-		items[count] = (lh_heap_item){ run, word * 8 + (unsigned)__builtin_ctzll(found) / 8 };
-		lh_heap_set_state(items[count++], FRONT);
-		run->taken++;
+		word = word + 1 == words ? 0 : word + 1;
 	}
+	run->taken += count;
 	return count;
 }
 
-static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want)
+static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
 	struct lh_heap_run *run;
 	unsigned count = 0;
@@ -146,18 +151,25 @@ static bool begin_spare_slab(lh_heap *heap, uint32_t size_class)
 	return true;
 }
 
-static void shuffle(lh_heap *heap, lh_heap_item *items, unsigned count)
+/* Four steps by each number drawn: sixteen bits are enough to choose among so few. */
+static void shuffle(lh_heap *heap, lh_heap_block *items, unsigned count)
 {
-	for (unsigned i = count; i > 1; i--) {
-		uint64_t other = draw(heap, i);
-		lh_heap_item item = items[i - 1];
+	uint64_t bits = 0;
 
+	for (unsigned i = count; i > 1; i--) {
+		lh_heap_block item = items[i - 1];
+		uint64_t other;
+
+		if ((count - i) % 4 == 0)
+			bits = draw_bits(heap);
+		other = (bits & 0xffff) * i >> 16;
+		bits >>= 16;
 		items[i - 1] = items[other];
 		items[other] = item;
 	}
 }
 
-unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_item *items, unsigned want)
+unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
 	uintptr_t interrupts = lock(heap);
 	unsigned count = take_partial(heap, size_class, items, want);
@@ -170,7 +182,7 @@ unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_item *it
 	return count;
 }
 
-unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_item *items,
+unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
 				unsigned want)
 {
 	uint32_t size_class = run->size_class;
@@ -205,14 +217,13 @@ static bool is_surplus(const lh_heap *heap)
 	return heap->spare_pages > spare_most(heap);
 }
 
-static void give(lh_heap *heap, lh_heap_item item)
+/* => run: the item's */
+static void give(lh_heap *heap, struct lh_heap_run *run, lh_heap_block item)
 {
-	struct lh_heap_run *run = item.run;
 	struct lh_heap_run **partial = &heap->partial[run->size_class];
 
-	LH_REQUIRE(lh_heap_port(heap), lh_heap_state(item) != FREE);
-	lh_heap_set_state(item, FREE);
-	heap->taken[run->size_class]--;
+	LH_REQUIRE(lh_heap_port(heap), lh_atomic_load_relaxed(item.state) != FREE);
+	lh_atomic_store_relaxed(item.state, (uint8_t)FREE);
 	if (run->taken-- == run->items)
 		push(partial, run);
 	if (run->taken != 0)
@@ -221,14 +232,15 @@ static void give(lh_heap *heap, lh_heap_item item)
 	push_spare(heap, run);
 }
 
-bool lh_heap_items_give(lh_heap *heap, const lh_heap_item *items, unsigned count)
+bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count)
 {
 	uintptr_t interrupts = lock(heap);
 	bool found;
 
 	note_peak(heap);
+	heap->taken[lh_heap_run_of(heap, items[0].address)->size_class] -= count;
 	for (unsigned i = 0; i < count; i++)
-		give(heap, items[i]);
+		give(heap, lh_heap_run_of(heap, items[i].address), items[i]);
 	found = is_surplus(heap);
 	unlock(heap, interrupts);
 	return found;

@@ -92,7 +92,7 @@ TEST(classes_are_ordered_and_each_is_the_smallest_that_fits)
 		uint64_t pages = lh_heap_class_pages(i);
 
 		CHECK(i == 0 || lh_heap_class_size(i) > lh_heap_class_size(i - 1));
-		CHECK(lh_heap_class_items(i) >= 4);
+		CHECK(lh_heap_class_items(i) >= 3);
 		CHECK(lh_heap_class_items(i) <= ITEMS_MOST);
 		CHECK(pages <= SLAB_PAGES_MOST && (pages & (pages - 1)) == 0);
 	}

@@ -32,7 +32,8 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	struct lh_heap_run *spare = begin_with_one_of_each(), *slab = run_of(0), *large = run_of(1);
 	uint32_t class_64 = lh_heap_class_for(64, 16);
 	uint64_t index = (blocks[0].address.value - slab->base) / 64;
-	struct lh_heap_page *page = lh_heap_page_of(&heap, blocks[1].address.value);
+	uint64_t page = (blocks[1].address.value - heap.base) >> LH_PAGE_SHIFT;
+	struct lh_heap_leaf *leaf = lh_heap_leaf_of(&heap, page);
 
 	CHECK(spare != NULL);
 	CHECK(slab->size_class == class_64 && large->size_class == LARGE);
@@ -49,7 +50,7 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(heap.partial[0], slab);
 	CHECK_FINDS(heap.spare[spare->region.range.pages], NULL);
 	CHECK_FINDS(heap.spare[0], spare);
-	CHECK_FINDS(heap.fronts[0]->stacks[class_64].count, 0);
+	CHECK_FINDS(heap.fronts[0]->stacks[class_64].top, heap.fronts[0]->stacks[class_64].bottom);
 	CHECK_FINDS(slab->taken, 2);
 	CHECK_FINDS(slab->states[index], FREE);
 	CHECK_FINDS(slab->states[index], FRONT);
@@ -68,10 +69,10 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(large->region.guard_after, 0);
 	CHECK_FINDS(spare->taken, 1);
 	CHECK_FINDS(spare->live, true);
-	CHECK_FINDS(page->run, slab);
-	CHECK_FINDS(page->run, NULL);
-	CHECK_FINDS(page->bytes, NULL);
-	CHECK_FINDS(heap.map[0].frame_and_used, heap.map[0].frame_and_used + 1);
+	CHECK_FINDS(leaf->runs[page % MAP_ENTRIES], slab);
+	CHECK_FINDS(leaf->runs[page % MAP_ENTRIES], NULL);
+	CHECK_FINDS(leaf->bytes[page % MAP_ENTRIES], NULL);
+	CHECK_FINDS(heap.map.frames_and_used[0], heap.map.frames_and_used[0] + 1);
 	CHECK_FINDS(heap.pools[0].in_use, 1);
 	check_all_returned();
 	end();
@@ -86,6 +87,7 @@ TEST(the_walker_of_a_heap_finds_an_item_beyond_the_last)
 	CHECK_OK(allocate(80, 0, false));
 	slab = run_of(0);
 	CHECK_FINDS(slab->states[slab->items], FREE);
+	CHECK_FINDS(slab->states[slab->items], GIVEN);
 	check_all_returned();
 	end();
 }
