@@ -41,9 +41,8 @@ static const char *check_slab(const lh_heap *heap, const struct lh_heap_run *run
 {
 	if (run->size_class > LARGE)
 		return "a run has no possible class";
-	if (run->size != lh_heap_class_size(run->size_class) ||
-	    run->items != lh_heap_class_items(run->size_class) || run->items >= run->room ||
-	    run->region.range.pages != lh_heap_class_pages(run->size_class))
+	if (run->size != lh_heap_class_size(run->size_class) || !lh_heap_run_fits(run, run->size_class) ||
+	    run->items != lh_heap_class_items(run->size_class, run->region.range.pages))
 		return "a slab has not the shape of its class";
 	if (run->taken == 0)
 		return "an empty slab is not among the spare runs";

@@ -31,9 +31,19 @@ uint64_t lh_heap_class_pages(uint32_t size_class)
 	return SLAB_PAGES_MOST;
 }
 
-uint64_t lh_heap_class_items(uint32_t size_class)
+/* As many as a descriptor has states for. */
+uint64_t lh_heap_class_pages_most(uint32_t size_class)
 {
-	return (lh_heap_class_pages(size_class) << LH_PAGE_SHIFT) / lh_heap_class_size(size_class);
+	uint64_t pages = SLAB_PAGES_MOST;
+
+	while (lh_heap_class_items(size_class, pages) > ITEMS_MOST)
+		pages /= 2;
+	return pages;
+}
+
+uint64_t lh_heap_class_items(uint32_t size_class, uint64_t pages)
+{
+	return size_class == LARGE ? 1 : (pages << LH_PAGE_SHIFT) / lh_heap_class_size(size_class);
 }
 
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment)

@@ -88,8 +88,10 @@ static uint64_t keep_one(lh_heap *heap, uint32_t size_class, const lh_heap_block
 /* When frames have run out, what is kept for later is given back, and it is tried once more. */
 static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struct lh_heap_run **run)
 {
-	lh_error error = lh_heap_run_make(heap, shape, run);
+	lh_error error;
 
+	(void)lh_heap_runs_end(heap, lh_heap_spare_for_growth(heap, shape->pages));
+	error = lh_heap_run_make(heap, shape, run);
 	if (error != LH_OK && lh_heap_trim(heap) != 0)
 		error = lh_heap_run_make(heap, shape, run);
 	return error;
@@ -97,7 +99,7 @@ static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struc
 
 static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
-	struct lh_heap_shape shape = { lh_heap_class_pages(size_class), 1, size_class, false };
+	struct lh_heap_shape shape = { lh_heap_slab_pages(heap, size_class), 1, size_class, false };
 	lh_heap_block items[FRONT_BATCH_MOST];
 	unsigned want = 1, count;
 	struct lh_heap_run *run;
@@ -183,18 +185,10 @@ static __attribute__((noinline)) lh_error allocate_slowly(lh_heap *heap, uint64_
 	return allocate(heap, &request, address);
 }
 
-/* 0, or a power of two that every block is aligned to. */
-static inline bool is_kept_always(uint64_t alignment)
+/* Noinline: as allocate_slowly. => a block of the class for so many bytes */
+static __attribute__((noinline)) void clear(const lh_heap *heap, uint64_t address, uint64_t bytes)
 {
-	return alignment <= ITEM_LEAST && (UINT32_C(0x10117) >> alignment & 1) != 0;
-}
-
-/* A small block, from this CPU's front: => 0: not so easily. A checked heap has no fronts. */
-static inline uint64_t take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment)
-{
-	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || !is_kept_always(alignment))
-		return 0;
-	return lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes));
+	lh_heap_bytes_fill(heap, address, 0, lh_heap_class_size(lh_heap_class_of_size(bytes)));
 }
 
 lh_error lh_heap_allocate(lh_heap *heap, uint64_t bytes, uint64_t alignment,
@@ -203,7 +197,7 @@ lh_error lh_heap_allocate(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	taken = take_quickly(heap, bytes, alignment);
+	taken = lh_heap_take_quickly(heap, bytes, alignment);
 	if (__builtin_expect(taken == 0, 0))
 		return allocate_slowly(heap, bytes, alignment, 0, __builtin_return_address(0), address);
 	*address = lh_virtual(taken);
@@ -216,11 +210,11 @@ lh_error lh_heap_allocate_zeroed(lh_heap *heap, uint64_t bytes, uint64_t alignme
 	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	taken = take_quickly(heap, bytes, alignment);
+	taken = lh_heap_take_quickly(heap, bytes, alignment);
 	if (__builtin_expect(taken == 0, 0))
 		return allocate_slowly(heap, bytes, alignment, LH_HEAP_ZEROED, __builtin_return_address(0),
 				       address);
-	lh_heap_bytes_fill(heap, taken, 0, lh_heap_class_size(lh_heap_class_of_size(bytes)));
+	clear(heap, taken, bytes);
 	*address = lh_virtual(taken);
 	return LH_OK;
 }

@@ -111,10 +111,11 @@ static inline lh_port *lh_heap_port(const lh_heap *heap)
 
 /* Bytes of an item. */
 uint64_t lh_heap_class_size(uint32_t size_class);
-/* Pages of a slab: a power of two. */
+/* Pages of a slab: the fewest, and the most where there are many. Powers of two. */
 uint64_t lh_heap_class_pages(uint32_t size_class);
-/* Items in a slab. */
-uint64_t lh_heap_class_items(uint32_t size_class);
+uint64_t lh_heap_class_pages_most(uint32_t size_class);
+/* Items in so many pages; in those of a large run one. */
+uint64_t lh_heap_class_items(uint32_t size_class, uint64_t pages);
 /* The smallest class that fits; LARGE if none does. => bytes not 0; alignment: a power of two */
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment);
 
@@ -190,14 +191,17 @@ LH_MUST_USE lh_error lh_heap_run_make(lh_heap *heap, const struct lh_heap_shape 
 				      struct lh_heap_run **run);
 /* Ends runs that are in no list but this, linked by next, and not live. => pages. */
 uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs);
-/* Gives the run this class. => it has room and pages for it; locked, or the run is the caller's */
+/* Gives the run this class. => it fits, or is to be LARGE; locked, or the run is the caller's */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class);
+/* It could be a slab of the class, or a large run if it is short enough. */
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class);
 /* Makes a large run longer in place, or shorter. => LH_NO_HOLE, LH_NO_MEMORY: as it was */
 LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, uint64_t pages);
 
 /* --- slabs.c. Context: any --- */
 
+/* How long the next slab of a class should be. */
+uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class);
 /* Takes up to want items, FREE to FRONT, in random order. => how many; 0: grow. */
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
 /* The same of a new run, which becomes live. => at least one. */
@@ -212,6 +216,8 @@ bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run);
 struct lh_heap_run *lh_heap_spare_take(lh_heap *heap, uint64_t pages, uint64_t alignment);
 /* Detaches spare runs beyond the share that may be kept, or all. => a list for lh_heap_runs_end. */
 struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all);
+/* Detaches what is to go because the heap is about to grow by so many pages. => as above */
+struct lh_heap_run *lh_heap_spare_for_growth(lh_heap *heap, uint64_t pages);
 
 /* --- front.c --- */
 
@@ -279,6 +285,20 @@ static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size
 
 /* Puts items that are FRONT, the first ones, as far as they fit. => how many. Context: any */
 unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count);
+/* 0, or a power of two that every block is aligned to. */
+static inline bool lh_heap_is_kept_always(uint64_t alignment)
+{
+	return alignment <= ITEM_LEAST && (UINT32_C(0x10117) >> alignment & 1) != 0;
+}
+
+/* A small block, from this CPU's front: => 0: not so easily. A checked heap has no fronts. */
+static inline uint64_t lh_heap_take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment)
+{
+	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || !lh_heap_is_kept_always(alignment))
+		return 0;
+	return lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes));
+}
+
 /* Takes half a full stack out, oldest first. => how many. Context: any */
 unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *items);
 /* Makes this CPU's front, if there is memory and it has none. Context: any */
@@ -346,7 +366,8 @@ struct lh_heap_record {
 
 /* Behind each block, at least; and no block is so small that a slab's records would not fit a frame. */
 #define RED_ZONE_BYTES 16
-#define CHECKED_BYTES_LEAST (ITEMS_MOST * ITEM_LEAST * sizeof(struct lh_heap_record) / LH_PAGE_SIZE)
+#define RECORDS_MOST (LH_PAGE_SIZE / sizeof(struct lh_heap_record))
+#define CHECKED_BYTES_LEAST (SLAB_PAGES_LEAST * LH_PAGE_SIZE / RECORDS_MOST)
 #define RED_ZONE_BYTE 0xbd
 #define FRESH_BYTE 0xa5
 #define FREED_BYTE 0x6b

@@ -19,20 +19,32 @@ static lh_error resize_large(lh_heap *heap, struct lh_heap_run *run, uint64_t by
 	return lh_heap_run_resize(heap, run, pages);
 }
 
-static lh_error move(lh_heap *heap, lh_virtual_address *address, lh_heap_request *request,
-		     uint64_t bytes_before, uint64_t bytes_kept)
+static lh_error move_checked(lh_heap *heap, lh_virtual_address *address, uint64_t bytes_before,
+			     const lh_heap_request *request, uint64_t bytes_kept)
 {
 	lh_virtual_address moved;
 
-	LH_TRY(lh_heap_allocate_as(heap, request, &moved));
+	LH_TRY(lh_heap_allocate_checked(heap, request, &moved));
 	lh_heap_bytes_copy(heap, moved.value, address->value, bytes_kept);
-	lh_heap_free_as(heap, *address, bytes_before, 0, request->caller);
+	lh_heap_free_checked(heap, *address, bytes_before, 0, request->caller);
 	*address = moved;
 	return LH_OK;
 }
 
+static lh_error move(lh_heap *heap, lh_virtual_address *address, lh_heap_item item, uint64_t bytes)
+{
+	uint64_t moved = lh_heap_take_quickly(heap, bytes, 0), size = item.run->size;
+
+	if (moved == 0)
+		LH_TRY(lh_heap_take_block(heap, &(lh_heap_request){ .bytes = bytes }, &moved));
+	lh_heap_bytes_copy(heap, moved, address->value, bytes < size ? bytes : size);
+	lh_heap_give_block(heap, item, 0);
+	*address = lh_virtual(moved);
+	return LH_OK;
+}
+
 /* A block of a heap that is not checked. => LH_OK: where it is, it has room, or was given it */
-static inline lh_error resize_in_place(lh_heap *heap, struct lh_heap_run *run, uint64_t bytes)
+static lh_error resize_in_place(lh_heap *heap, struct lh_heap_run *run, uint64_t bytes)
 {
 	if (fits_in_place(run, bytes))
 		return LH_OK;
@@ -55,10 +67,9 @@ lh_error lh_heap_resize(lh_heap *heap, lh_virtual_address *address, uint64_t byt
 	LH_REQUIRE(lh_heap_port(heap), lh_heap_could_be(item.run, bytes_before));
 	if ((heap->flags & LH_HEAP_CHECKED) != 0) {
 		size = lh_heap_checked_bytes(item);
-	} else {
-		if (resize_in_place(heap, item.run, bytes) == LH_OK)
-			return LH_OK;
-		size = item.run->size;
+		return move_checked(heap, address, bytes_before, &request, bytes < size ? bytes : size);
 	}
-	return move(heap, address, &request, bytes_before, bytes < size ? bytes : size);
+	if (resize_in_place(heap, item.run, bytes) == LH_OK)
+		return LH_OK;
+	return move(heap, address, item, bytes);
 }

@@ -23,21 +23,21 @@ static unsigned pool_for(uint64_t states)
 	return states <= rooms[0] ? 0 : states <= rooms[1] ? 1 : 2;
 }
 
-static uint64_t items_of(uint32_t size_class)
-{
-	return size_class == LARGE ? 1 : lh_heap_class_items(size_class);
-}
-
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class)
 {
-	return run->room > items_of(size_class);
+	uint64_t pages = run->region.range.pages;
+
+	uint64_t items = lh_heap_class_items(size_class, pages);
+
+	return pages >= lh_heap_class_pages(size_class) && pages <= SLAB_PAGES_MOST && run->room > items &&
+	       (!run->records || items <= RECORDS_MOST);
 }
 
 /* States beyond the last item are never FREE, so a search by words does not find them; nor GIVEN, so the
  * rest of a slab is nobody's block. */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 {
-	uint64_t items = items_of(size_class);
+	uint64_t items = lh_heap_class_items(size_class, run->region.range.pages);
 
 	run->size_class = size_class;
 	run->items = (uint32_t)items;
@@ -51,7 +51,7 @@ void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 /* An empty run shall serve most classes of as many pages: it has room for more than its own. */
 static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_shape *shape)
 {
-	uint64_t items = items_of(shape->size_class);
+	uint64_t items = lh_heap_class_items(shape->size_class, shape->pages);
 	unsigned pool = pool_for(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items + 1);
 	struct lh_heap_run *run;
 	void *item;

@@ -9,6 +9,7 @@
  * Empty runs are kept for any size of as many pages: a few, and an eighth of what the heap used of late.
  * When there are more, half of them go at once: one flush for many. "Of late" is counted in
  * such moments, there being no clock: each brings the remembered peak nearer to what is used.
+ * A heap that grows although it keeps runs keeps the wrong ones: for so many pages, it gives as many back.
  */
 #include "heap/heap_internal.h"
 
@@ -17,6 +18,8 @@
 #define SPARE_PAGES_LEAST 32
 #define SPARE_SHARE 8
 #define PEAK_DECAY 8
+#define GROWN_MOST 32
+#define SLABS_MANY 8
 
 static uintptr_t lock(lh_heap *heap)
 {
@@ -138,12 +141,34 @@ static void begin_slab(lh_heap *heap, struct lh_heap_run *run, uint32_t size_cla
 	push(&heap->partial[size_class], run);
 }
 
+/*
+ * Short slabs while there are few items, so that each class costs little; long ones as soon as one of them
+ * is a small part of all: they take fewer descriptors and guards, and fewer ways into the memory manager.
+ */
+uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class)
+{
+	bool is_checked = (heap->flags & LH_HEAP_CHECKED) != 0; /* records of short slabs fit a frame */
+	uint64_t most = lh_heap_class_pages_most(size_class);
+	uint64_t pages = lh_atomic_load_relaxed(&heap->taken[size_class]) *
+			 lh_heap_class_size(size_class) >> LH_PAGE_SHIFT;
+
+	return pages >= SLABS_MANY * most && !is_checked ? most : lh_heap_class_pages(size_class);
+}
+
+/* Any will do, the longest first: as they go, fewer are too short for others. */
+static struct lh_heap_run *find_spare_slab(lh_heap *heap, uint32_t size_class)
+{
+	for (uint64_t pages = SLAB_PAGES_MOST; pages >= lh_heap_class_pages(size_class); pages--)
+		for (struct lh_heap_run *run = heap->spare[pages]; run; run = run->next)
+			if (lh_heap_run_fits(run, size_class))
+				return run;
+	return NULL;
+}
+
 static bool begin_spare_slab(lh_heap *heap, uint32_t size_class)
 {
-	struct lh_heap_run *run = heap->spare[lh_heap_class_pages(size_class)];
+	struct lh_heap_run *run = find_spare_slab(heap, size_class);
 
-	while (run && !lh_heap_run_fits(run, size_class))
-		run = run->next;
 	if (!run)
 		return false;
 	take_spare_out(heap, run);
@@ -169,6 +194,12 @@ static void shuffle(lh_heap *heap, lh_heap_block *items, unsigned count)
 	}
 }
 
+/* Read without the lock by lh_heap_slab_pages. */
+static void note_taken(lh_heap *heap, uint32_t size_class, uint64_t more)
+{
+	lh_atomic_store_relaxed(&heap->taken[size_class], heap->taken[size_class] + more);
+}
+
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
 	uintptr_t interrupts = lock(heap);
@@ -176,7 +207,7 @@ unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *i
 
 	if (count == 0 && begin_spare_slab(heap, size_class))
 		count = take_partial(heap, size_class, items, want);
-	heap->taken[size_class] += count;
+	note_taken(heap, size_class, count);
 	shuffle(heap, items, count);
 	unlock(heap, interrupts);
 	return count;
@@ -193,7 +224,7 @@ unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_
 	heap->random = (heap->random ^ fresh) | 1;
 	begin_slab(heap, run, size_class);
 	count = take_partial(heap, size_class, items, want);
-	heap->taken[size_class] += count;
+	note_taken(heap, size_class, count);
 	shuffle(heap, items, count);
 	unlock(heap, interrupts);
 	return count;
@@ -235,12 +266,18 @@ static void give(lh_heap *heap, struct lh_heap_run *run, lh_heap_block item)
 bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count)
 {
 	uintptr_t interrupts = lock(heap);
+	struct lh_heap_run *run;
 	bool found;
 
 	note_peak(heap);
-	heap->taken[lh_heap_run_of(heap, items[0].address)->size_class] -= count;
-	for (unsigned i = 0; i < count; i++)
-		give(heap, lh_heap_run_of(heap, items[i].address), items[i]);
+	run = lh_heap_run_of(heap, items[0].address);
+	note_taken(heap, run->size_class, -(uint64_t)count);
+	for (unsigned i = 0; i < count; i++) {
+		/* Often of the same run as the one before. */
+		if (items[i].address - run->base >= run->region.range.pages << LH_PAGE_SHIFT)
+			run = lh_heap_run_of(heap, items[i].address);
+		give(heap, run, items[i]);
+	}
 	found = is_surplus(heap);
 	unlock(heap, interrupts);
 	return found;
@@ -341,6 +378,23 @@ struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all)
 	else if (is_surplus(heap))
 		list = detach(heap, spare_most(heap) / 2);
 	heap->peak_pages -= (heap->peak_pages - heap->live_pages) / PEAK_DECAY;
+	unlock(heap, interrupts);
+	return list;
+}
+
+struct lh_heap_run *lh_heap_spare_for_growth(lh_heap *heap, uint64_t pages)
+{
+	uintptr_t interrupts = lock(heap);
+	struct lh_heap_run *list = NULL;
+
+	heap->grown_pages += pages;
+	if (heap->grown_pages >= GROWN_MOST) {
+		uint64_t rest = heap->spare_pages - (heap->spare_pages < heap->grown_pages ? heap->spare_pages
+											     : heap->grown_pages);
+
+		list = detach(heap, rest < SPARE_PAGES_LEAST ? SPARE_PAGES_LEAST : rest);
+		heap->grown_pages = 0;
+	}
 	unlock(heap, interrupts);
 	return list;
 }
