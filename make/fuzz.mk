@@ -50,6 +50,21 @@ fuzz-afl-here: $(HOSTED)/fuzz-afl $(HOSTED)/fuzz
 
 .PHONY: fuzz-libfuzzer-here fuzz-afl-here
 
+# The heap alone, by tapes of its own (tests/heap/tape.h).
+FUZZ_HEAP_OBJECTS := $(patsubst %.c,$(HOSTED)/%.o,tests/heap/tape.c tests/heap/room.c tests/heap/fuzz/alone.c tests/random.c)
+$(HOSTED)/fuzz-heap-%: $(HOSTED)/tests/heap/fuzz/entry/%.o $(FUZZ_HEAP_OBJECTS) $(FUZZ_LIBRARIES)
+	$(MAKING) $(call link_fuzz,$(if $(filter libfuzzer,$*),-fsanitize=fuzzer))
+
+.PHONY: fuzz-heap fuzz-heap-libfuzzer fuzz-heap-libfuzzer-here
+fuzz-heap: $(HOSTED)/fuzz-heap-run ## generated tapes of the heap alone, for FUZZ_SECONDS
+	$(HOSTED)/fuzz-heap-run $(FUZZ_SECONDS) $(FUZZ_SEED)
+fuzz-heap-libfuzzer: setup ## the same by libFuzzer
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer fuzz-heap-libfuzzer-here
+fuzz-heap-libfuzzer-here: $(HOSTED)/fuzz-heap-libfuzzer
+	@mkdir -p $(BUILD)/fuzz/heap
+	$(HOSTED)/fuzz-heap-libfuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=1025 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/heap
+
 mutants: ## puts each seeded bug back and sees it caught; writes build/mutants.csv
 	@tests/mutants/run --build $(BUILD) --seconds 30
 test-mutants: ## the same, with less time for each

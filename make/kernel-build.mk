@@ -79,7 +79,7 @@ $(HOSTED)/tests/kernel/%.o: CFLAGS_TESTS += -Ikernel
 $(HOSTED)/kernel/%.o: kernel/%.c
 	@mkdir -p $(@D)
 	$(MAKING) $(CC) $(CFLAGS_HOSTED) -ffreestanding -Iinclude -Ikernel -c $< -o $@
-$(TEST_KERNEL_LIB): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/kernel/*.c)) tests/harness.c) \
+$(TEST_KERNEL_LIB): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/kernel/*.c)) tests/harness.c tests/random.c) \
 		$(HOSTED)/kernel/lib/format.o $(HOSTED)/libbase.a
 	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $^ -o $@
 HOSTED_TESTS += $(TEST_KERNEL_LIB)

@@ -16,7 +16,6 @@ struct test {
 static struct test tests[2048];
 static size_t test_count;
 static jmp_buf test_end;
-static uint64_t random_state;
 
 void test_register(const char *file, const char *name, test_function *function)
 {
@@ -37,27 +36,6 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 	va_end(arguments);
 	fputc('\n', stderr);
 	longjmp(test_end, 1);
-}
-
-void test_seed(uint64_t seed)
-{
-	random_state = seed;
-}
-
-/* splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
-uint64_t test_random(void)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-__extension__ typedef unsigned __int128 uint128;
-
-uint64_t test_random_below(uint64_t below)
-{
-	return (uint64_t)((uint128)test_random() * below >> 64);
 }
 
 static bool is_wanted(const struct test *test, char **parts, int count)

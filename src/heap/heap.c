@@ -99,7 +99,7 @@ static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struc
 
 static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
-	struct lh_heap_shape shape = { lh_heap_slab_pages(heap, size_class), 1, size_class, false };
+	struct lh_heap_shape shape = { 0, 1, size_class, false };
 	lh_heap_block items[FRONT_BATCH_MOST];
 	unsigned want = 1, count;
 	struct lh_heap_run *run;
@@ -112,6 +112,7 @@ static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, 
 	if (count == 0) {
 		if ((flags & LH_HEAP_AT_HAND) != 0)
 			return LH_NO_MEMORY;
+		shape.pages = lh_heap_slab_pages(heap, size_class);
 		LH_TRY(make_run(heap, &shape, &run));
 		count = lh_heap_items_take_new(heap, run, items, want);
 	}

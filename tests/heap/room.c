@@ -91,6 +91,11 @@ void use_some_cpu(void)
 	(void)machine_run_on(machine, (unsigned)test_random_below(CPUS));
 }
 
+uint64_t item_bytes(lh_virtual_address address)
+{
+	return lh_heap_find_given(&heap, address).run->size;
+}
+
 lh_leaf leaf_at(uint64_t address)
 {
 	return lh_directory_read(&manager->kernel_directory, lh_virtual(address));
@@ -149,12 +154,8 @@ static void check_no_overlap(const struct block *block, size_t own)
 	}
 }
 
-lh_error allocate(uint64_t bytes, uint64_t alignment, bool zeroed)
+static lh_error note(lh_error error, struct block block, uint64_t alignment, bool zeroed)
 {
-	struct block block = { { 0 }, bytes, (unsigned char)(1 + test_random_below(255)) };
-	lh_error error = zeroed ? lh_heap_allocate_zeroed(&heap, bytes, alignment, &block.address)
-				: lh_heap_allocate(&heap, bytes, alignment, &block.address);
-
 	if (error != LH_OK) {
 		CHECK_EQUAL(block.address.value, 0);
 		return error;
@@ -170,11 +171,51 @@ lh_error allocate(uint64_t bytes, uint64_t alignment, bool zeroed)
 	return LH_OK;
 }
 
+static struct block new_block(uint64_t bytes)
+{
+	return (struct block){ { 0 }, bytes, (unsigned char)(1 + test_random_below(255)) };
+}
+
+lh_error allocate(uint64_t bytes, uint64_t alignment, bool zeroed)
+{
+	struct block block = new_block(bytes);
+	lh_error error = zeroed ? lh_heap_allocate_zeroed(&heap, bytes, alignment, &block.address)
+				: lh_heap_allocate(&heap, bytes, alignment, &block.address);
+
+	return note(error, block, alignment, zeroed);
+}
+
+lh_error allocate_as(const lh_heap_request *request)
+{
+	struct block block = new_block(request->bytes);
+	lh_error error = lh_heap_allocate_as(&heap, request, &block.address);
+
+	return note(error, block, request->alignment, (request->flags & LH_HEAP_ZEROED) != 0);
+}
+
+static struct block forget(size_t index)
+{
+	struct block block = blocks[index];
+
+	check_filled(&block, block.mark, block.bytes);
+	blocks[index] = blocks[--count];
+	return block;
+}
+
 void release(size_t index)
 {
-	check_filled(&blocks[index], blocks[index].mark, blocks[index].bytes);
-	lh_heap_free(&heap, blocks[index].address, test_random_below(4) ? blocks[index].bytes : 0);
-	blocks[index] = blocks[--count];
+	struct block block = forget(index);
+
+	lh_heap_free(&heap, block.address, test_random_below(4) ? block.bytes : 0);
+}
+
+void release_at_hand(size_t index)
+{
+	struct block block = forget(index);
+	uintptr_t interrupts = lh_port_interrupts_off(machine);
+
+	lh_heap_free_as(&heap, block.address, test_random_below(4) ? block.bytes : 0, LH_HEAP_AT_HAND, NULL);
+	lh_port_interrupts_restore(machine, interrupts);
 }
 
 lh_error resize(size_t index, uint64_t bytes)

@@ -51,13 +51,18 @@ void use_some_cpu(void);
 
 /* Allocates, checks the block against the list, fills it, enters it. */
 lh_error allocate(uint64_t bytes, uint64_t alignment, bool zeroed);
-/* Checks the bytes, and frees. */
+/* The same by any wish. => its caller must be NULL */
+lh_error allocate_as(const lh_heap_request *request);
+/* Checks the bytes, and frees; at hand: in any context, as far as the heap goes. */
 void release(size_t index);
+void release_at_hand(size_t index);
 /* Changes the size, and checks what must be the same. */
 lh_error resize(size_t index, uint64_t bytes);
 /* Mostly small, some of pages. */
 uint64_t random_bytes(void);
 
+/* Bytes of the item at an address, red zone and all. */
+uint64_t item_bytes(lh_virtual_address address);
 /* What the tables say of an address. */
 lh_leaf leaf_at(uint64_t address);
 uint64_t heap_pages(void);
