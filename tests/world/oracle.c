@@ -210,14 +210,14 @@ static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_re
 		oracle_space after = *space;
 		uint64_t freed = oracle_mapped(space, at, pages);
 
-		if (regions_left(space) < (is_punched(space, at, pages) ? 2u : 1u))
-			return LH_LIMIT;
-		if (pages > freed && pages - freed > oracle_pages_left(space))
-			return LH_LIMIT;
 		for (uint64_t n = at; n < at + pages; n++)
 			after.pages[n].mapped = false;
 		if (!oracle_is_legal(&after, at, pages, request->guard_before, request->guard_after))
 			return LH_EXISTS;
+		if (regions_left(space) < (is_punched(space, at, pages) ? 2u : 1u))
+			return LH_LIMIT;
+		if (pages > freed && pages - freed > oracle_pages_left(space))
+			return LH_LIMIT;
 		clear_pages(oracle, space, at, pages);
 		*page = at;
 		return LH_OK;
