@@ -213,6 +213,12 @@ static lh_error map_pages(struct user_memory *memory, uint64_t from, uint64_t to
 	return from < to ? lh_space_map(memory->space, &request, &placed) : LH_OK;
 }
 
+/* Pages behind those of the file can be written, and so are promised, whatever the segment says: as on Linux. */
+static lh_rights fresh_rights(const struct elf_segment *segment)
+{
+	return (lh_rights)(LH_RIGHT_READ | LH_RIGHT_WRITE | (segment->rights & LH_RIGHT_EXECUTE));
+}
+
 static lh_error map_segment(struct user_memory *memory, const struct elf_segment *segment,
 			    uint64_t bias, lh_object *object, uint64_t tag)
 {
@@ -222,7 +228,7 @@ static lh_error map_segment(struct user_memory *memory, const struct elf_segment
 
 	LH_TRY(map_pages(memory, page_floor(start), file_end, segment->rights, object,
 			 page_floor(segment->offset), tag));
-	return map_pages(memory, file_end, page_ceiling(start + segment->bytes), segment->rights,
+	return map_pages(memory, file_end, page_ceiling(start + segment->bytes), fresh_rights(segment),
 			 NULL, 0, 0);
 }
 
