@@ -6,7 +6,7 @@
  *   D8.3   descriptor formats: bit 0 valid; bit 1 a table, or at the lowest level a page, above it 0 for
  *          a block; bits 47:12 the output address
  *   D8.4   permissions: AP[2:1], UXN, PXN; of tables APTable, UXNTable, PXNTable, which only take away;
- *          what EL0 may write, EL1 does not execute (D8.4.1.2)
+ *          EL0 executes where UXN is 0, whatever AP says; what EL0 may write, EL1 does not execute
  *   D8.5   flags: AF; with hardware updates, DBM makes AP[2] mean clean
  *   D8.14  caching in TLBs: what is invalid, or has AF = 0, is not kept; a permission fault removes
  *          nothing
@@ -125,6 +125,7 @@ const mmu_architecture mmu_aarch64 = {
 	.used = used,
 	.dirty_with_write = true,
 	.root_each = true,
+	.fetch_apart = true,
 	.break_before_make = true,
 };
 
@@ -136,5 +137,6 @@ const mmu_architecture mmu_aarch64_flags = {
 	.dirty_with_write = true,
 	.sets_flags = true,
 	.root_each = true,
+	.fetch_apart = true,
 	.break_before_make = true,
 };

@@ -43,6 +43,7 @@ typedef struct mmu_architecture {
 	bool dirty_with_write;	/* the flag is there only where the entry may be written */
 	bool sets_flags;	/* by itself, at any moment; else it faults for want of one */
 	bool root_each;		/* each half of the addresses has a root of its own */
+	bool fetch_apart;	/* user mode may execute where it may not read: executable says it alone */
 	bool user_apart;	/* supervisor mode is kept from user mode's pages, unless it asks */
 	bool fault_forgets;	/* a fault for rights removes what is cached for its address */
 	bool break_before_make;	/* a live entry must be absent, and flushed, before it says other things */

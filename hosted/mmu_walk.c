@@ -73,12 +73,11 @@ static uint32_t access_error(const mmu_control *control, mmu_access access, bool
 }
 
 /* 4.6.1, accesses of user mode: only to user-mode addresses. */
-static bool user_may(const mmu_translation *page, mmu_access access)
+static bool user_may(const mmu_control *control, const mmu_translation *page, mmu_access access)
 {
-	if (!page->user)
-		return false;
-	return access == MMU_WRITE   ? page->writable
-	       : access == MMU_FETCH ? page->executable : page->readable;
+	if (access == MMU_FETCH)
+		return page->executable && (page->user || control->architecture->fetch_apart);
+	return page->user && (access == MMU_WRITE ? page->writable : page->readable);
 }
 
 /* 4.6.1, accesses of supervisor mode. */
@@ -95,7 +94,7 @@ static bool supervisor_may(const mmu_control *control, const mmu_translation *pa
 uint32_t mmu_check_rights(const mmu_control *control, const mmu_translation *translation,
 			  mmu_access access, bool user)
 {
-	bool allowed = user ? user_may(translation, access)
+	bool allowed = user ? user_may(control, translation, access)
 			    : supervisor_may(control, translation, access);
 
 	return allowed ? 0 : access_error(control, access, user) | MMU_ERROR_PRESENT;

@@ -192,14 +192,13 @@ static bool arm_allows(uint64_t table, uint64_t leaf, mmu_access access, machine
 	bool el0 = (leaf & EL0) && !(table & NO_EL0_TABLE);
 	bool writes = !(leaf & READ_ONLY) && !(table & READ_ONLY_TABLE);
 
+	/* EL0 may execute what it may not read. */
+	if (mode == MACHINE_USER && access == MMU_FETCH)
+		return !(leaf & UXN) && !(table & UXN_TABLE);
 	if (mode == MACHINE_USER && !el0)
 		return false;
-	if (access == MMU_WRITE)
-		return writes;
-	if (access == MMU_READ)
-		return true;
-	if (mode == MACHINE_USER)
-		return !(leaf & UXN) && !(table & UXN_TABLE);
+	if (access != MMU_FETCH)
+		return access == MMU_READ || writes;
 	return !(leaf & PXN) && !(table & PXN_TABLE) && !((leaf & EL0) && !(leaf & READ_ONLY));
 }
 
