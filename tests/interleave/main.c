@@ -4,7 +4,7 @@
  * at a time as there are CPUs, and prints a table.
  *
  *     interleave [-l] [-s SECONDS] [-r SECONDS] [-b BOUND] [+b EXTRA] [--store-buffers]
- *                [--unpruned] [--without NAME-PART] [--csv FILE] [NAME-PART...]
+ *                [--unpruned] [--first] [--without NAME-PART] [--csv FILE] [NAME-PART...]
  *     interleave [-v] --replay NAME/CHANGES
  *     interleave --compare [-s SECONDS] [NAME-PART...]
  *     interleave --lines [--csv FILE] [NAME-PART...]
@@ -63,6 +63,7 @@ struct options {
 	interleave_limits limits;
 	const char *csv, *replay, *without;
 	bool lines, lists, compares, all;
+	bool first; /* the first finding ends it */
 	unsigned jobs;
 	char **names;
 	int name_count;
@@ -100,6 +101,8 @@ static struct options read_options(int count, char **words)
 			options.all = true;
 		else if (strcmp(word, "--compare") == 0)
 			options.compares = true;
+		else if (strcmp(word, "--first") == 0)
+			options.first = true;
 		else if (i + 1 == count)
 			fprintf(stderr, "%s wants a value\n", word), exit(2);
 		else if (strcmp(word, "-s") == 0)
@@ -299,6 +302,8 @@ static int explore(const struct options *options)
 		ended++;
 		print_job(job);
 		passed += is_well(job);
+		if (options->first && !is_well(job))
+			count = begun;
 		runs += job->result.runs + job->result.random_runs;
 	}
 	print_csv(options->csv, jobs, count);
