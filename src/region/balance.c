@@ -322,33 +322,7 @@ static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned l
 	return lower;
 }
 
-void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
-		   lh_region *fresh)
-{
-	struct lh_rooms before, after;
-	lh_region_node *above;
-	unsigned level = 0;
-
-	do {
-		lh_region *lower;
-
-		__builtin_memcpy(before.of, lh_path_node(path, level)->room, sizeof before.of);
-		lower = split(tree, path, level, &addition, fresh, &after);
-		if (++level == tree->levels) {
-			add_root(tree, lower, &addition, fresh);
-			return;
-		}
-		above = lh_path_node(path, level);
-		addition.slot = path->slot[level];
-		addition.child_slot = (uint8_t)(addition.slot + 1);
-		LH_PUBLISH(above->child[addition.slot], lower);
-		above->gap[addition.slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
-	} while (above->count == LH_WAYS);
-	lh_node_insert(above, &addition);
-	lh_path_refresh(tree, path, level, before, after);
-}
-
-/* --- too few --- */
+/* --- two neighbours --- */
 
 static lh_region *host_of_hand(lh_region_tree *tree, lh_region_cursor *path, struct hand hand,
 			       unsigned level)
@@ -388,6 +362,87 @@ static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned leve
 	LH_PUBLISH(above->child[slot], hosts[0]);
 	LH_PUBLISH(above->child[slot + 1], hosts[1]);
 }
+
+/* As lh_node_insert. */
+static void pick_up_addition(struct deal *deal, const struct lh_addition *addition, unsigned slot)
+{
+	unsigned child_slot = slot + addition->child_slot - addition->slot;
+
+	for (unsigned i = deal->count; i > slot; i--) {
+		deal->key[i] = deal->key[i - 1];
+		deal->child[i] = deal->child[i - 1];
+		deal->gap[i] = deal->gap[i - 1];
+	}
+	deal->key[slot + 1] = addition->key;
+	deal->child[child_slot] = addition->child;
+	deal->gap[child_slot] = addition->gap;
+	deal->count++;
+}
+
+static bool has_space(const lh_region *host)
+{
+	return host->node.count <= LH_WAYS - 2;
+}
+
+/*
+ * Instead of splitting a full node that is to get an addition: deals that and its children out between it
+ * and a neighbour that has space. So nodes above the leaves, of which each saved one saves a level of
+ * a path now and then, are fuller; in leaves it would be done too often for what it brings.
+ * => false: neither neighbour has space.
+ */
+static bool share(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+		  const struct lh_addition *addition)
+{
+	const lh_region_node *above = lh_path_node(path, level + 1);
+	unsigned slot = path->slot[level + 1], lower = slot;
+	struct deal deal;
+
+	if (slot + 1u == above->count || !has_space(above->child[slot + 1])) {
+		if (slot == 0 || !has_space(above->child[slot - 1]))
+			return false;
+		lower--;
+	}
+	deal.count = 0;
+	pick_up(&deal, &above->child[lower]->node);
+	slot = addition->slot + (lower != slot ? deal.count : 0);
+	pick_up(&deal, &above->child[lower + 1]->node);
+	pick_up_addition(&deal, addition, slot);
+	even_out(tree, path, level, &deal, lower);
+	return true;
+}
+
+void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
+		   lh_region *fresh)
+{
+	struct lh_rooms before, after;
+	lh_region_node *above;
+	unsigned level = 0;
+
+	do {
+		lh_region *lower;
+
+		__builtin_memcpy(before.of, lh_path_node(path, level)->room, sizeof before.of);
+		lower = split(tree, path, level, &addition, fresh, &after);
+		if (++level == tree->levels) {
+			add_root(tree, lower, &addition, fresh);
+			return;
+		}
+		above = lh_path_node(path, level);
+		addition.slot = path->slot[level];
+		addition.child_slot = (uint8_t)(addition.slot + 1);
+		LH_PUBLISH(above->child[addition.slot], lower);
+		above->gap[addition.slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
+		if (above->count == LH_WAYS && level + 1 < tree->levels &&
+		    share(tree, path, level, &addition)) {
+			lh_path_refresh(tree, path, level + 1, before, after);
+			return;
+		}
+	} while (above->count == LH_WAYS);
+	lh_node_insert(above, &addition);
+	lh_path_refresh(tree, path, level, before, after);
+}
+
+/* --- too few --- */
 
 static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		 const struct deal *deal, unsigned slot)
