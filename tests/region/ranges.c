@@ -425,3 +425,16 @@ TEST(where_nothing_is_nothing_merges)
 	CHECK_EQUAL(tree.count, 1);
 	CHECK_EQUAL(change.dead.count, 0);
 }
+
+TEST(who_need_not_be_told_gives_no_hooks)
+{
+	lh_region_change change = { .before = NULL };
+
+	run(0, 0);
+	replace(3, 4, 0);
+	CHECK_OK(lh_region_tree_protect(&tree, pages(3, 4), LH_RIGHT_NONE, &change));
+	CHECK_EQUAL(lh_region_tree_find(&tree, pages(5, 1).base)->rights, LH_RIGHT_NONE);
+	CHECK_OK(lh_region_tree_unmap(&tree, pages(3, 4), &change));
+	CHECK_EQUAL(tree.count, 0);
+	CHECK_EQUAL(change.dead.count, 1);
+}
