@@ -40,13 +40,20 @@ uint32_t process_last_pid(void)
 	return __atomic_load_n(&last_pid, __ATOMIC_RELAXED);
 }
 
-/* As many as Linux allows threads: an eighth of the memory may go into kernel stacks. */
+/* As many as Linux allows threads: an eighth of the memory may go into kernel stacks. How much there is
+ * never changes, and to ask stops all allocations for a moment: it is asked once. */
 uint64_t process_limit(void)
 {
+	static uint64_t limit;
+	uint64_t known = __atomic_load_n(&limit, __ATOMIC_RELAXED);
 	lh_frame_counters counters;
 
+	if (known != 0)
+		return known;
 	lh_frames_read_counters(memory_frames(), &counters);
-	return counters.total / (8 * THREAD_STACK_PAGES);
+	known = counters.total / (8 * THREAD_STACK_PAGES);
+	__atomic_store_n(&limit, known, __ATOMIC_RELAXED);
+	return known;
 }
 
 static lh_error count_record(void)
