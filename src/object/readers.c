@@ -4,10 +4,6 @@
 #include "base/atomic.h"
 #include "base/lock_order.h"
 
-/* Empty pages that stay, so that a page which is emptied and filled in turn does not call all CPUs each
- * time. None where tests count every frame. */
-#define EMPTY_PAGES_KEPT (LH_DEBUG >= 2 ? 0u : 8u)
-
 uintptr_t lh_reading_begin(lh_manager *manager)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(manager->port);
@@ -27,7 +23,7 @@ void lh_reading_end(lh_manager *manager, uintptr_t interrupts)
 
 void lh_readers_trim(lh_manager *manager, lh_pool *pool)
 {
-	if (lh_atomic_load_relaxed(&pool->empty_pages) <= EMPTY_PAGES_KEPT)
+	if (lh_atomic_load_relaxed(&pool->empty_pages) == 0)
 		return;
 	lh_order_may_flush(manager->port);
 	(void)lh_pool_trim(pool, &manager->readers);

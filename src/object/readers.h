@@ -21,8 +21,9 @@ uintptr_t lh_reading_begin(lh_manager *manager);
 void lh_reading_end(lh_manager *manager, uintptr_t interrupts);
 
 /*
- * After items were given back to a pool with readers: gives pages that are empty back to the frames, if they
- * have become more than a few. Context: as for a flush.
+ * After items were given back to a pool with readers: gives pages that are empty back to the frames. None stays,
+ * so that free frames are counted exactly; one page has 15 regions, and most often one of them is in use.
+ * Context: as for a flush.
  */
 void lh_readers_trim(lh_manager *manager, lh_pool *pool);
 
