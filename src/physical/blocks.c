@@ -310,20 +310,42 @@ void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place,
 	}
 }
 
+/* All of a block at once, none of which was free: it is in no map. */
+static void give_whole(lh_frames *frames, uint64_t block)
+{
+	struct frame_node *node = node_of(frames, block);
+
+	if (frames->counts[block].free != 0)
+		LH_BROKEN(frames->port, "a frame was given back twice");
+	for (unsigned word = 0; word < BLOCK_WORDS; word++)
+		frames->bits[block][word] = UINT64_MAX;
+	frames->counts[block].free = BLOCK_FRAMES;
+	lh_atomic_store_relaxed(&frames->free, frames->free + BLOCK_FRAMES);
+	map_add(&node->whole, block - node->first_block);
+}
+
+static void give_part(lh_frames *frames, uint64_t block, uint64_t first, uint64_t part)
+{
+	for (uint64_t word = first / 64; word <= (first + part - 1) / 64; word++) {
+		uint64_t mask = mask_of(word, first, part);
+
+		if ((frames->bits[block][word] & mask) != 0)
+			LH_BROKEN(frames->port, "a frame was given back twice");
+		frames->bits[block][word] |= mask;
+	}
+	gain(frames, block, part, true);
+}
+
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count)
 {
 	while (count != 0) {
 		uint64_t block = place >> BLOCK_SHIFT, first = place & (BLOCK_FRAMES - 1);
 		uint64_t part = part_in_block(place, count);
 
-		for (uint64_t word = first / 64; word <= (first + part - 1) / 64; word++) {
-			uint64_t mask = mask_of(word, first, part);
-
-			if ((frames->bits[block][word] & mask) != 0)
-				LH_BROKEN(frames->port, "a frame was given back twice");
-			frames->bits[block][word] |= mask;
-		}
-		gain(frames, block, part, true);
+		if (part == BLOCK_FRAMES)
+			give_whole(frames, block);
+		else
+			give_part(frames, block, first, part);
 		place += part;
 		count -= part;
 	}

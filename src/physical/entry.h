@@ -61,6 +61,19 @@ static inline unsigned lh_head_order(uint64_t head)
 	return (unsigned)((head & HEAD_ORDER) >> (HEAD_FLAGS_SHIFT + FRAME_ORDER_SHIFT));
 }
 
+/* The head of the same frame with one holder and no pin. */
+static inline uint64_t lh_head_once(uint64_t head)
+{
+	return (head & ~(HEAD_HOLDERS | HEAD_PINS)) | 1;
+}
+
+/* The value, but the compiler does not know that it is the same. */
+static inline uint64_t lh_not_known(uint64_t value)
+{
+	__asm__("" : "+r"(value));
+	return value;
+}
+
 /* Counts frames as given out, or as given back. => the cache is entered. */
 static inline void lh_count_taken(struct frame_cache *cache, lh_frame_state state,
 				  lh_frame_source source, uint64_t count)

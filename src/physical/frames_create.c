@@ -240,8 +240,8 @@ uint64_t lh_frames_size(const lh_memory_map *map)
 
 static void add_to_section(lh_frames *frames, uint64_t number, uint32_t span)
 {
-	uint64_t mask = (UINT64_C(1) << frames->section_bits) - 1;
-	uint64_t slot = lh_section_slot(number, frames->section_bits);
+	uint64_t mask = UINT64_MAX >> frames->section_shift;
+	uint64_t slot = lh_section_slot(number, frames->section_shift);
 	struct frame_section *section;
 
 	while (section = &frames->sections[slot], section->spans != 0 && section->number != number)
@@ -347,7 +347,7 @@ static void place(lh_frames *made, const struct layout *layout, unsigned char *b
 {
 	made->total = layout->total;
 	made->span_count = (uint32_t)layout->span_total;
-	made->section_bits = layout->section_bits;
+	made->section_shift = 64 - layout->section_bits;
 	memcpy(made->capacity, layout->capacity, sizeof made->capacity);
 	made->block_total = layout->block_total;
 	made->caches = (struct frame_cache *)(void *)(bytes + layout->caches);

@@ -5,6 +5,12 @@
  * The last holder owns the frame: nobody else may look at its entry. It becomes a free frame's, and the
  * frame goes to what its CPU keeps, if that is of the frame's node and nobody was promised it; else to
  * the index. As with allocations, what is most frequent is in line, and the rest apart.
+ *
+ * The usual. An entry is often not in the processor's caches, and where its frame is to be kept is
+ * known only from it. To wait for that would be to free frames one after the other, each as long
+ * as it takes memory to answer. So a CPU assumes that the frame was given out like the one that came back
+ * before, looks up all else from that, and compares the entry when it is there: the processor goes on
+ * meanwhile with what follows, the next entries among it.
  */
 #include "physical/entry.h"
 
@@ -93,9 +99,9 @@ static __attribute__((noinline)) void put_away(lh_frames *frames, const struct f
 	lh_cache_leave(frames, cache, interrupts);
 }
 
-/* The same at once where it needs no lock, which is most often. => the order is kept.
+/* The same at once where it needs no lock. => the order is kept.
  * => false: nothing was done. */
-static inline __attribute__((always_inline)) bool put_at_hand(lh_frames *frames, const struct frame_span *span,
+static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 			       lh_frame_entry *entry, lh_frame_number frame, uint64_t head,
 			       unsigned order)
 {
@@ -112,6 +118,34 @@ static inline __attribute__((always_inline)) bool put_at_hand(lh_frames *frames,
 	if (has_room) {
 		free_entry(cache, entry, head, order);
 		keep_freed(cache, keep, lh_span_place(span, frame), head, order);
+		if (order == 0)
+			cache->usual = lh_head_once(head);
+	}
+	lh_cache_leave_own(frames, interrupts);
+	return has_room;
+}
+
+/* The same for a single frame with one holder, no pin, and the usual rest. */
+static inline __attribute__((always_inline)) bool put_usual(lh_frames *frames,
+							    lh_frame_entry *entry, uint64_t place,
+							    uint32_t node)
+{
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
+	struct frame_keep *keep;
+	uint64_t usual;
+	bool has_room;
+
+	if (!cache)
+		return false;
+	usual = lh_not_known(cache->usual);
+	keep = &cache->keeps[lh_keep_of(lh_frame_kind(lh_head_state(usual)), 0)];
+	has_room = lh_head_read(entry) == cache->usual && keep->count < keep->capacity &&
+		   node == cache->node &&
+		   (lh_head_source(usual) == LH_FRAME_UNCHARGED || cache->slack != 0);
+	if (has_room) {
+		free_entry(cache, entry, usual, 0);
+		keep_freed(cache, keep, place, usual, 0);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;
@@ -148,10 +182,12 @@ static void free_frame(lh_frames *frames, const struct frame_span *span, lh_fram
  * drop what one held, in a row, the second finds none; at the same moment, the index or the next
  * to be given the frame finds that it is there twice.
  */
-static __attribute__((noinline)) bool drop(lh_frames *frames, const struct frame_span *span,
-					   lh_frame_entry *entry, lh_frame_number frame,
-					   uint64_t head)
+static __attribute__((noinline)) bool drop(lh_frames *frames, lh_frame_number frame)
 {
+	const struct frame_span *span = lh_frames_own_span(frames, frame);
+	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
+	uint64_t head = lh_head_read(entry);
+
 	if ((head & HEAD_HOLDERS) != 1) {
 		uint32_t before = lh_atomic_subtract(&entry->holders, 1u);
 
@@ -165,18 +201,14 @@ static __attribute__((noinline)) bool drop(lh_frames *frames, const struct frame
 	return true;
 }
 
-/* A single frame with one holder and no pin, which is most often, is put away in line. */
 bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)
 {
 	const struct frame_span *span = lh_frames_own_span(frames, frame);
-	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
-	uint64_t head = lh_head_read(entry);
 
-	if (LH_DEBUG < 2 && (head & (HEAD_HOLDERS | HEAD_PINS | HEAD_ORDER)) == 1 &&
-	    lh_frame_state_is_used(lh_head_state(head)) &&
-	    put_at_hand(frames, span, entry, frame, head, 0))
+	if (LH_DEBUG < 2 && put_usual(frames, lh_span_entry(frames, span, frame),
+				      lh_span_place(span, frame), span->node))
 		return true;
-	return drop(frames, span, entry, frame, head);
+	return drop(frames, frame);
 }
 
 void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t count)

@@ -22,8 +22,8 @@ static const struct frame_span *last_at_or_below(const struct frame_span *spans,
 const struct frame_span *lh_frames_span_slow(const lh_frames *frames, lh_frame_number frame)
 {
 	uint64_t number = frame.value >> SECTION_SHIFT;
-	uint64_t mask = (UINT64_C(1) << frames->section_bits) - 1;
-	uint64_t slot = lh_section_slot(number, frames->section_bits);
+	uint64_t mask = UINT64_MAX >> frames->section_shift;
+	uint64_t slot = lh_section_slot(number, frames->section_shift);
 	const struct frame_section *section;
 	const struct frame_span *span;
 

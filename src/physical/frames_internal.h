@@ -137,6 +137,7 @@ struct frame_cache {
 	struct frame_keep keeps[KEEP_COUNT] __attribute__((aligned(64)));
 	bool in_use;	   /* o; if not, it has nothing but its node */
 	uint32_t node;	   /* a: of its CPU */
+	uint64_t usual;	   /* o: head of the single frame that came back last (frames_hold.c) */
 	uint64_t slack;	   /* o: charge.c */
 	int64_t committed; /* o: charge.c */
 	/* o: changes made here, by lh_frame_source; only the sum over all caches means anything. */
@@ -155,7 +156,7 @@ struct lh_frames {
 	uint64_t total;			/* c */
 	uint64_t block_total;		/* c */
 	uint32_t span_count;		/* c */
-	uint32_t section_bits;		/* c: 2^section_bits slots */
+	uint32_t section_shift;		/* c: 2^(64 - section_shift) slots */
 	uint32_t capacity[KEEP_COUNT];	/* c: of a cache in use */
 	uint32_t node_count;		/* c */
 	lh_charge_policy policy;	/* c */
@@ -197,10 +198,10 @@ static inline bool lh_frame_state_is_used(lh_frame_state state)
 /* --- frames_index.c --- */
 
 /* The slot of the section table at which the search for a section begins. */
-static inline uint64_t lh_section_slot(uint64_t number, uint32_t section_bits)
+static inline uint64_t lh_section_slot(uint64_t number, uint32_t section_shift)
 {
 	/* Fibonacci hashing (Knuth, volume 3, 6.4): neighbours land far apart. */
-	return number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - section_bits);
+	return number * UINT64_C(0x9e3779b97f4a7c15) >> section_shift;
 }
 
 /* The span of a frame; NULL if it is none of ours. Reads constants only. The slow one is for
@@ -213,7 +214,7 @@ static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
 {
 	uint64_t number = frame.value >> SECTION_SHIFT;
 	const struct frame_section *section =
-		&frames->sections[lh_section_slot(number, frames->section_bits)];
+		&frames->sections[lh_section_slot(number, frames->section_shift)];
 
 	if (section->number == number && section->spans != 0) {
 		const struct frame_span *span = &frames->spans[section->first_span + section->spans - 1];
@@ -303,8 +304,11 @@ static inline struct frame_cache *lh_cache_enter_own(lh_frames *frames, uintptr_
 {
 	lh_order_may_take(frames->port, frames, LH_LOCK_FRAMES);
 	*interrupts = lh_port_interrupts_off(frames->port);
-	if (__builtin_expect(lh_atomic_load(&frames->gathering) == 0, 1))
-		return &frames->caches[lh_port_cpu(frames->port)];
+	if (__builtin_expect(lh_atomic_load(&frames->gathering) == 0, 1)) {
+		unsigned cpu = lh_port_cpu(frames->port);
+
+		return &frames->caches[cpu];
+	}
 	lh_port_interrupts_restore(frames->port, *interrupts);
 	return NULL;
 }

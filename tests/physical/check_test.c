@@ -126,7 +126,7 @@ TEST(a_corrupted_span_or_section_is_found)
 	CHECK_FINDS(frames->spans[1].node, 1);
 	CHECK_FINDS(frames->blocks[1].first, 0);
 	CHECK_FINDS(frames->blocks[11].base, 0);
-	for (unsigned slot = 0; slot < 1u << frames->section_bits; slot++)
+	for (unsigned slot = 0; slot < UINT64_C(1) << (64 - frames->section_shift); slot++)
 		if (frames->sections[slot].spans != 0) {
 			CHECK_FINDS(frames->sections[slot].number, 77);
 			CHECK_FINDS(frames->sections[slot].spans, 0);
