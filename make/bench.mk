@@ -55,7 +55,8 @@ bench-region: ## region structures side by side; BENCH_REGIONS="100 1000 ..." ch
 
 # Parts of the library side by side with others' ways, in an ordinary process, as a release
 # would be compiled. bench/common has the clock, the table, the CSV and the drawing.
-CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -MMD -MP
+# The library without its asserts, as the others have none.
+CFLAGS_BENCH := $(CFLAGS_COMMON) -O2 -DLH_DEBUG=0 -MMD -MP
 $(BENCH)/obj/src/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(MAKING) $(CC) $(CFLAGS_BENCH) -ffreestanding -Iinclude -Isrc -Iarch -c $< -o $@
@@ -69,15 +70,23 @@ $(BENCH)/obj/bench/%.o: bench/%.c
 # $(call bench_objects,folders of bench/,floors)
 bench_objects = $(patsubst %.c,$(BENCH)/obj/%.o,$(foreach d,common $(1),$(sort $(wildcard bench/$(d)/*.c))) $(foreach f,$(2),$(SOURCES_$(f))))
 
-$(BENCH)/frames: $(call bench_objects,frames frames/peers,base physical)
-	$(MAKING) $(CC) $^ -lpthread -o $@
+# Each subject is optimised as one: the library together with its port (an interrupt flag, a CPU's
+# number: an instruction or two in a kernel too), each buddy with its lock. What drives them stays apart.
+BENCH_FRAMES_SUBJECTS := bench/frames/landhold.c $(sort $(wildcard bench/frames/peers/*.c)) \
+	$(SOURCES_base) $(SOURCES_physical)
+$(BENCH)/frames-subjects/%.o: %.c
+	@mkdir -p $(@D)
+	$(MAKING) $(CC) $(CFLAGS_BENCH) -flto=auto -D_GNU_SOURCE -Iinclude -Isrc -Iarch -c $< -o $@
+$(BENCH)/frames: $(filter-out %/landhold.o,$(call bench_objects,frames,)) \
+		$(patsubst %.c,$(BENCH)/frames-subjects/%.o,$(BENCH_FRAMES_SUBJECTS))
+	$(MAKING) $(CC) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized $^ -lpthread -o $@
 
 .PHONY: bench-frames
 bench-frames: $(BENCH)/frames ## frames: nanoseconds an operation, beside two buddies
 	$(BENCH)/frames $(or $(ROUNDS),9) $(BENCH)/frames.csv
 	@bench/common/plot $(BENCH)/frames.csv $(BENCH)/frames.svg 'Frames: ns an operation, 1 GiB'
 
--include $(shell find $(BENCH)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BENCH)/obj $(BENCH)/frames-subjects -name '*.d' 2>/dev/null)
 
 $(BENCH)/paging: $(call bench_objects,paging,base physical paging)
 	$(MAKING) $(CC) $^ -o $@

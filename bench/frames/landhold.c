@@ -16,10 +16,11 @@
 
 #include <landhold/frames.h>
 
-static _Thread_local unsigned current_cpu;
-static struct {
-	uint32_t off __attribute__((aligned(128)));
-} interrupts[CPUS_MOST];
+static struct cpu {
+	uint32_t interrupts_off __attribute__((aligned(128)));
+	unsigned number;
+} cpus[CPUS_MOST] = { { 0, 0 }, { 0, 1 } };
+static _Thread_local struct cpu *self = cpus;
 static lh_frames *frames;
 static void *memory;
 static uint64_t size;
@@ -51,7 +52,7 @@ static uint64_t get(unsigned order, unsigned cpu)
 	lh_frame_number frame;
 	lh_error error;
 
-	current_cpu = cpu;
+	self = &cpus[cpu];
 	if (order == 0)
 		error = lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame);
 	else
@@ -64,7 +65,7 @@ static uint64_t get_lasting(unsigned cpu)
 {
 	lh_frame_number frame;
 
-	current_cpu = cpu;
+	self = &cpus[cpu];
 	return lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK
 		       ? frame.value
 		       : NO_FRAME;
@@ -73,7 +74,7 @@ static uint64_t get_lasting(unsigned cpu)
 static void put(uint64_t frame, unsigned order, unsigned cpu)
 {
 	(void)order;
-	current_cpu = cpu;
+	self = &cpus[cpu];
 	(void)lh_frame_drop(frames, lh_frame(frame));
 }
 
@@ -110,16 +111,15 @@ LH_NO_RETURN void lh_port_panic(lh_port *port, const char *message)
 unsigned lh_port_cpu(lh_port *port)
 {
 	(void)port;
-	return current_cpu;
+	return self->number;
 }
 
 uintptr_t lh_port_interrupts_off(lh_port *port)
 {
-	uint32_t *off = &interrupts[current_cpu].off;
-	uintptr_t before = *off;
+	uintptr_t before = self->interrupts_off;
 
 	(void)port;
-	__atomic_store_n(off, 1u, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->interrupts_off, 1u, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return before;
 }
@@ -127,24 +127,24 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 {
 	(void)port;
-	__atomic_store_n(&interrupts[current_cpu].off, (uint32_t)state, __ATOMIC_RELEASE);
+	__atomic_store_n(&self->interrupts_off, (uint32_t)state, __ATOMIC_RELEASE);
 }
 
 bool lh_port_interrupts_are_on(lh_port *port)
 {
 	(void)port;
-	return interrupts[current_cpu].off == 0;
+	return self->interrupts_off == 0;
 }
 
-void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
+void lh_port_call_cpus(lh_port *port, const lh_cpu_set *called, void (*function)(void *),
 		       void *argument)
 {
 	(void)port;
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
 		abort();
 	for (unsigned cpu = 0; cpu < CPUS_MOST; cpu++)
-		while ((cpus->bits[0] >> cpu & 1) != 0 &&
-		       __atomic_load_n(&interrupts[cpu].off, __ATOMIC_ACQUIRE) != 0)
+		while ((called->bits[0] >> cpu & 1) != 0 &&
+		       __atomic_load_n(&cpus[cpu].interrupts_off, __ATOMIC_ACQUIRE) != 0)
 			__builtin_ia32_pause();
 	function(argument);
 }
