@@ -54,14 +54,19 @@ static lh_virtual_range range_of(uint64_t address, unsigned level, uint64_t leav
 	return range;
 }
 
+static lh_error write_one(uint64_t address, lh_leaf leaf, lh_spare_tables *spares)
+{
+	return leaf.level == 0 ? lh_directory_write(&directory, lh_virtual(address), leaf, spares)
+			       : lh_directory_write_large(&directory, lh_virtual(address), leaf, spares);
+}
+
 static void map(uint64_t address, unsigned level, uint64_t leaves, uint64_t frame)
 {
 	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = LH_RIGHT_READ | LH_RIGHT_WRITE,
 			 .level = (uint8_t)level, .flags = LH_LEAF_UNCOUNTED, .frame = { frame } };
 	lh_spare_tables spares = { 0, 0 };
 
-	if (leaves == 1 && level == 0 &&
-	    lh_directory_write(&directory, lh_virtual(address), leaf, &spares) == LH_OK)
+	if (leaves == 1 && write_one(address, leaf, &spares) == LH_OK)
 		return;
 	must(lh_directory_prepare_map(&directory, range_of(address, level, leaves), leaf, &spares));
 	must(lh_directory_map(&directory, range_of(address, level, leaves), leaf, NULL, &spares));
@@ -88,7 +93,7 @@ static uint64_t query(uint64_t address, unsigned level, uint64_t leaves)
 {
 	uint64_t count = 0;
 
-	if (leaves == 1 && level == 0) {
+	if (leaves == 1) {
 		lh_leaf leaf = lh_directory_read(&directory, lh_virtual(address));
 
 		return leaf.kind == LH_LEAF_PRESENT && (leaf.rights & LH_RIGHT_WRITE) != 0;

@@ -3,6 +3,7 @@
  * Operations on ranges: each is a loop over one walk (walk.h), and in each table that it comes to a
  * loop over a row (row.h), under one lock, with one change of each count.
  */
+#include "paging/near.h"
 #include "paging/row.h"
 
 static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
@@ -11,6 +12,29 @@ static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range
 		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
 	lh_walk_begin(walk, directory, range);
 	walk->visits = true;
+}
+
+/* True if the range is part of what one leaf table spans. */
+static bool is_in_one_table(const lh_paging_format *format, lh_virtual_range range)
+{
+	return range.pages < lh_paging_entries(format, 0) &&
+	       lh_near_prefix(format, range.base) == lh_near_prefix(format, lh_virtual_range_last(range));
+}
+
+/* For those who look at leaves only, and not at the tables above: a small range may be near. */
+static void begin_at_leaves(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
+{
+	if (!is_in_one_table(directory->format, range)) {
+		begin(walk, directory, range);
+		return;
+	}
+	lh_walk_begin_near(walk, directory, range);
+	LH_ASSERT(directory->port,
+		  walk->is_near || lh_virtual_range_covers(lh_directory_own_range(directory), range));
+	walk->visits = true;
+	/* A visit holds each table that it enters; into this one it was put. */
+	if (walk->is_near && !lh_walk_hold(walk))
+		lh_walk_pause(walk);
 }
 
 static void begin_alike(lh_alike *alike, const lh_directory *directory)
@@ -148,7 +172,7 @@ void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, l
 
 	LH_ASSERT(directory->port, gather->directory == directory);
 	begin_alike(&alike, directory);
-	begin(&walk, directory, range);
+	begin_at_leaves(&walk, directory, range);
 	while (next(&walk)) {
 		if (must_enter(&walk))
 			continue;
@@ -286,7 +310,7 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
 
 	LH_ASSERT(directory->port, gather->directory == directory);
 	begin_alike(&alike, directory);
-	begin(&walk, directory, range);
+	begin_at_leaves(&walk, directory, range);
 	while (next(&walk)) {
 		if (!hold_leaf(&walk))
 			continue;
@@ -359,7 +383,7 @@ void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf
 	bool more = true;
 
 	begin_alike(&visitor.alike, directory);
-	begin(&walk, directory, range);
+	begin_at_leaves(&walk, directory, range);
 	while (more && next(&walk)) {
 		if (!hold_leaf(&walk))
 			continue;
@@ -405,7 +429,10 @@ void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_
 	lh_walk walk;
 
 	begin_alike(&alike, directory);
-	begin(&walk, directory, range);
+	if (is_in_one_table(directory->format, range))
+		lh_walk_begin_near(&walk, directory, range);
+	else
+		begin(&walk, directory, range);
 	walk.visits = false;
 	while (more && next(&walk))
 		if (!lh_walk_is_table(&walk))
