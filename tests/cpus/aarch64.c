@@ -133,6 +133,12 @@ void cpu_load_first(void)
 	load(TCR_SIZE(48) | TCR_CACHED | TCR_WIDTH(5) | TCR_GRANULE_4K, root, root);
 }
 
+bool cpu_refuse_key(unsigned key)
+{
+	(void)key;
+	return false;
+}
+
 void cpu_put(char character)
 {
 	*(volatile uint32_t *)(UART + CPU_WINDOW) = (uint8_t)character;

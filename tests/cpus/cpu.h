@@ -52,6 +52,10 @@ void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_num
 /* Translates by the tables of the start again. */
 void cpu_load_first(void);
 
+/* User mode's pages with this protection key, other than 0, refuse all accesses from now on; 0: none do.
+ * => false: this CPU has no keys. */
+bool cpu_refuse_key(unsigned key);
+
 void cpu_put(char character);
 _Noreturn void cpu_end(bool good);
 

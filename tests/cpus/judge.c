@@ -395,6 +395,26 @@ static void judge_flags(lh_frame_number frame)
 	clear(address);
 }
 
+/* A protection key of a page is what the CPU finds there, and no other. */
+static void judge_keys(lh_frame_number frame)
+{
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = LH_RIGHT_READ | LH_RIGHT_WRITE, .frame = frame };
+	uint64_t address = place(true, 1);
+
+	for (unsigned key = 1; key < 16 && format->key != 0 && cpu_refuse_key(key); key++) {
+		leaf.key = (uint8_t)key;
+		map(address, leaf);
+		run(PROBE_READ, address + 8, 0, true);
+		count(cpu_faulted(), "its key not refused", address);
+		cpu_refuse_key(key ^ 1);
+		run(PROBE_READ, address + 8, 0, true);
+		count(cpu_stopped_at_breakpoint(), "refused by another key", address);
+		clear(address);
+	}
+	if (format->key != 0)
+		cpu_refuse_key(0);
+}
+
 /* Maps, takes rights away and clears at random, around the borders of tables; each page is
  * tried after each step. */
 static void judge_random(const lh_frame_number *frame)
@@ -468,6 +488,7 @@ static void judge(const lh_frame_number *frame)
 	judge_types(frame[0]);
 	judge_levels(frame[1]);
 	judge_flags(frame[0]);
+	judge_keys(frame[0]);
 	judge_random(frame);
 	cpu_load_first();
 	lh_directory_destroy(&user);

@@ -64,15 +64,15 @@ static bool has_mode(uint64_t mode)
 }
 
 /*
- * The format as it is made for any CPU: flags kept by software. QEMU's CPU sets them itself, so
- * it is tried that way, too.
+ * The format as it is made for any CPU: flags kept by software, one memory type. QEMU's CPU sets the flags
+ * itself, and has Svpbmt, which its firmware switches on: so it is tried that way, too.
  */
 const lh_paging_format *cpu_format(unsigned n)
 {
 	static const lh_paging_format *const all[] = { &lh_format_riscv64_sv39, &lh_format_riscv64_sv48,
 						       &lh_format_riscv64_sv57 };
-	static const char *const flagged[] = { "riscv64, Sv39, hardware flags", "riscv64, Sv48, hardware flags",
-					       "riscv64, Sv57, hardware flags" };
+	static const char *const flagged[] = { "riscv64, Sv39, hardware flags, Svpbmt", "riscv64, Sv48, hardware flags, Svpbmt",
+					       "riscv64, Sv57, hardware flags, Svpbmt" };
 	static lh_paging_format format;
 
 	if (n >= 6 || (n / 2 > 0 && !has_mode(SV39 + n / 2)))
@@ -81,6 +81,7 @@ const lh_paging_format *cpu_format(unsigned n)
 	if (n % 2 != 0) {
 		format.name = flagged[n / 2];
 		format.software_accessed = format.software_dirty = false;
+		lh_paging_format_add_svpbmt(&format);
 	}
 	return &format;
 }
@@ -94,6 +95,12 @@ void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_num
 void cpu_load_first(void)
 {
 	set_satp(cpu_first_satp);
+}
+
+bool cpu_refuse_key(unsigned key)
+{
+	(void)key;
+	return false;
 }
 
 static void call_firmware(uint64_t number, uint64_t argument)

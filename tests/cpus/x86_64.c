@@ -9,6 +9,8 @@
 #define VECTOR_PAGE_FAULT 14
 
 #define CR4_PGE (UINT64_C(1) << 7)
+#define CR4_PKE (UINT64_C(1) << 22)
+#define CPUID_7_ECX_PKU (1u << 3)
 #define DEBUG_CONSOLE 0xe9
 #define DEBUG_EXIT 0xf4
 
@@ -61,6 +63,21 @@ void cpu_load(const lh_paging_format *format, lh_frame_number user, lh_frame_num
 void cpu_load_first(void)
 {
 	load((uint64_t)(uintptr_t)(LEVELS == 5 ? first_root_5 : first_root_4) - CPU_WINDOW);
+}
+
+/* Section 4.6.2: two bits a key in PKRU, the lower one refuses every access to user mode's pages. */
+bool cpu_refuse_key(unsigned key)
+{
+	uint32_t a = 7, b, c = 0, d;
+	uint64_t control;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	if ((c & CPUID_7_ECX_PKU) == 0)
+		return false;
+	__asm__ volatile("mov %%cr4, %0" : "=r"(control));
+	__asm__ volatile("mov %0, %%cr4" : : "r"(control | CR4_PKE) : "memory");
+	__asm__ volatile("wrpkru" : : "a"(key == 0 ? 0u : 1u << 2 * key), "c"(0u), "d"(0u) : "memory");
+	return true;
 }
 
 static void put_byte(uint16_t port, uint8_t byte)
