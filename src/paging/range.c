@@ -258,20 +258,21 @@ static void learn_restriction(lh_alike *alike, unsigned level, uint64_t entry, l
 }
 
 /* Changes leaves that are alike. => the first slot that is not. */
-static uint64_t change_alike(const lh_walk *walk, const lh_row *row, uint64_t slot,
+static uint64_t change_alike(const lh_walk *walk, const lh_row *row, uint64_t first,
 			     const lh_alike *alike)
 {
 	const uint64_t mask = ~alike->frame_mask, bits = alike->bits, change = alike->change;
+	uint64_t *slot = &row->slots[first], *const end = &row->slots[row->count];
 
-	for (; slot < row->count; slot++) {
-		uint64_t entry = lh_atomic_load_relaxed(&row->slots[slot]), now = entry;
+	for (; slot < end; slot++) {
+		uint64_t entry = lh_atomic_load_relaxed(slot), now = entry;
 
 		if ((entry & mask) != bits)
 			break;
-		if (!lh_atomic_compare_exchange(&row->slots[slot], &now, entry ^ change))
-			replace(walk, &row->slots[slot], entry, entry ^ change);
+		if (!lh_atomic_compare_exchange(slot, &now, entry ^ change))
+			replace(walk, slot, entry, entry ^ change);
 	}
-	return slot;
+	return (uint64_t)(slot - row->slots);
 }
 
 /* The leaves of the row, from the slot at the cursor on. => slots passed. Held. */
