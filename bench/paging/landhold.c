@@ -149,6 +149,12 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 	(void)state;
 }
 
+bool lh_port_interrupts_are_on(lh_port *port)
+{
+	(void)port;
+	return true;
+}
+
 void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
 		       void *argument)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Entries, mechanically: everything the format's masks say of one 64-bit entry and of the
- * place it stands in. No other file of the floor shifts or masks an entry.
+ * place it stands in. No other file of the floor shifts or masks an entry, but row.h, which keeps what was
+ * answered here, and copy.c, which takes away the bits of one right.
  *
  * Five kinds of entry that is not zero:
  *   table      present, above level 0, the format's table test holds
