@@ -60,7 +60,7 @@ before = $(if $(filter-out $(1),$(firstword $(2))),$(firstword $(2)) $(call befo
 
 # One test program a floor: tests/FLOOR/*.c with the harness, the machine, and the
 # floors below. The machine's archive calls the public interface of no floor above base.
-shared_tests = $(if $(filter object space manager threads,$(1)),$(wildcard tests/world/*.c))
+shared_tests = $(if $(filter object space manager heap threads,$(1)),$(wildcard tests/world/*.c))
 define test_program
 $(HOSTED)/test-$(1): $(patsubst %.c,$(HOSTED)/%.o,$(sort $(wildcard tests/$(or $(3),$(1))/*.c) $(call shared_tests,$(1)) $(wildcard tests/*.c))) \
 		$(HOSTED)/libhosted.a $(foreach f,$(2),$(HOSTED)/lib$(f).a)
