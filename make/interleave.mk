@@ -46,7 +46,7 @@ $(INTERLEAVE_PROGRAM): $(patsubst %.c,$(INTERLEAVE)/%.o,$(INTERLEAVE_SOURCES))
 	$(MAKING) $(CC) -no-pie -Wl,--gc-sections $(foreach f,$(INTERLEAVE_WRAPPED),-Wl,--wrap=$(f)) $^ -o $@
 
 # Cases of the library, which assumes the memory model of x86 or a stronger one.
-INTERLEAVE_BUFFERED := lock mutex fault frame pool surplus unmap fork map b18 b22 b24 write_back
+INTERLEAVE_BUFFERED := lock mutex heap fault frame pool surplus unmap fork map b18 b22 b24 write_back
 
 .PHONY: interleave interleave-lines test-interleave
 interleave: $(INTERLEAVE_PROGRAM) ## all interleavings of operations, within bounds; long

@@ -86,15 +86,22 @@ static lh_heap *heap_of(test_scene *scene)
 	return scene->items[0];
 }
 
-/* Items of 1000 bytes; CPU 1 has one. */
-static void *open_heap(void)
+static test_scene *make_heap(void)
 {
 	test_scene *scene = scene_open(0);
-	lh_kernel_request request = { .placement.pages = 16 };
-	lh_virtual_address address;
+	lh_kernel_request request = { .placement.pages = 32 };
 
 	scene->items[0] = aligned_alloc(64, sizeof(lh_heap));
 	CHECK_OK(lh_heap_create(heap_of(scene), scene->world.manager, &request, 0));
+	return scene;
+}
+
+/* Items of 1000 bytes; CPU 1 has one. */
+static void *open_heap(void)
+{
+	test_scene *scene = make_heap();
+	lh_virtual_address address;
+
 	CHECK_OK(lh_heap_allocate(heap_of(scene), 1000, 0, &address));
 	scene->extra[1] = address.value;
 	scene_load(scene, -1, -1, -1);
@@ -146,5 +153,104 @@ static void check_heap(void *context)
 	scene_check(scene);
 }
 
+/* Large blocks, one each: CPU 0's is short, CPU 1's long. */
+#define SHORT 12000
+#define LONG 20000
+
+static void *open_large(void)
+{
+	test_scene *scene = make_heap();
+
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		lh_virtual_address address;
+
+		CHECK_OK(lh_heap_allocate(heap_of(scene), cpu == 0 ? SHORT : LONG, 0, &address));
+		scene->extra[cpu] = address.value;
+		*(uint64_t *)lh_heap_pointer(heap_of(scene), address) = cpu + 100;
+	}
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+/* What it held, it holds, wherever it is; and its last page is there. */
+static void resize(test_scene *scene, uint64_t from, uint64_t to)
+{
+	unsigned cpu = scene_cpu();
+	lh_virtual_address address = lh_virtual(scene->extra[cpu]);
+	uint64_t value;
+
+	CHECK_OK(lh_heap_resize(heap_of(scene), &address, from, to));
+	scene->values[cpu][0] = address.value;
+	scene->values[cpu][1] = to;
+	CHECK(crowd_read_kernel(&scene->world, cpu, address.value, &value));
+	CHECK_EQUAL(value, cpu + 100);
+	CHECK(crowd_write_kernel(&scene->world, cpu, address.value + to / 8 * 8 - 8, 1));
+}
+
+static void grow(void *scene)
+{
+	resize(scene, SHORT, LONG);
+}
+
+static void shrink(void *scene)
+{
+	resize(scene, LONG, SHORT);
+}
+
+static void shrink_and_trim(void *context)
+{
+	test_scene *scene = context;
+
+	shrink(scene);
+	lh_heap_trim(heap_of(scene));
+}
+
+static void free_large_and_allocate(void *context)
+{
+	test_scene *scene = context;
+
+	lh_heap_free(heap_of(scene), lh_virtual(scene->extra[1]), LONG);
+	allocate_and_use(context);
+	scene->values[scene_cpu()][1] = 1000;
+}
+
+static void check_resized(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_SOUND(lh_heap_check(heap_of(scene)));
+	for (unsigned cpu = 0; cpu < 2; cpu++)
+		lh_heap_free(heap_of(scene), lh_virtual(scene->values[cpu][0]), scene->values[cpu][1]);
+	lh_heap_destroy(heap_of(scene));
+	scene_check(scene);
+}
+
+static void check_at_hand(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_SOUND(lh_heap_check(heap_of(scene)));
+	lh_heap_free(heap_of(scene), lh_virtual(scene->values[0][0]), 1000);
+	lh_heap_destroy(heap_of(scene));
+	scene_check(scene);
+}
+
+/* From the front that was filled when the scene was made, unless it is just being taken away. */
+static void take_at_hand(void *context)
+{
+	test_scene *scene = context;
+	lh_heap_request request = { 1000, 0, LH_HEAP_AT_HAND, NULL };
+	lh_virtual_address address = lh_virtual(0);
+	lh_error error = lh_heap_allocate_as(heap_of(scene), &request, &address);
+
+	CHECK(error == LH_OK || error == LH_NO_MEMORY);
+	if (error == LH_OK)
+		CHECK(crowd_write_kernel(&scene->world, scene_cpu(), address.value, address.value));
+	scene->values[scene_cpu()][0] = address.value;
+}
+
 KERNEL(heap_allocate_free, open_heap, allocate_and_use, free_and_trim, check_heap)
 KERNEL(heap_allocate_free_allocate, open_heap, allocate_and_use, free_and_allocate, check_heap)
+KERNEL(heap_at_hand_trim, open_heap, take_at_hand, free_and_trim, check_at_hand)
+KERNEL(heap_grow_shrink, open_large, grow, shrink_and_trim, check_resized)
+KERNEL(heap_grow_free, open_large, grow, free_large_and_allocate, check_resized)
