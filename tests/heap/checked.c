@@ -133,6 +133,26 @@ TEST(a_use_after_free_is_told_when_the_block_leaves_quarantine)
 	end();
 }
 
+/* Where slabs would become long, those of a checked heap stay as long as their records have room for. */
+TEST(many_small_blocks_keep_their_records_apart)
+{
+	begin(1 << 14, LH_HEAP_CHECKED);
+	while (count < 2000)
+		CHECK_OK(allocate(1 + count % 40, 0, false));
+	check_sound();
+	while (count != 0)
+		release(count - 1);
+	while (count < 50)
+		CHECK_OK(allocate(100000, 0, false));
+	check_all_returned();
+	CHECK_OK(allocate(30000, 0, false));
+	release(0);
+	while (count < 2000) /* also in what large ones left */
+		CHECK_OK(allocate(1 + count % 40, 0, false));
+	check_all_returned();
+	end();
+}
+
 /* For as long as quarantine holds, nobody else is given the address. */
 TEST(a_freed_block_is_not_given_out_again_at_once)
 {

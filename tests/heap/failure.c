@@ -106,12 +106,12 @@ TEST(every_allocation_step_can_fail_and_changes_nothing)
 }
 
 /* From each size to each: in place, by growing, by moving. */
-TEST(every_step_of_a_resize_can_fail_and_changes_nothing)
+static void fail_each_resize(uint32_t flags)
 {
 	static const uint64_t sizes[] = { 20, 100, 9000, 70000, 300000 };
 	uint64_t refused = 0;
 
-	begin(1 << 14, 0);
+	begin(1 << 14, flags);
 	for (unsigned pair = 0; pair < 25; pair++)
 		for (uint64_t n = 1;; n++) {
 			lh_error error;
@@ -130,6 +130,32 @@ TEST(every_step_of_a_resize_can_fail_and_changes_nothing)
 		}
 	CHECK(refused > 50);
 	end();
+}
+
+TEST(every_step_of_a_resize_can_fail_and_changes_nothing)
+{
+	fail_each_resize(0);
+	fail_each_resize(LH_HEAP_CHECKED);
+}
+
+/* Where frames are refused, those that nobody asked for are none: what gives back takes nothing. */
+TEST(freeing_and_trimming_need_no_memory)
+{
+	for (uint32_t flags = 0; flags <= LH_HEAP_CHECKED; flags += LH_HEAP_CHECKED) {
+		begin(1 << 14, flags);
+		for (unsigned i = 0; i < 300; i++)
+			CHECK_OK(allocate(random_bytes(), 0, false));
+		lh_frames_fail_at(frames, 1);
+		while (count > 50) {
+			use_some_cpu();
+			release(test_random_below(count));
+		}
+		(void)lh_heap_trim(&heap);
+		CHECK_EQUAL(lh_frames_steps(frames), 0);
+		lh_frames_fail_at(frames, 0);
+		check_all_returned();
+		end();
+	}
 }
 
 TEST(heaps_are_made_and_ended_at_every_prefix)

@@ -190,6 +190,40 @@ TEST(empty_runs_are_kept_up_to_a_share_and_the_rest_goes_back_with_few_flushes)
 	end();
 }
 
+/* Many items of a size come from long slabs: fewer runs, and fewer descriptors, than there are of short ones. */
+TEST(slabs_are_long_where_there_are_many_items)
+{
+	lh_heap_counters counters;
+
+	begin(1 << 14, 0);
+	while (count < 2900)
+		CHECK_OK(allocate(1000, 0, false));
+	lh_heap_read_counters(&heap, &counters);
+	CHECK_EQUAL(lh_heap_class_pages(lh_heap_class_for(1000, 16)), 2);
+	CHECK(counters.runs < 2900 / 32 + 40);
+	check_all_returned();
+	end();
+}
+
+/* Runs that are kept are given for those that the heap grows by, if they are of no use for that. */
+TEST(a_heap_that_grows_gives_what_it_keeps_of_the_wrong_size)
+{
+	uint64_t kept;
+
+	begin(1 << 14, 0);
+	for (unsigned i = 0; i < 40; i++)
+		CHECK_OK(allocate(9 * LH_PAGE_SIZE, 0, false));
+	for (unsigned i = 0; i < 7; i++)
+		release(count - 1);
+	kept = heap.spare_pages;
+	CHECK(kept > 40);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_OK(allocate(5 * LH_PAGE_SIZE, 0, false));
+	CHECK(heap.spare_pages < kept - 8);
+	check_all_returned();
+	end();
+}
+
 /* What one size gave back, another of as many pages uses, without a frame taken. */
 TEST(an_empty_run_serves_any_size_of_as_many_pages)
 {
