@@ -88,6 +88,7 @@ typedef struct lh_heap {
 	lh_region region;			       /* the reservation: the kernel tree's */
 	lh_region_tree runs;			       /* [h] where runs lie in it */
 	uint64_t random;			       /* [h] */
+	bool has_room;				       /* [h] some large run may keep more than a guard page free */
 	uint64_t run_count, page_count;		       /* [h] */
 	uint64_t own_frames;			       /* atomic: for the map, fronts, records */
 	uint64_t large_items, large_bytes;	       /* [h] */

@@ -97,9 +97,21 @@ static lh_error make_run(lh_heap *heap, const struct lh_heap_shape *shape, struc
 	return error;
 }
 
+/* Where a long slab has no room any more, a short one may. */
+static lh_error make_slab(lh_heap *heap, uint32_t size_class, struct lh_heap_run **run)
+{
+	struct lh_heap_shape shape = { lh_heap_slab_pages(heap, size_class), 1, size_class, false };
+	uint64_t least = lh_heap_class_pages(size_class);
+	lh_error error = make_run(heap, &shape, run);
+
+	if (error == LH_OK || shape.pages == least)
+		return error;
+	shape.pages = least;
+	return make_run(heap, &shape, run);
+}
+
 static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
-	struct lh_heap_shape shape = { 0, 1, size_class, false };
 	lh_heap_block items[FRONT_BATCH_MOST];
 	unsigned want = 1, count;
 	struct lh_heap_run *run;
@@ -112,8 +124,7 @@ static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, 
 	if (count == 0) {
 		if ((flags & LH_HEAP_AT_HAND) != 0)
 			return LH_NO_MEMORY;
-		shape.pages = lh_heap_slab_pages(heap, size_class);
-		LH_TRY(make_run(heap, &shape, &run));
+		LH_TRY(make_slab(heap, size_class, &run));
 		count = lh_heap_items_take_new(heap, run, items, want);
 	}
 	*address = keep_one(heap, size_class, items, count);

@@ -6,14 +6,16 @@
  * decommitted together, with one flush.
  *
  * A run keeps a guard page behind it; the first page of the reservation is never used. A large run keeps
- * half its own size free behind it when it is placed, so that it can grow without moving;
- * addresses cost little. Who grows into that room keeps one page.
+ * half its own size free behind it when it is placed, so that it can grow without moving; but only as long as
+ * addresses cost little, less than a part of the reservation being in runs. Who grows into that room
+ * keeps one page.
  */
 #include "heap/heap_internal.h"
 
 #include "base/memory.h"
 
 #define ENDED_AT_A_TIME 16
+#define ROOMY_PART 4
 
 static const uint32_t rooms[3] = ROOMS;
 
@@ -75,20 +77,40 @@ static void give_descriptor_back(lh_heap *heap, struct lh_heap_run *run)
 	lh_pool_give_back(&heap->pools[pool_for(run->room)], run);
 }
 
+/* Large runs no longer keep room to grow into. => true: there was some */
+static bool give_room_up_locked(lh_heap *heap)
+{
+	bool had_room = heap->has_room;
+
+	heap->has_room = false;
+	for (lh_region *region = lh_region_tree_first(&heap->runs); had_room && region;
+	     region = lh_region_tree_next(region)) {
+		if (region->guard_after == 1)
+			continue;
+		region->guard_after = 1;
+		LH_REQUIRE(lh_heap_port(heap), lh_region_tree_resize(&heap->runs, region, region->range) == LH_OK);
+	}
+	return had_room;
+}
+
 /* The pages of a class are fixed; a large run's are not, and it keeps room to grow. */
 static lh_error place_locked(lh_heap *heap, struct lh_heap_run *run, lh_placement *placement,
 			     uint32_t size_class)
 {
+	bool is_roomy = heap->page_count < heap->pages / ROOMY_PART;
 	lh_error error = LH_NO_HOLE;
 
-	if (size_class == LARGE && placement->pages < UINT32_MAX) {
+	if (size_class == LARGE && is_roomy && placement->pages < UINT32_MAX) {
 		run->region.guard_after = (uint32_t)(1 + placement->pages / 2);
 		error = lh_region_tree_place_anywhere(&heap->runs, &run->region, placement);
+		heap->has_room = heap->has_room || error == LH_OK;
 	}
 	if (error != LH_OK) {
 		run->region.guard_after = 1;
 		error = lh_region_tree_place_anywhere(&heap->runs, &run->region, placement);
 	}
+	if (error == LH_NO_HOLE && give_room_up_locked(heap))
+		error = lh_region_tree_place_anywhere(&heap->runs, &run->region, placement);
 	/* More than the reservation could ever hold is the same to who asked. */
 	return error == LH_INVALID ? LH_NO_HOLE : error;
 }
@@ -192,29 +214,36 @@ uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs)
 
 /* --- large runs that change their size. => the run is the caller's, GIVEN --- */
 
-static lh_error stretch(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
+/* Into the room behind it. The tree looks at a guard when the range is set: it is set to what it shall be first. */
+static lh_error stretch_locked(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
 {
-	lh_port *port = lh_heap_port(heap);
-	lh_virtual_range range = { run->region.range.base, pages }, more;
-	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	lh_virtual_range before = run->region.range, range = { before.base, pages };
+	lh_virtual_range more = { lh_virtual_range_page(range, before.pages), pages - before.pages };
 	uint32_t guard = run->region.guard_after;
 	lh_error error;
 
-	more = (lh_virtual_range){ lh_virtual(run->base + run->size),
-				   pages - run->region.range.pages };
 	run->region.guard_after = 1;
 	error = lh_region_tree_resize(&heap->runs, &run->region, range);
 	if (error == LH_OK) {
 		error = lh_heap_map_hold_locked(heap, more);
-		if (error == LH_OK)
+		if (error == LH_OK) {
 			heap->page_count += more.pages;
-		else
-			LH_REQUIRE(port, lh_region_tree_resize(&heap->runs, &run->region,
-							       (lh_virtual_range){ range.base,
-								       pages - more.pages }) == LH_OK);
-	}
-	if (error != LH_OK)
+			return LH_OK;
+		}
 		run->region.guard_after = guard;
+		LH_REQUIRE(lh_heap_port(heap),
+			   lh_region_tree_resize(&heap->runs, &run->region, before) == LH_OK);
+	}
+	run->region.guard_after = guard;
+	return error;
+}
+
+static lh_error stretch(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
+{
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	lh_error error = stretch_locked(heap, run, pages);
+
 	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 	return error;
 }

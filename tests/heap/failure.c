@@ -55,6 +55,26 @@ TEST(a_heap_that_runs_out_of_room_says_so_and_loses_nothing)
 	end();
 }
 
+/* The room that large blocks keep to grow into does not use the reservation up: of 999 pages nine blocks
+ * of a hundred would fit at best. */
+TEST(large_blocks_reach_the_end_of_the_reservation)
+{
+	begin(1000, 0);
+	while (allocate(100 * LH_PAGE_SIZE, 0, false) == LH_OK)
+		;
+	CHECK(count >= 8);
+	CHECK_ERROR(allocate(100 * LH_PAGE_SIZE, 0, false), LH_NO_HOLE);
+	while (allocate(5 * LH_PAGE_SIZE, 0, false) == LH_OK)
+		;
+	while (allocate(500, 0, false) == LH_OK)
+		;
+	CHECK_ERROR(allocate(500, 0, false), LH_NO_HOLE);
+	CHECK(heap_pages() > 930);
+	check_sound();
+	check_all_returned();
+	end();
+}
+
 /* Memory that is kept for later is no reason to refuse. */
 TEST(what_is_kept_for_later_is_given_back_before_memory_is_refused)
 {
@@ -136,6 +156,29 @@ TEST(every_step_of_a_resize_can_fail_and_changes_nothing)
 {
 	fail_each_resize(0);
 	fail_each_resize(LH_HEAP_CHECKED);
+}
+
+/* A block that would grow into pages for which the map has no table yet, and does not get one. */
+TEST(a_block_that_cannot_grow_keeps_the_room_it_had)
+{
+	uint64_t refused = 0;
+
+	for (uint64_t n = 1; n < 40; n++) {
+		lh_virtual_address address, before;
+
+		begin(300, 0);
+		CHECK_OK(lh_heap_allocate(&heap, 180 * LH_PAGE_SIZE, 0, &address));
+		before = address;
+		lh_frames_fail_at(frames, n);
+		refused += lh_heap_resize(&heap, &address, 0, 260 * LH_PAGE_SIZE) != LH_OK ||
+			   address.value != before.value;
+		lh_frames_fail_at(frames, 0);
+		check_sound();
+		lh_heap_free(&heap, address, 0);
+		check_all_returned();
+		end();
+	}
+	CHECK(refused > 0);
 }
 
 /* Where frames are refused, those that nobody asked for are none: what gives back takes nothing. */
