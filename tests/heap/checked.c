@@ -137,8 +137,8 @@ TEST(a_use_after_free_is_told_when_the_block_leaves_quarantine)
 TEST(many_small_blocks_keep_their_records_apart)
 {
 	begin(1 << 14, LH_HEAP_CHECKED);
-	while (count < 2000)
-		CHECK_OK(allocate(1 + count % 40, 0, false));
+	while (count < 2900)
+		CHECK_OK(allocate(97 + count % 16, 0, false));
 	check_sound();
 	while (count != 0)
 		release(count - 1);
@@ -148,7 +148,7 @@ TEST(many_small_blocks_keep_their_records_apart)
 	CHECK_OK(allocate(30000, 0, false));
 	release(0);
 	while (count < 2000) /* also in what large ones left */
-		CHECK_OK(allocate(1 + count % 40, 0, false));
+		CHECK_OK(allocate(97 + count % 16, 0, false));
 	check_all_returned();
 	end();
 }
