@@ -16,19 +16,10 @@
 /* Before it one CPU boots alone, interrupts off from its first instruction: nobody is kept waiting. */
 static bool is_booted;
 
-/* NULL before this CPU has a thread: nothing is checked that early. */
 lh_lock_record *lh_port_lock_record(lh_port *port)
 {
-	struct thread *thread = thread_current();
-
 	(void)port;
-	return thread == NULL ? NULL : &thread->library_locks;
-}
-
-bool lh_port_interrupts_are_on(lh_port *port)
-{
-	(void)port;
-	return interrupts_are_on() || !is_booted;
+	return is_booted ? &thread_current()->library_locks : NULL;
 }
 
 /* As if a map lock were held: the kernel's map lock comes second then. */
@@ -56,7 +47,7 @@ void lock_check_may_wait(const char *what)
 {
 	const lh_lock_record *record = lh_port_lock_record(NULL);
 
-	if (!lh_port_interrupts_are_on(NULL))
+	if (is_booted && !interrupts_are_on())
 		panic("lock order: %s with interrupts off", what);
 	if (record != NULL && record->count != 0)
 		panic("lock order: %s inside %u of the library's locks", what, record->count);

@@ -35,7 +35,7 @@ LH_NO_RETURN static void report(lh_port *port, const char *what, const char *how
 
 static void require_interrupts_on(lh_port *port, const char *what)
 {
-	if (!lh_port_interrupts_are_on(port))
+	if (lh_port_lock_record(port) && !lh_port_interrupts_are_on(port))
 		report(port, what, " with ", "interrupts off");
 }
 
