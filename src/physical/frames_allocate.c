@@ -113,8 +113,9 @@ static inline lh_frame_number take_kept(const lh_frames *frames, struct frame_ca
 }
 
 /* => false: nothing is at hand, or not without a lock. */
-static inline __attribute__((always_inline)) bool take_at_hand(lh_frames *frames, unsigned order, lh_frame_state state,
-				lh_frame_source source, lh_frame_number *frame)
+static inline __attribute__((always_inline)) bool
+take_at_hand(lh_frames *frames, unsigned order, lh_frame_state state, lh_frame_source source,
+	     lh_frame_number *frame)
 {
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);

@@ -126,9 +126,8 @@ static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 }
 
 /* The same for a single frame with one holder, no pin, and the usual rest. */
-static inline __attribute__((always_inline)) bool put_usual(lh_frames *frames,
-							    lh_frame_entry *entry, uint64_t place,
-							    uint32_t node)
+static inline __attribute__((always_inline)) bool
+put_usual(lh_frames *frames, lh_frame_entry *entry, uint64_t place, uint32_t node)
 {
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);

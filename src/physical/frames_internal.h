@@ -33,7 +33,8 @@
  * Files: frames_create.c (layout), frames_index.c (numbers to places and back), blocks.c
  * (bits, maps; single frames and aligned powers of two), contiguous.c (rows), caches.c,
  * frames_allocate.c (giving out), frames_hold.c (holders, giving back), charge.c (promises, counters),
- * account.c (limits), pin.c, reclaim.c, steps.c (failure on demand), check.c (the walker), pool.c (pools on top).
+ * account.c (limits), pin.c, reclaim.c, steps.c (failure on demand), check.c (the walker), row.c,
+ * entry.h (entries as words), pool.c (pools on top).
  *
  * Field tags: c = constant after creation, l = under `lock`, o = of its cache's owner, or under `lock`
  * while that one is frozen (caches.c), a = atomic.
