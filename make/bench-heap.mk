@@ -17,7 +17,8 @@ $(BENCH)/replay.o: bench/heap/replay.c bench/heap/subject.h tools/heap-trace/tra
 	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -c $< -o $@
 $(BENCH)/replay-%: bench/heap/subject_%.c $(BENCH)/replay.o bench/heap/subject.h
 	@mkdir -p $(@D)
-	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized -D_GNU_SOURCE -DLH_DEBUG=0 -fno-builtin-malloc -Iinclude -Isrc \
+	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized -D_GNU_SOURCE \
+		-DLH_DEBUG=0 -fno-builtin-malloc -Iinclude -Isrc \
 		$(filter %.c %.o,$^) -lpthread -o $@
 $(BENCH)/replay-landhold: $(BENCH_HEAP_LIBRARY)
 

@@ -4,10 +4,11 @@
  * on the memory manager, which never calls it; so growing it can never come back into it.
  *
  * Small sizes are rounded up to one of LH_HEAP_CLASSES classes and come from slabs, runs of two to
- * eight pages cut into equal items, longer where there are many; larger ones are runs of pages of their own. A run has an
- * unmapped page before and behind it. Each CPU keeps a few items of each class at hand, its front.
- * The heap shrinks as it grows: a run without a used item is kept for a while, for any
- * size of as many pages; beyond a share of the heap such runs go back to the frames, many by one flush.
+ * eight pages cut into equal items, longer where there are many; larger ones are runs of pages of their
+ * own. A run has an unmapped page before and behind it. Each CPU keeps a few items of each class at hand,
+ * its front. The heap shrinks as it grows: a run without a used item is kept for a while, for whatever fits;
+ * beyond a share of the heap such runs go back to the frames, many by one flush, and so do as many pages
+ * as the heap grows by although it keeps some.
  *
  * All bookkeeping lies outside the memory that is given out, in frames of its own: neither an
  * overrun nor a use after free can lead the heap astray. Items come in random order.
@@ -88,7 +89,7 @@ typedef struct lh_heap {
 	lh_region region;			       /* the reservation: the kernel tree's */
 	lh_region_tree runs;			       /* [h] where runs lie in it */
 	uint64_t random;			       /* [h] */
-	bool has_room;				       /* [h] some large run may keep more than a guard page free */
+	bool has_room;				       /* [h] some large run may keep room to grow */
 	uint64_t run_count, page_count;		       /* [h] */
 	uint64_t own_frames;			       /* atomic: for the map, fronts, records */
 	uint64_t large_items, large_bytes;	       /* [h] */
@@ -96,7 +97,7 @@ typedef struct lh_heap {
 	struct lh_heap_run *partial[LH_HEAP_CLASSES];  /* [h] slabs with a free item and a used one */
 	struct lh_heap_run *spare[LH_HEAP_SPARE_PAGES + 1]; /* [h] empty runs, by pages; [0]: larger */
 	uint64_t spare_pages;			       /* [h] */
-	uint64_t grown_pages;			       /* [h] since kept runs were last given for it */
+	uint64_t grown_pages;			       /* [h] since kept runs were last given for them */
 	uint64_t live_pages, peak_pages;	       /* [h] in runs with items, now and of late */
 	struct lh_heap_quarantine *quarantine;	       /* of a checked heap */
 	uint64_t mark;				       /* [h] number of the next block of a checked heap */

@@ -130,7 +130,8 @@ void lh_heap_front_make(lh_heap *heap)
 
 /* --- filling and emptying --- */
 
-unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count)
+unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items,
+			    unsigned count)
 {
 	lh_port *port = lh_heap_port(heap);
 	uintptr_t interrupts = lh_port_interrupts_off(port);
@@ -186,7 +187,8 @@ static void give_all(lh_heap *heap, const struct lh_heap_front *front)
 		const struct lh_heap_stack *stack = &front->stacks[i];
 
 		if (stack->top != stack->bottom)
-			(void)lh_heap_items_give(heap, stack->bottom, (unsigned)(stack->top - stack->bottom));
+			(void)lh_heap_items_give(heap, stack->bottom,
+						 (unsigned)(stack->top - stack->bottom));
 	}
 }
 

@@ -188,9 +188,9 @@ static lh_error allocate(lh_heap *heap, const lh_heap_request *request, lh_virtu
 }
 
 /* Apart from the quick ways, so that they save no register for its sake. */
-static __attribute__((noinline)) lh_error allocate_slowly(lh_heap *heap, uint64_t bytes, uint64_t alignment,
-							   uint32_t flags, const void *caller,
-							   lh_virtual_address *address)
+static __attribute__((noinline)) lh_error
+allocate_slowly(lh_heap *heap, uint64_t bytes, uint64_t alignment, uint32_t flags, const void *caller,
+		lh_virtual_address *address)
 {
 	lh_heap_request request = { bytes, alignment, flags, caller };
 
@@ -319,8 +319,8 @@ void lh_heap_give_block(lh_heap *heap, lh_heap_item item, uint32_t flags)
 }
 
 /* Whatever is not as it mostly is; and what never should be. Noinline: as allocate_slowly. */
-static __attribute__((noinline)) void free_slowly(lh_heap *heap, lh_virtual_address address, uint64_t bytes,
-						   uint32_t flags, const void *caller)
+static __attribute__((noinline)) void free_slowly(lh_heap *heap, lh_virtual_address address,
+						  uint64_t bytes, uint32_t flags, const void *caller)
 {
 	lh_heap_item item;
 

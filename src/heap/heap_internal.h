@@ -193,7 +193,7 @@ LH_MUST_USE lh_error lh_heap_run_make(lh_heap *heap, const struct lh_heap_shape 
 uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs);
 /* Gives the run this class. => it fits, or is to be LARGE; locked, or the run is the caller's */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class);
-/* It could be a slab of the class, or a large run if it is short enough. */
+/* It could be a slab of the class. */
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class);
 /* Makes a large run longer in place, or shorter. => LH_NO_HOLE, LH_NO_MEMORY: as it was */
 LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, uint64_t pages);
@@ -284,7 +284,8 @@ static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size
 }
 
 /* Puts items that are FRONT, the first ones, as far as they fit. => how many. Context: any */
-unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items, unsigned count);
+unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items,
+			    unsigned count);
 /* 0, or a power of two that every block is aligned to. */
 static inline bool lh_heap_is_kept_always(uint64_t alignment)
 {

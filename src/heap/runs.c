@@ -6,9 +6,9 @@
  * decommitted together, with one flush.
  *
  * A run keeps a guard page behind it; the first page of the reservation is never used. A large run keeps
- * half its own size free behind it when it is placed, so that it can grow without moving; but only as long as
- * addresses cost little, less than a part of the reservation being in runs. Who grows into that room
- * keeps one page.
+ * half its own size free behind it when it is placed, so that it can grow without moving; but only while
+ * addresses cost little, less than a part of the reservation being in runs, and until they have run
+ * out. Who grows into that room keeps one page.
  */
 #include "heap/heap_internal.h"
 
@@ -35,8 +35,8 @@ bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class)
 	       (!run->records || items <= RECORDS_MOST);
 }
 
-/* States beyond the last item are never FREE, so a search by words does not find them; nor GIVEN, so the
- * rest of a slab is nobody's block. */
+/* States beyond the last item are not FREE, so a search by words does not find them; nor GIVEN, so what is
+ * left of a slab is nobody's block. */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 {
 	uint64_t items = lh_heap_class_items(size_class, run->region.range.pages);
@@ -88,7 +88,8 @@ static bool give_room_up_locked(lh_heap *heap)
 		if (region->guard_after == 1)
 			continue;
 		region->guard_after = 1;
-		LH_REQUIRE(lh_heap_port(heap), lh_region_tree_resize(&heap->runs, region, region->range) == LH_OK);
+		LH_REQUIRE(lh_heap_port(heap),
+			   lh_region_tree_resize(&heap->runs, region, region->range) == LH_OK);
 	}
 	return had_room;
 }
@@ -214,7 +215,7 @@ uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs)
 
 /* --- large runs that change their size. => the run is the caller's, GIVEN --- */
 
-/* Into the room behind it. The tree looks at a guard when the range is set: it is set to what it shall be first. */
+/* Into the room behind it. The tree looks at a guard when a range is set: so the guard is set first. */
 static lh_error stretch_locked(lh_heap *heap, struct lh_heap_run *run, uint64_t pages)
 {
 	lh_virtual_range before = run->region.range, range = { before.base, pages };

@@ -389,8 +389,8 @@ struct lh_heap_run *lh_heap_spare_for_growth(lh_heap *heap, uint64_t pages)
 
 	heap->grown_pages += pages;
 	if (heap->grown_pages >= GROWN_MOST) {
-		uint64_t rest = heap->spare_pages - (heap->spare_pages < heap->grown_pages ? heap->spare_pages
-											     : heap->grown_pages);
+		uint64_t rest = heap->spare_pages < heap->grown_pages ? 0
+									: heap->spare_pages - heap->grown_pages;
 
 		list = detach(heap, rest < SPARE_PAGES_LEAST ? SPARE_PAGES_LEAST : rest);
 		heap->grown_pages = 0;
