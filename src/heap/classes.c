@@ -15,27 +15,31 @@ uint64_t lh_heap_class_size(uint32_t size_class)
 }
 
 /*
- * A power of two, so that an empty run can serve many classes: the fewest pages, two at the least
- * for what a descriptor costs, that hold eight items and waste no more than an eighth; else the most.
+ * The fewest pages, two at the least for what a descriptor costs, that hold eight items and waste
+ * no more than an eighth; of few items, as many pages as they fill, which there are for each class.
  */
 uint64_t lh_heap_class_pages(uint32_t size_class)
 {
-	uint64_t size = lh_heap_class_size(size_class);
+	uint64_t size = lh_heap_class_size(size_class), pages;
 
-	for (uint64_t pages = SLAB_PAGES_LEAST; pages < SLAB_PAGES_MOST; pages *= 2) {
+	for (pages = SLAB_PAGES_LEAST; pages < SLAB_PAGES_MOST; pages *= 2) {
 		uint64_t bytes = pages << LH_PAGE_SHIFT;
 
 		if (bytes / size >= 8 && bytes % size <= bytes / 8)
 			return pages;
 	}
-	return SLAB_PAGES_MOST;
+	while ((pages << LH_PAGE_SHIFT) % size != 0)
+		pages--;
+	return pages;
 }
 
-/* As many as a descriptor has states for. */
+/* Of many items as many as a descriptor has states for. */
 uint64_t lh_heap_class_pages_most(uint32_t size_class)
 {
 	uint64_t pages = SLAB_PAGES_MOST;
 
+	if (lh_heap_class_pages(size_class) > SLAB_PAGES_MOST / 2)
+		return lh_heap_class_pages(size_class);
 	while (lh_heap_class_items(size_class, pages) > ITEMS_MOST)
 		pages /= 2;
 	return pages;

@@ -111,7 +111,7 @@ static inline lh_port *lh_heap_port(const lh_heap *heap)
 
 /* Bytes of an item. */
 uint64_t lh_heap_class_size(uint32_t size_class);
-/* Pages of a slab: the fewest, and the most where there are many. Powers of two. */
+/* Pages of a slab: the fewest, and the most where there are many. */
 uint64_t lh_heap_class_pages(uint32_t size_class);
 uint64_t lh_heap_class_pages_most(uint32_t size_class);
 /* Items in so many pages; in those of a large run one. */

@@ -92,9 +92,10 @@ TEST(classes_are_ordered_and_each_is_the_smallest_that_fits)
 		uint64_t pages = lh_heap_class_pages(i), most = lh_heap_class_pages_most(i);
 
 		CHECK(i == 0 || lh_heap_class_size(i) > lh_heap_class_size(i - 1));
-		CHECK(lh_heap_class_items(i, pages) >= 3);
+		CHECK(lh_heap_class_items(i, pages) >= 2);
 		CHECK(lh_heap_class_items(i, most) <= ITEMS_MOST);
-		CHECK(pages <= most && most <= SLAB_PAGES_MOST && (pages & (pages - 1)) == 0);
+		CHECK(pages >= SLAB_PAGES_LEAST && pages <= most && most <= SLAB_PAGES_MOST);
+		CHECK((pages << LH_PAGE_SHIFT) % lh_heap_class_size(i) <= pages << LH_PAGE_SHIFT >> 3);
 	}
 	CHECK_EQUAL(lh_heap_class_size(LH_HEAP_CLASSES - 1), LH_HEAP_CLASS_LARGEST);
 }

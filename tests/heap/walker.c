@@ -24,7 +24,7 @@ static struct lh_heap_run *begin_with_one_of_each(void)
 	lh_heap_fronts_drain(&heap);
 	CHECK_OK(allocate(64, 0, false));
 	CHECK_OK(allocate(50000, 0, false));
-	return heap.spare[8];
+	return heap.spare[lh_heap_class_pages(lh_heap_class_for(3000, 16))];
 }
 
 TEST(the_walker_of_a_heap_finds_each_corrupted_field)
