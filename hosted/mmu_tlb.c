@@ -342,7 +342,8 @@ mmu_result mmu_translate(mmu_tlb *tlb, const mmu_memory *memory, const mmu_contr
 	const mmu_tlb_entry *entry = mmu_tlb_find(tlb, control, root, request->address);
 	mmu_result result;
 
-	if (mmu_tlb_has_absent(tlb, control, root, request->address))
+	if (control->architecture->keeps_absent &&
+	    mmu_tlb_has_absent(tlb, control, root, request->address))
 		return fault_from_absent(control, request);
 
 	if (entry) {
