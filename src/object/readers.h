@@ -20,6 +20,9 @@
 uintptr_t lh_reading_begin(lh_manager *manager);
 void lh_reading_end(lh_manager *manager, uintptr_t interrupts);
 
+/* Calls the readers' CPUs: who looks from now on finds what was stored before. Context: as for a flush. */
+void lh_readers_wait(lh_manager *manager);
+
 /*
  * After items were given back to a pool with readers: gives pages that are empty back to the frames. None stays,
  * so that free frames are counted exactly; one page has 15 regions, and most often one of them is in use.

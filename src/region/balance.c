@@ -119,8 +119,11 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 	return set_rooms(tree, node);
 }
 
+/* A reader that takes the block for a node of its own way still is led nowhere: not to who left before he came. */
 static void release(lh_region *host)
 {
+	for (unsigned i = 0; i < LH_WAYS; i++)
+		clear_slot(&host->node, i);
 	LH_PUBLISH(host->node.count, 0);
 }
 

@@ -32,6 +32,11 @@ static void after(lh_region_change *tree, lh_region *region, lh_region *upper, b
 		return;
 	if (!change->locked)
 		lock_object(change, object);
+	if (region == change->fresh && !is_gone) {
+		/* Before the one that it becomes one with is off the list: the pages there are found all the time. */
+		lh_object_link_region_locked(object, region);
+		change->fresh = NULL;
+	}
 	if (upper) {
 		lh_object_hold(object);
 		lh_object_link_region_locked(object, upper);

@@ -11,7 +11,8 @@
  * stands every region of the tree: `before` takes the lock, `after` brings the list up to date and lets it
  * go. At most one object is locked at a time. A region that maps over others is not yet on its object's
  * list when it comes into the tree; the versions of its range are odd until it is, so that no fault
- * installs what a truncation would not find.
+ * installs what a truncation would not find. If it becomes one with the region above, it comes on the list
+ * before that one leaves it, whose pages are there already.
  *
  * Spares. Most operations need none, so each is tried without first. Whether it is refused for that is
  * known only under the lock; nothing has changed then, so the lock is let go, up to as many as are ever
@@ -27,7 +28,7 @@ typedef struct lh_space_change {
 	lh_space *space;
 	lh_virtual_range range;
 	lh_rights rights;	/* protect: the new ones */
-	lh_region *fresh;	/* map over: the region that comes; on no object's list yet */
+	lh_region *fresh;	/* map over: the region that comes; on no object's list yet; else NULL */
 	lh_object *locked;	/* between before and after */
 	bool was_asked;		/* prepare was: the spares sufficed */
 	bool is_taking;		/* the range's versions are odd */

@@ -24,7 +24,7 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	lh_space *space = plan->space;
 	lh_virtual_address address = plan->page.base;
 	lh_region *region = lh_region_tree_find_from(&space->tree, address);
-	lh_virtual_range range, before;
+	lh_virtual_range range, before, fresh;
 	uint64_t added, charge;
 	lh_error error;
 
@@ -36,16 +36,21 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	charge = (region->flags & LH_REGION_CHARGED) != 0 ? added : 0;
 	if (added > lh_space_pages_left(space) || range.pages > space->limits.stack_pages)
 		return NULL;
-	/* First the place: where there is none, want of memory is not the reason. */
+	/* First the place: where there is none, want of memory is not the reason. Until the charge is there as
+	 * well, nobody who finds the region grown may install a leaf in what may be taken back. */
 	before = region->range;
-	if (lh_region_tree_resize(&space->tree, region, range) != LH_OK)
-		return NULL;
-	if (lh_charge_take(space->manager->frames, charge) != LH_OK) {
+	fresh = (lh_virtual_range){ address, added };
+	lh_space_begin_taking(space, fresh);
+	error = lh_region_tree_resize(&space->tree, region, range);
+	if (error == LH_OK && lh_charge_take(space->manager->frames, charge) != LH_OK) {
+		*no_memory = true;
 		error = lh_region_tree_resize(&space->tree, region, before);
 		LH_REQUIRE(space->manager->port, error == LH_OK);
-		*no_memory = true;
-		return NULL;
+		error = LH_NO_MEMORY;
 	}
+	lh_space_end_taking(space, fresh);
+	if (error != LH_OK)
+		return NULL;
 	space->pages += added;
 	space->charged += charge;
 	/* It may have met a region that it is one with. */

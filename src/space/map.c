@@ -159,7 +159,7 @@ static lh_error place_over(lh_space_change *change, lh_region *region)
 
 	change->fresh = region;
 	error = lh_region_tree_replace(&change->space->tree, region, change->range, &change->tree);
-	if (error == LH_OK && region->tree)
+	if (error == LH_OK && change->fresh && region->tree)
 		lh_space_link_object(region);
 	lh_space_change_close(change);
 	return error;

@@ -49,6 +49,9 @@ void lh_space_destroy(lh_space *space)
 	manager = space->manager;
 	/* Off the objects first: from then on nobody else visits the tables. */
 	take_all_regions(space, &dead);
+	/* The tree's own node lies in the space: who was led to it by a region that served here, and elsewhere
+	 * before, has looked by then. */
+	lh_readers_wait(manager);
 	lh_directory_destroy(&space->directory);
 	lh_charge_give_back(manager->frames, space->charged);
 	lh_region_list_release(manager, &dead);

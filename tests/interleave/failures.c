@@ -42,6 +42,22 @@ static void *open_file_with_failure(uint64_t step)
 	return scene;
 }
 
+/* A stack at pages 34 and 35 of space 0. */
+static void *open_stack_with_failure(uint64_t step)
+{
+	test_scene *scene = scene_open(0);
+	lh_virtual_range placed, range = world_range(&scene->world, SCENE_PAGE + 4, 2);
+	lh_map_request request = { .where = LH_AT, .address = range.base, .pages = range.pages,
+				   .rights = READ_WRITE, .flags = LH_REGION_GROWS_DOWN };
+
+	CHECK_OK(lh_space_map(scene->world.space[0], &request, &placed));
+	lh_space_set_limits(scene->world.space[0], &(lh_space_limits){ .stack_pages = 8 });
+	world_poke(&scene->world, 0, world_page(&scene->world, SCENE_PAGE + 4), OLD);
+	scene_load(scene, 0, 0, 0);
+	lh_frames_fail_at(scene->world.frames, step);
+	return scene;
+}
+
 /* --- what the CPUs do --- */
 
 static void write_page(void *context)
@@ -49,6 +65,13 @@ static void write_page(void *context)
 	test_scene *scene = context;
 
 	scene->faults[scene_cpu()][0] = scene_write(scene, SCENE_PAGE, scene_mine(1));
+}
+
+static void write_next_page(void *context)
+{
+	test_scene *scene = context;
+
+	scene->faults[scene_cpu()][0] = scene_write(scene, SCENE_PAGE + 1, scene_mine(1));
 }
 
 static void fork_it(void *context)
@@ -156,6 +179,23 @@ static void check_mapped(void *context)
 	scene_check(scene);
 }
 
+/* The stack has grown as far as somebody was allowed to, and nowhere else is a leaf. */
+static void check_grown(void *context)
+{
+	test_scene *scene = context;
+	test_world *world = &scene->world;
+	bool lower = scene->faults[0][0] == LH_FAULT_OK, upper = scene->faults[1][0] == LH_FAULT_OK;
+
+	CHECK(lower || upper);
+	CHECK(lower || scene->faults[0][0] == LH_FAULT_NO_MEMORY);
+	CHECK(upper || scene->faults[1][0] == LH_FAULT_NO_MEMORY);
+	lh_frames_fail_at(world->frames, 0);
+	CHECK_EQUAL(lh_space_check(world->space[0]), NULL);
+	CHECK_EQUAL(world_peek(world, 0, world_page(world, SCENE_PAGE)), lower ? 0x101 : 0);
+	CHECK_EQUAL(world_peek(world, 0, world_page(world, SCENE_PAGE + 1)), upper ? 0x102 : 0);
+	scene_check(scene);
+}
+
 /* What a sync could not store is dirty still, and is stored by the next. */
 static void check_stored(void *context)
 {
@@ -191,3 +231,7 @@ FAILING_6(failing_fault_map, map_middle, check_mapped)
 FAILING(failing_fault_write_back, open_file_with_failure, 1, sync_file, check_stored)
 FAILING(failing_fault_write_back, open_file_with_failure, 2, sync_file, check_stored)
 FAILING(failing_fault_write_back, open_file_with_failure, 3, sync_file, check_stored)
+FAILING(failing_stack_stack, open_stack_with_failure, 1, write_next_page, check_grown)
+FAILING(failing_stack_stack, open_stack_with_failure, 2, write_next_page, check_grown)
+FAILING(failing_stack_stack, open_stack_with_failure, 3, write_next_page, check_grown)
+FAILING(failing_stack_stack, open_stack_with_failure, 4, write_next_page, check_grown)

@@ -37,6 +37,14 @@ static void *open_shared(void)
 	return open_object(LH_REGION_SHARED);
 }
 
+static void *open_shared_beside(void)
+{
+	test_scene *scene = open_object(LH_REGION_SHARED);
+
+	touch(scene, 0, SCENE_PAGE + 1, OLD);
+	return scene;
+}
+
 /* Private copies of the page, in both spaces. */
 static void *open_private(void)
 {
@@ -134,6 +142,18 @@ static void unmap(void *context)
 	CHECK_OK(lh_space_unmap(scene->world.space[n], world_range(&scene->world, SCENE_PAGE, 2)));
 }
 
+/* Over the first page of the two, what was there: the new region becomes one with what is left. */
+static void map_the_same_over(void *context)
+{
+	test_scene *scene = context;
+	lh_virtual_range placed;
+	lh_map_request request = { .where = LH_OVER, .pages = 1, .rights = READ_WRITE,
+				   .address = lh_virtual(world_page(&scene->world, SCENE_PAGE)),
+				   .flags = LH_REGION_SHARED, .object = scene->object };
+
+	CHECK_OK(lh_space_map(scene->world.space[0], &request, &placed));
+}
+
 /* Fork of space 1, where CPU 1 or 2 runs, into space 2. */
 static void fork_it(void *context)
 {
@@ -165,6 +185,17 @@ static void check_grown(void *context)
 	CHECK(value == 0 || value == 0x101 || value == 0x201);
 	if (scene->faults[0][1] != LH_FAULT_OK)
 		CHECK_EQUAL(value, 0);
+	scene_check(scene);
+}
+
+/* However the regions changed, the object's pages were found in them. */
+static void check_cut_off(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_EQUAL(lh_object_pages(scene->object), 0);
+	CHECK_EQUAL(world_counters(&scene->world, 0).regions, 1);
+	CHECK_EQUAL(world_counters(&scene->world, 0).resident, 0);
 	scene_check(scene);
 }
 
@@ -245,6 +276,7 @@ OBJECTS(fault_grow_shared, open_shared, write_twice, truncate_and_grow, check_gr
 OBJECTS(fault_grow_private, open_private, write_twice, truncate_and_grow, check_grown)
 OBJECTS(b5_unmap_truncate, open_shared, unmap, truncate_only, check_gone)
 OBJECTS(b5_unmap_truncate_private, open_private, unmap, truncate_only, check_gone)
+OBJECTS(map_over_merge_truncate, open_shared_beside, map_the_same_over, truncate_only, check_cut_off)
 OBJECTS(unmap_unmap_two_spaces, open_shared, unmap, unmap, check_unmapped_twice)
 OBJECTS(fork_truncate_shared, open_shared_to_fork, truncate_only, fork_it, check_forked)
 OBJECTS(fork_truncate_private, open_private_to_fork, truncate_only, fork_it, check_forked)
