@@ -30,6 +30,7 @@ struct cpu {
 	uint64_t user_stack;	   /* [o] offset 24: scratch of the system-call entry */
 	uint32_t number;	   /* [c] 0 to CPUs - 1 */
 	uint32_t apic_identifier;  /* [c] what messages to it carry */
+	uint32_t arrival;	   /* [a] while it starts: cpu/start.c */
 	bool can_be_called;	   /* [a] its APIC takes messages */
 	bool is_running;	   /* [a] it has come up */
 	bool is_reschedule_wanted; /* [o] looked at before a return to user mode */

@@ -9,6 +9,9 @@
  *
  * One starts at a time. One that does not come is sent back to where it waits for STARTUP,
  * which nobody sends it any more: so page, directory and stack can be used for others.
+ * Whether it came in time is settled once (enum arrival): it is only known to others, and may be called, after it
+ * has come; and it is only sent back if it has not, and then never will.
+ *
  * When all are up, directory and page are given back.
  */
 #include "cpu/start.h"
@@ -36,6 +39,8 @@
 
 #define ABSENT "absent-cpu="
 
+enum arrival { AWAITED, HAS_COME, GIVEN_UP };
+
 /* As start_cpu.S has them. */
 struct start_parameters {
 	uint64_t root, stack, cpu, entry;
@@ -45,6 +50,15 @@ extern const uint8_t start_cpu_begin[], start_cpu_end[], start_cpu_parameters[];
 __attribute__((noreturn)) void cpu_begin(struct cpu *cpu); /* called by start_cpu.S */
 
 static uint32_t timer_period; /* constant while CPUs start */
+
+/* => false: the other side has settled it. */
+static bool settle(struct cpu *cpu, enum arrival arrival)
+{
+	uint32_t expected = AWAITED;
+
+	return __atomic_compare_exchange_n(&cpu->arrival, &expected, arrival, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
 
 /* On the new CPU, on its idle thread's stack, under the scoped directory, interrupts off. */
 void cpu_begin(struct cpu *cpu)
@@ -57,6 +71,8 @@ void cpu_begin(struct cpu *cpu)
 	if (apic_identifier() != cpu->apic_identifier)
 		panic("CPU %u has APIC identifier %u, not %u", cpu->number, apic_identifier(),
 		      cpu->apic_identifier);
+	while (!settle(cpu, HAS_COME)) /* INIT is on its way */
+		__asm__ volatile("pause");
 	/* From when it is active in the directory, a flush must find it; interrupts come on soon. */
 	__atomic_store_n(&cpu->can_be_called, true, __ATOMIC_SEQ_CST);
 	lh_manager_activate(memory_manager());
@@ -99,10 +115,11 @@ static void wait_for(uint64_t nanoseconds)
 		__asm__ volatile("pause");
 }
 
-static bool wake(const struct cpu *cpu)
+static bool wake(struct cpu *cpu)
 {
 	uint64_t deadline = clock_nanoseconds() + WAIT_AT_MOST;
 
+	__atomic_store_n(&cpu->arrival, AWAITED, __ATOMIC_SEQ_CST);
 	apic_send_init(cpu->apic_identifier);
 	wait_for(WAIT_AFTER_INIT);
 	apic_send_startup(cpu->apic_identifier, MEMORY_LOW_PAGE / LH_PAGE_SIZE);
@@ -111,9 +128,11 @@ static bool wake(const struct cpu *cpu)
 	apic_send_startup(cpu->apic_identifier, MEMORY_LOW_PAGE / LH_PAGE_SIZE);
 	if (is_running_by(cpu, deadline))
 		return true;
+	if (!settle(cpu, GIVEN_UP))
+		return is_running_by(cpu, UINT64_MAX);
 	apic_send_init(cpu->apic_identifier);
 	wait_for(WAIT_AFTER_INIT);
-	return __atomic_load_n(&cpu->is_running, __ATOMIC_SEQ_CST);
+	return false;
 }
 
 /* => false: there is no room for more. */
