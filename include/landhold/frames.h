@@ -78,8 +78,8 @@ typedef struct lh_frame_entry {
  * Pins. A device or another party works on a frame's bytes by its physical address. Short-term: for
  * the length of one transfer; who wants the frame otherwise may wait for it. Long-term: until
  * somebody lets go, which may be never; who wants the frame otherwise does without.
- * So a fork copies pinned pages at once, that the parent keeps the frame the device knows;
- * reclaim passes pinned frames over; a compactor would wait for short-term pins only.
+ * They are written down for those who will go by them: a fork that copies pinned pages at once, that the parent
+ * keeps the frame the device knows; reclaim, which passes pinned frames over. Today neither looks.
  */
 typedef enum lh_pin_term { LH_PIN_SHORT, LH_PIN_LONG } lh_pin_term;
 

@@ -37,13 +37,19 @@ static bool is_inherited(const lh_region *region)
 	return (region->flags & LH_REGION_NOT_INHERITED) == 0;
 }
 
+/* Its leaves are: those of others the child brings in by faults. */
+static bool is_copied(const lh_region *region)
+{
+	return is_inherited(region) && (region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) == 0;
+}
+
 /* --- prepare --- */
 
 static lh_error prepare(struct copy *copy, lh_region_list *spares)
 {
 	lh_space *parent = copy->parent;
 	lh_manager *manager = parent->manager;
-	lh_tables_passed passed = { .count = 0 };
+	lh_tables_passed copied = { .count = 0 }, others = { .count = 0 };
 	uint64_t charge = 0;
 	unsigned regions = 0;
 	lh_region_cursor cursor;
@@ -52,7 +58,8 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 
 	for (; region; region = lh_region_cursor_next(&cursor)) {
 		/* No leaf lies elsewhere; also where nothing is copied a fault may be committing. */
-		lh_directory_pass_locks(&parent->directory, region->range, &passed);
+		lh_directory_pass_locks(&parent->directory, region->range,
+					is_copied(region) ? &copied : &others);
 		if (!is_inherited(region))
 			continue;
 		regions++;
@@ -61,7 +68,7 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 	LH_TRY(lh_charge_take(manager->frames, charge));
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
-		error = lh_spare_tables_take(manager->frames, passed.count, &copy->tables);
+		error = lh_spare_tables_take(manager->frames, copied.count, &copy->tables);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
 		lh_charge_give_back(manager->frames, charge);
@@ -104,7 +111,7 @@ static lh_region *clone_region(struct copy *copy, const lh_region *region, lh_re
 static void copy_region(struct copy *copy, const lh_region *region, lh_region_list *spares)
 {
 	clone_region(copy, region, spares);
-	if ((region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) != 0)
+	if (!is_copied(region))
 		return;
 	if (region->object)
 		lh_object_lock(region->object);
