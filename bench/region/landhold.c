@@ -86,6 +86,15 @@ static void punch(void *map, void *region, uint64_t from, uint64_t to, void *spa
 	lh_region_tree_punch(tree_of(map), region, hole, spare);
 }
 
+static void unmap(void *map, uint64_t from, uint64_t to, void *spare)
+{
+	lh_virtual_range hole = { lh_virtual(from << LH_PAGE_SHIFT), to - from };
+	lh_region_change change = { .spares = { spare, 1 } };
+
+	if (lh_region_tree_unmap(tree_of(map), hole, &change) != LH_OK)
+		abort();
+}
+
 static uint64_t walk(void *map)
 {
 	lh_region_cursor cursor;
@@ -129,6 +138,7 @@ const struct subject subject_landhold = {
 	.place_randomly = place_randomly,
 	.remove = remove_region,
 	.punch = punch,
+	.unmap = unmap,
 	.walk = walk,
 	.range = range,
 	.touch = touch,

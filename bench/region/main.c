@@ -14,7 +14,8 @@
  *   place_remove  removal of a random region, lowest fit of a random size
  *   place_fixed   removal of a random region, placement where it was
  *   place_random  removal of a random region, placement at a random address
- *   punch         unmapping one page in the middle of a region
+ *   punch         cutting one page out of the middle of a region that is at hand
+ *   unmap         the same, of a region that has to be looked up: what munmap does
  *   mixed         two placements, a removal, a punch: the cost of one of the four
  *   walk          in order over all; the cost of a region
  *   bytes         of index, a region: in the ns columns
@@ -53,11 +54,11 @@ static void take_subjects(void)
 			taken[subjects++] = all_subjects[i];
 }
 
-enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, MIXED, WALK,
+enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, UNMAP, MIXED, WALK,
 		 OPERATIONS };
 static const char *const operation_names[OPERATIONS] = {
-	"lookup", "lookup_near", "place_remove", "place_fixed", "place_random", "punch", "mixed",
-	"walk",
+	"lookup", "lookup_near", "place_remove", "place_fixed", "place_random", "punch", "unmap",
+	"mixed", "walk",
 };
 
 struct place {
@@ -289,8 +290,19 @@ static double time_place_random(struct entrant *e, uint64_t n)
 	return time;
 }
 
+/* As unmap does in the library, and in the others what it would do there. */
+static void unmap(const struct entrant *e, uint64_t page, void *spare)
+{
+	const struct subject *s = e->subject;
+
+	if (s->unmap)
+		s->unmap(e->tree, page, page + 1, spare);
+	else
+		s->punch(e->tree, s->lookup(e->tree, page), page, page + 1, spare);
+}
+
 /* One batch of punches; then all is put back, which is not timed. */
-static double punch_once(struct entrant *e, uint64_t n)
+static double punch_once(struct entrant *e, uint64_t n, enum operation operation)
 {
 	const struct subject *s = e->subject;
 	double time;
@@ -302,10 +314,12 @@ static double punch_once(struct entrant *e, uint64_t n)
 		plan.page[i] = place->first + place->pages / 2;
 	}
 	bench_begin();
-	for (unsigned i = 0; i < plan.count; i++)
+	for (unsigned i = 0; i < plan.count && operation == UNMAP; i++)
+		unmap(e, plan.page[i], item_at(e, n + i));
+	for (unsigned i = 0; i < plan.count && operation == PUNCH; i++)
 		s->punch(e->tree, item_at(e, plan.item[i]), plan.page[i], plan.page[i] + 1,
 			 item_at(e, n + i));
-	time = stop(e, n, PUNCH, plan.count) * plan.count;
+	time = stop(e, n, operation, plan.count) * plan.count;
 	for (unsigned i = 0; i < plan.count; i++) {
 		const struct place *place = &e->places[plan.item[i]];
 
@@ -316,13 +330,13 @@ static double punch_once(struct entrant *e, uint64_t n)
 	return time;
 }
 
-static double time_punch(struct entrant *e, uint64_t n)
+static double time_punch(struct entrant *e, uint64_t n, enum operation operation)
 {
 	unsigned count = 0;
 	double time = 0;
 
 	do {
-		time += punch_once(e, n);
+		time += punch_once(e, n, operation);
 		count += plan.count;
 	} while (count < BATCH / 4 && !bench_counts);
 	return time / count;
@@ -407,7 +421,8 @@ static double time_once(struct entrant *e, enum operation operation, uint64_t n)
 	case PLACE_RANDOM:
 		return time_place_random(e, n);
 	case PUNCH:
-		return time_punch(e, n);
+	case UNMAP:
+		return time_punch(e, n, operation);
 	case MIXED:
 		return time_mixed(e, n);
 	case WALK:

@@ -121,6 +121,7 @@ static void try_remove(struct oracle *o, int n)
 	o->placed[n] = false;
 }
 
+/* Of an item that is at hand, or of one that has to be looked up. */
 static void try_punch(struct oracle *o, int n, int spare)
 {
 	uint64_t first, pages, from, to;
@@ -130,7 +131,10 @@ static void try_punch(struct oracle *o, int n, int spare)
 		return;
 	from = first + 1 + subject_random(&o->random) % (pages - 2);
 	to = from + 1 + subject_random(&o->random) % (first + pages - from - 1);
-	o->subject->punch(o->tree, item_at(o, n), from, to, item_at(o, spare));
+	if (o->subject->unmap && subject_random(&o->random) % 2 == 0)
+		o->subject->unmap(o->tree, from, to, item_at(o, spare));
+	else
+		o->subject->punch(o->tree, item_at(o, n), from, to, item_at(o, spare));
 	set_owner(o, from, to - from, -1);
 	set_owner(o, to, first + pages - to, spare);
 	o->placed[spare] = true;

@@ -42,6 +42,9 @@ struct subject {
 	/* Takes the pages [from, to) out of an item, both ends of which stay: the upper part
 	 * becomes spare's. */
 	void (*punch)(void *tree, void *item, uint64_t from, uint64_t to, void *spare);
+	/* The same for pages in the middle of some item, which is not known: it is looked up first. NULL: by
+	 * lookup and punch. */
+	void (*unmap)(void *tree, uint64_t from, uint64_t to, void *spare);
 	/* In order: a sum over the items' first pages. */
 	uint64_t (*walk)(void *tree);
 	void (*range)(const void *item, uint64_t *first, uint64_t *pages);

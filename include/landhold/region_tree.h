@@ -55,8 +55,8 @@ typedef struct lh_region_tree {
 	uint64_t count;		  /* [t] regions in the tree */
 	uint64_t sequence;	  /* [t] odd only while nodes change; only grows */
 	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */
-	lh_region_cursor last;	  /* [t] where a region was taken out ... */
-	bool last_is_current;	  /* [t] ... and nothing has changed since */
+	lh_region_cursor last;	  /* [t] where a region was changed or taken out, or will be ... */
+	bool last_is_current;	  /* [t] ... and no node has changed since */
 } lh_region_tree;
 
 typedef enum lh_direction {

@@ -32,18 +32,12 @@ static void set_range(lh_region *region, lh_virtual_range range)
 	LH_PUBLISH(region->range.pages, range.pages);
 }
 
-/* The region keeps the pages below from; upper, its copy in all else, gets those from to on. */
-static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
-		lh_region *upper)
+/* Upper is the region's copy in all but the range. */
+void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+		   lh_region *upper)
 {
 	struct lh_page_span whole = lh_span_of(region->range);
-	lh_region_cursor path;
 
-	/* While the way is found, the lines that will be copied come. */
-	__builtin_prefetch(&region->tree);
-	__builtin_prefetch(&upper->range, 1);
-	__builtin_prefetch(&upper->tree, 1);
-	lh_path_find_region(&path, tree, region);
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	copy_attributes(upper, region);
@@ -53,16 +47,28 @@ static void cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t
 	upper->guard_after = region->guard_after;
 	LH_PUBLISH(region->range.pages, from - whole.first);
 	region->guard_after = 0;
-	lh_region_link_above(tree, &path, upper, from);
+	tree->last_is_current = lh_region_link_above(tree, &tree->last, upper, from);
+	tree->last.slot[0]++;
 	lh_version_end(&upper->version);
 	lh_version_end(&region->version);
 	lh_change_end(tree);
 }
 
+/* While the way is found, the lines that will be copied come. */
+static void find_and_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+			 lh_region *upper)
+{
+	__builtin_prefetch(&region->tree);
+	__builtin_prefetch(&upper->range, 1);
+	__builtin_prefetch(&upper->tree, 1);
+	lh_path_find_region(&tree->last, tree, region);
+	lh_region_cut(tree, region, from, to, upper);
+}
+
 void lh_region_tree_split(lh_region_tree *tree, lh_region *region, lh_virtual_address at,
 			  lh_region *upper)
 {
-	cut(tree, region, at.value >> LH_PAGE_SHIFT, at.value >> LH_PAGE_SHIFT, upper);
+	find_and_cut(tree, region, at.value >> LH_PAGE_SHIFT, at.value >> LH_PAGE_SHIFT, upper);
 }
 
 void lh_region_tree_punch(lh_region_tree *tree, lh_region *region, lh_virtual_range hole,
@@ -70,22 +76,21 @@ void lh_region_tree_punch(lh_region_tree *tree, lh_region *region, lh_virtual_ra
 {
 	struct lh_page_span span = lh_span_of(hole);
 
-	cut(tree, region, span.first, span.end, upper);
+	find_and_cut(tree, region, span.first, span.end, upper);
 }
 
-/* Gives a region of the tree a range that is legal. */
+/* The tree's last path leads to the region, and still does then. */
 static void move_in_place(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
 	static const struct lh_rooms unknown = { { LH_ROOM_MAX, LH_ROOM_MAX, LH_ROOM_MAX } };
 	struct lh_page_span hole;
-	lh_region_cursor path;
 
-	lh_path_find_region(&path, tree, region);
 	set_range(region, range);
-	hole.first = lh_path_low(&path, 0);
+	hole.first = lh_path_low(&tree->last, 0);
 	hole.end = lh_extent_first(tree, region);
-	lh_path_set_hole(tree, &path, unknown, hole);
-	lh_path_set_end(tree, &path, lh_extent_end(region));
+	lh_path_set_hole(tree, &tree->last, unknown, hole);
+	lh_path_set_end(tree, &tree->last, lh_extent_end(region));
+	tree->last_is_current = true;
 }
 
 void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
@@ -109,6 +114,7 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 	lh_version_begin(&region->version);
 	lh_region_tree_remove(tree, follower);
 	region->guard_after = follower->guard_after;
+	lh_path_find_region(&tree->last, tree, region);
 	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
 	lh_change_end(tree);
@@ -136,6 +142,7 @@ lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtu
 			      region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
+	lh_path_find_region(&tree->last, tree, region);
 	lh_region_change_range(tree, region, range);
 	return LH_OK;
 }

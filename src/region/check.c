@@ -156,7 +156,7 @@ static const char *check_node(struct walk *walk, const lh_region *host, unsigned
 	return NULL;
 }
 
-/* What is remembered of the last removal is a way from the root to some cell. */
+/* What is remembered of the last change is a way from the root to some cell. */
 static const char *check_last(const lh_region_tree *tree)
 {
 	const lh_region_cursor *last = &tree->last;
@@ -167,7 +167,7 @@ static const char *check_last(const lh_region_tree *tree)
 	lh_path_find(&path, tree, lh_path_low(last, 0));
 	for (unsigned level = 0; level < tree->levels; level++)
 		if (last->host[level] != path.host[level] || last->slot[level] != path.slot[level])
-			return "the path of the last removal leads nowhere";
+			return "the path of the last change leads nowhere";
 	return NULL;
 }
 

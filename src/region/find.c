@@ -29,9 +29,8 @@ static lh_region *region_at(const lh_region_cursor *path)
 	return region != &path->tree->tail ? region : NULL;
 }
 
-/* Leads to the lowest region that has a page at or above the one given: an address in the guard
- * after a region lies in that one's cell. */
-static lh_region *path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
+/* An address in the guard after a region lies in that one's cell. */
+lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
 {
 	lh_region *region;
 
@@ -47,7 +46,7 @@ lh_region *lh_region_tree_find_from(const lh_region_tree *tree, lh_virtual_addre
 {
 	lh_region_cursor path;
 
-	return path_find_from(&path, tree, address.value >> LH_PAGE_SHIFT);
+	return lh_path_find_from(&path, tree, address.value >> LH_PAGE_SHIFT);
 }
 
 /* --- near --- */
@@ -202,7 +201,7 @@ lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree 
 				 lh_virtual_address address)
 {
 	cursor->sequence = tree->sequence;
-	(void)path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
+	(void)lh_path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
 	fetch_regions(lh_path_node(cursor, 0));
 	return enter_leaf(cursor);
 }

@@ -14,6 +14,9 @@
  * Only the first and the last region can lie across an end of the range, so an unmap needs at most
  * one spare (both ends in one region) and a protect two (one for each end: there the middle stays).
  *
+ * Looking leaves a path to the first of them, and each change one to the next, as far as they lie in one
+ * leaf: there the change goes on, and only elsewhere goes down from the root.
+ *
  * The tree's sequence is odd from the first change to the last: a reader without the lock may find
  * a region as it was or as it will be, but never a hole where there was and will be a region.
  *
@@ -61,6 +64,7 @@ static bool ends_above(const lh_region *region, lh_virtual_range range)
 struct survey {
 	lh_region_survey told;
 	uint64_t count;	 /* regions */
+	const lh_region *above; /* the lowest that ends above the range */
 	unsigned ends;	 /* of the range that lie inside a region: 0 to 2 */
 	bool is_punched; /* both, in one region */
 	bool is_pooled;	 /* all are */
@@ -86,16 +90,17 @@ static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_
 	told->rights_history |= region->rights_history;
 }
 
-static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range range)
+/* => cursor: a path to the last region looked at, or to the first while that has the same leaf. */
+static struct survey survey_of(lh_region_cursor *cursor, const lh_region_tree *tree,
+			       lh_virtual_range range)
 {
 	struct survey survey = { .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true };
 	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
-	lh_region_cursor cursor;
-	const lh_region *region = lh_region_cursor_from(&cursor, tree, range.base);
+	const lh_region *region = lh_region_cursor_from(cursor, tree, range.base);
 
 	survey.is_mapped = true;
 	for (; region && lh_span_of(region->range).first < end;
-	     region = lh_region_cursor_next(&cursor)) {
+	     region = lh_region_cursor_next(cursor)) {
 		survey.ends += begins_below(region, range);
 		survey.ends += ends_above(region, range);
 		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
@@ -104,14 +109,19 @@ static struct survey survey_of(const lh_region_tree *tree, lh_virtual_range rang
 		look_at(&survey.told, region, range);
 		survey.is_mapped &= lh_span_of(region->range).first <= next;
 		next = lh_span_of(region->range).end;
+		if (next > end)
+			break;
 	}
 	survey.is_mapped &= next >= end;
+	survey.above = region;
 	return survey;
 }
 
 bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range)
 {
-	return survey_of(tree, range).is_mapped;
+	lh_region_cursor cursor;
+
+	return survey_of(&cursor, tree, range).is_mapped;
 }
 
 /* What can fail beside the tree: are there as many spares as it takes, and what does the caller say? */
@@ -124,6 +134,28 @@ static lh_error prepare(lh_region_change *change, struct survey *survey, unsigne
 }
 
 /* --- doing: nothing here fails --- */
+
+/* The steps of a change begin where the survey's path leads. */
+static void begin_at(lh_region_tree *tree, const lh_region_cursor *path)
+{
+	lh_steps_begin(tree);
+	lh_path_copy(&tree->last, path);
+	tree->last_is_current = true;
+}
+
+/* The lowest region that has a page at or above the one given: there the tree's last path leads, and
+ * mostly did. => NULL: to the tail. */
+static lh_region *go_to(lh_region_tree *tree, uint64_t page)
+{
+	if (tree->last_is_current && lh_path_low(&tree->last, 0) <= page) {
+		lh_region *region = lh_path_region(&tree->last);
+
+		if (page < lh_span_of(region->range).end)
+			return region;
+	}
+	tree->last_is_current = true;
+	return lh_path_find_from(&tree->last, tree, page);
+}
 
 static void tell_before(lh_region_change *change, lh_region *region)
 {
@@ -163,11 +195,11 @@ static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 	tell_before(change, region);
 	if (begins_below(region, range) && ends_above(region, range)) {
 		upper = lh_region_list_pop(&change->spares);
-		lh_region_tree_punch(tree, region, range, upper);
+		lh_region_cut(tree, region, lh_span_of(range).first, lh_span_of(range).end, upper);
 	} else if (begins_below(region, range) || ends_above(region, range)) {
 		cut_end(tree, region, range);
 	} else {
-		lh_region_tree_remove(tree, region);
+		lh_region_take_out(tree, region);
 		is_gone = true;
 	}
 	tell_after(change, region, upper, is_gone);
@@ -178,19 +210,20 @@ static void cut_all(lh_region_tree *tree, lh_virtual_range range, uint64_t count
 		    lh_region_change *change)
 {
 	for (; count > 0; count--)
-		cut_out(tree, lh_region_tree_first_crossing(tree, range), range, change);
+		cut_out(tree, go_to(tree, lh_span_of(range).first), range, change);
 }
 
 /* Splits the region that has a page and the one before it, if one region has both. */
 static void split_at(lh_region_tree *tree, lh_virtual_address at, lh_region_change *change)
 {
-	lh_region *region = lh_region_tree_find(tree, at), *upper;
+	uint64_t page = at.value >> LH_PAGE_SHIFT;
+	lh_region *region = go_to(tree, page), *upper;
 
-	if (!region || region->range.base.value == at.value)
+	if (!region || region->range.base.value >= at.value)
 		return;
 	tell_before(change, region);
 	upper = lh_region_list_pop(&change->spares);
-	lh_region_tree_split(tree, region, at, upper);
+	lh_region_cut(tree, region, page, page, upper);
 	tell_after(change, region, upper, false);
 }
 
@@ -236,15 +269,16 @@ void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_regio
 lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 			      lh_region_change *change)
 {
+	lh_region_cursor cursor;
 	struct survey survey;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
-	survey = survey_of(tree, range);
+	survey = survey_of(&cursor, tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
-	lh_change_begin(tree);
+	begin_at(tree, &cursor);
 	cut_all(tree, range, survey.count, change);
 	lh_change_end(tree);
 	return LH_OK;
@@ -253,12 +287,13 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh_rights rights,
 				lh_region_change *change)
 {
+	lh_region_cursor cursor;
 	struct survey survey;
 	lh_region *region;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
-	survey = survey_of(tree, range);
+	survey = survey_of(&cursor, tree, range);
 	if (!survey.is_mapped)
 		return LH_NOT_MAPPED;
 	if (!survey.is_pooled)
@@ -266,11 +301,11 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 	if ((rights & ~survey.told.rights_max) != 0)
 		return LH_NO_ACCESS;
 	LH_TRY(prepare(change, &survey, survey.ends));
-	lh_change_begin(tree);
+	begin_at(tree, &cursor);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
-	region = lh_region_tree_first_crossing(tree, range);
-	for (; region; region = lh_region_tree_next_crossing(region, range))
+	region = lh_region_cursor_from(&cursor, tree, range.base);
+	for (; region && !ends_above(region, range); region = lh_region_cursor_next(&cursor))
 		set_rights(region, rights, change);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
@@ -280,14 +315,14 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 /* True if a region may stand at the range once nothing else does. A piece that is left beside it
  * lies directly at it: then it must have no guard on that side. */
 static bool neighbours_allow(const lh_region_tree *tree, const lh_region *region,
-			     lh_virtual_range range)
+			     lh_virtual_range range, const lh_region *above)
 {
-	const lh_region *first = lh_region_tree_find_from(tree, range.base), *above = first;
-	const lh_region *below = first ? lh_region_tree_previous(first) : lh_region_tree_last(tree);
+	const lh_region *first, *below;
 	struct lh_page_span room;
+	lh_region_cursor path;
 
-	while (above && !ends_above(above, range))
-		above = lh_region_tree_next(above);
+	first = lh_path_find_from(&path, tree, lh_span_of(range).first);
+	below = lh_path_step(&path, false) ? lh_path_region(&path) : NULL;
 	if (first && begins_below(first, range)) {
 		if (region->guard_before != 0)
 			return false;
@@ -306,20 +341,20 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 				lh_region_change *change)
 {
 	struct survey survey;
-	lh_region_cursor path;
+	lh_region_cursor cursor, *path;
 
 	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
 		return LH_INVALID;
-	survey = survey_of(tree, range);
+	survey = survey_of(&cursor, tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
-	if (!neighbours_allow(tree, region, range))
+	if (!neighbours_allow(tree, region, range, survey.above))
 		return LH_EXISTS;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
-	lh_change_begin(tree);
+	begin_at(tree, &cursor);
 	cut_all(tree, range, survey.count, change);
-	lh_path_find(&path, tree, lh_span_of(range).first);
-	lh_region_commit(tree, &path, region, range);
+	path = lh_path_find_again(&cursor, tree, lh_span_of(range).first);
+	lh_region_commit(tree, path, region, range);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
 	return LH_OK;

@@ -55,8 +55,9 @@
  * node touch two for two or three comparisons' worth: keys fill one line, children the next, and
  * gaps, with what a fault reads of the region, the third. Keys and gaps lie in the nodes, so that a
  * placement touches no region but its own. No links from a node to the one above: a split would
- * have to rewrite those of all children; every operation comes from the root anyway. Only the way
- * to the last removal is remembered, until anything changes, for who places a region in its stead.
+ * have to rewrite those of all children; every operation comes from the root anyway. Only the last
+ * path is remembered, until nodes change: for who places a region in the stead of one taken out, and for
+ * range operations, which look at regions first and then change them (range.c).
  *
  * Time goes, where the tree fits in caches, into wrong guesses of branches: which child, how many
  * move, whether the largest gap was this one. So there are none in what is done at each level, and
@@ -150,7 +151,7 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	divide_hole(tree, path, hole, lower, upper);
 }
 
-void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 			  uint64_t end)
 {
 	lh_region_node *leaf = lh_path_node(path, 0);
@@ -166,10 +167,11 @@ void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 	take_in(tree, region);
 	if (leaf->count == LH_WAYS) {
 		lh_path_split(tree, path, addition, region);
-		return;
+		return false;
 	}
 	lh_node_insert(leaf, &addition);
 	enlarge_hole(tree, path, hole);
+	return true;
 }
 
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
@@ -189,22 +191,6 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	lh_change_end(tree);
 }
 
-/* The path to the cell that a page lies in: that of the last removal, if it left its hole there. So who
- * takes a region out to place it, or another, in its stead, goes down once. */
-static lh_region_cursor *find_again(lh_region_cursor *path, lh_region_tree *tree, uint64_t page)
-{
-	lh_region_cursor *last = &tree->last;
-
-	if (tree->last_is_current) {
-		struct lh_page_span hole = lh_path_hole(tree, last);
-
-		if (page >= hole.first && page < hole.end)
-			return last;
-	}
-	lh_path_find(path, tree, page);
-	return path;
-}
-
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range)
 {
@@ -214,7 +200,7 @@ lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *regi
 	if (!lh_region_is_placeable(region) || !lh_virtual_range_is_valid(range) ||
 	    !lh_virtual_range_covers(tree->total, range))
 		return LH_INVALID;
-	path = find_again(&other, tree, lh_span_of(range).first);
+	path = lh_path_find_again(&other, tree, lh_span_of(range).first);
 	room = lh_path_room(tree, path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
@@ -257,7 +243,6 @@ static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 {
 	bool is_swallowed;
 
-	lh_path_find_region(path, tree, region);
 	is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
 	if (region->node.count != 0)
 		fetch_hosts(lh_path_node(path, 0));
@@ -273,13 +258,19 @@ static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 	return false;
 }
 
-void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
+void lh_region_take_out(lh_region_tree *tree, lh_region *region)
 {
-	__builtin_prefetch(&region->tree, 1);
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	tree->last_is_current = take_out(tree, &tree->last, region);
 	tree->count--;
 	LH_PUBLISH(region->tree, NULL);
 	lh_change_end(tree);
+}
+
+void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
+{
+	__builtin_prefetch(&region->tree, 1);
+	lh_path_find_region(&tree->last, tree, region);
+	lh_region_take_out(tree, region);
 }

@@ -76,13 +76,19 @@ static inline void lh_version_end(uint64_t *version)
 	LH_PUBLISH(*version, ((*version | 1) + 1) & LH_COUNTER_MASK);
 }
 
-/* Around every change of nodes. A change of several steps, which readers without the lock shall
- * see as one, has those of its steps inside its own. */
+/* Around a change of several steps, which readers without the lock shall see as one. No node changes
+ * yet: the last path still holds. */
+static inline void lh_steps_begin(lh_region_tree *tree)
+{
+	if (tree->nesting++ == 0)
+		lh_version_begin(&tree->sequence);
+}
+
+/* Around every change of nodes, by itself or as one of several steps. */
 static inline void lh_change_begin(lh_region_tree *tree)
 {
 	tree->last_is_current = false;
-	if (tree->nesting++ == 0)
-		lh_version_begin(&tree->sequence);
+	lh_steps_begin(tree);
 }
 
 static inline void lh_change_end(lh_region_tree *tree)
@@ -202,6 +208,8 @@ static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *fr
 
 /* Leads to the cell that a page lies in. */
 void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
+/* Leads to the lowest region that has a page at or above the one given. => NULL: to the tail. */
+lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
 /* Below the path's slot of that level, leads down its first or last children. */
 void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 /* To the neighbouring cell. => false: there is none; the path is spoilt. */
@@ -245,6 +253,23 @@ static inline struct lh_page_span lh_path_hole(const lh_region_tree *tree,
 	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0]);
 }
 
+/* The path to the cell that a page lies in: the tree's last, if the page is in the hole there. So who
+ * takes regions out to place one in their stead goes down once. */
+static inline lh_region_cursor *lh_path_find_again(lh_region_cursor *path, lh_region_tree *tree,
+						   uint64_t page)
+{
+	lh_region_cursor *last = &tree->last;
+
+	if (tree->last_is_current) {
+		struct lh_page_span hole = lh_path_hole(tree, last);
+
+		if (page >= hole.first && page < hole.end)
+			return last;
+	}
+	lh_path_find(path, tree, page);
+	return path;
+}
+
 /* The pages that a region with these guards may have at the path's cell. */
 struct lh_page_span lh_path_room(const lh_region_tree *tree, const lh_region_cursor *path,
 				 uint32_t guard_before, uint32_t guard_after);
@@ -271,8 +296,9 @@ void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned 
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node);
 /* The region at the path's slot ends its extent there from now on. */
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end);
-/* Links one, whose range is set, directly above the path's, whose extent ends at end now. */
-void lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
+/* Links one, whose range is set, directly above the path's, whose extent ends at end now.
+ * => true: the path leads to the lower one still, and to the other with its next slot. */
+bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 			  uint64_t end);
 /* The hole below the path's region had at most these rooms before; now it is that. */
 void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,
@@ -285,7 +311,17 @@ void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 		      lh_virtual_range range);
 
-/* change.c: gives a region of the tree a range that is legal. */
+/*
+ * Changes of a region to which the tree's last path leads already: so who has just looked at it does not
+ * go down from the root again. Afterwards, if the path is current, it leads ...
+ */
+
+/* ... to the cell that has the hole where the region was. The last step of every removal. */
+void lh_region_take_out(lh_region_tree *tree, lh_region *region);
+/* ... to upper, which gets the pages from to on; the region keeps those below from. */
+void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+		   lh_region *upper);
+/* ... to the region, which has another range now. => the range is legal. */
 void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range);
 
 /* balance.c */

@@ -181,11 +181,11 @@ TEST(the_walker_reports_versions_left_odd)
 	CHECK_REPORTED(tree.sequence++, "sequence is odd");
 }
 
-TEST(the_walker_reports_a_wrong_place_of_the_last_removal)
+TEST(the_walker_reports_a_wrong_place_of_the_last_change)
 {
-	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.slot[1]++), "last removal");
+	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.slot[1]++), "last change");
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.host[1] = &region[0]),
-		       "last removal");
+		       "last change");
 	build();
 	lh_region_tree_remove(&tree, &region[7]);
 	CHECK(tree.last_is_current);
