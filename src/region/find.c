@@ -183,7 +183,7 @@ static void fetch_ahead(const lh_region_cursor *cursor)
 }
 
 /* The walk comes to a slot of the path's leaf. The tail, the last of all, is beyond its end. */
-static lh_region *enter_leaf(lh_region_cursor *cursor)
+static inline lh_region *enter_leaf(lh_region_cursor *cursor)
 {
 	const lh_region_node *leaf = lh_path_node(cursor, 0);
 	const lh_region_tree *tree = cursor->tree;
@@ -192,18 +192,25 @@ static lh_region *enter_leaf(lh_region_cursor *cursor)
 	cursor->end = &leaf->child[leaf->count];
 	if (cursor->end[-1] == &tree->tail)
 		cursor->end--;
-	if (tree->levels > 3)
-		fetch_ahead(cursor);
 	return cursor->at < cursor->end ? *cursor->at : NULL;
+}
+
+lh_region *lh_cursor_near(lh_region_cursor *cursor, const lh_region_tree *tree, uint64_t page)
+{
+	cursor->sequence = tree->sequence;
+	(void)lh_path_find_from(cursor, tree, page);
+	return enter_leaf(cursor);
 }
 
 lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
 				 lh_virtual_address address)
 {
-	cursor->sequence = tree->sequence;
-	(void)lh_path_find_from(cursor, tree, address.value >> LH_PAGE_SHIFT);
+	lh_region *region = lh_cursor_near(cursor, tree, address.value >> LH_PAGE_SHIFT);
+
 	fetch_regions(lh_path_node(cursor, 0));
-	return enter_leaf(cursor);
+	if (tree->levels > 3)
+		fetch_ahead(cursor);
+	return region;
 }
 
 lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree)
@@ -211,16 +218,30 @@ lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree
 	return lh_region_cursor_from(cursor, tree, lh_virtual(0));
 }
 
+/* What most steps to another leaf are. => false: the node above has no more. */
+static inline bool step_to_leaf(lh_region_cursor *cursor)
+{
+	const lh_region_node *above = lh_path_node(cursor, 1);
+	unsigned slot = cursor->slot[1] + 1u;
+
+	if (slot == above->count)
+		return false;
+	cursor->slot[1] = (uint8_t)slot;
+	cursor->host[0] = above->child[slot];
+	cursor->slot[0] = 0;
+	return true;
+}
+
 lh_region *lh_region_cursor_next_node(lh_region_cursor *cursor)
 {
-	unsigned level = 1;
-
-	for (; level < cursor->tree->levels; level++)
-		if (cursor->slot[level] + 1u < lh_path_node(cursor, level)->count)
-			break;
-	if (level == cursor->tree->levels)
+	if (cursor->tree->levels == 1)
 		return NULL;
-	cursor->slot[level]++;
-	lh_path_descend(cursor, level, false);
+	if (!step_to_leaf(cursor)) {
+		cursor->slot[0] = (uint8_t)(lh_path_node(cursor, 0)->count - 1);
+		if (!lh_path_step(cursor, true))
+			return NULL;
+	}
+	if (cursor->tree->levels > 3)
+		fetch_ahead(cursor);
 	return enter_leaf(cursor);
 }

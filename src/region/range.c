@@ -96,7 +96,7 @@ static struct survey survey_of(lh_region_cursor *cursor, const lh_region_tree *t
 {
 	struct survey survey = { .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true };
 	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
-	const lh_region *region = lh_region_cursor_from(cursor, tree, range.base);
+	const lh_region *region = lh_cursor_near(cursor, tree, lh_span_of(range).first);
 
 	survey.is_mapped = true;
 	for (; region && lh_span_of(region->range).first < end;
@@ -252,13 +252,13 @@ void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_regio
 	uint64_t last = lh_virtual_range_last(range).value;
 	uint64_t below = range.base.value - (range.base.value != 0);
 	lh_region_cursor cursor;
-	lh_region *region = lh_region_cursor_from(&cursor, tree, lh_virtual(below)), *next;
+	lh_region *region = lh_cursor_near(&cursor, tree, below >> LH_PAGE_SHIFT), *next;
 
 	while (region && region->range.base.value <= last) {
 		next = lh_region_cursor_next(&cursor);
 		if (next && lh_region_is_mergeable(region, next)) {
 			merge_pair(tree, region, next, change);
-			next = lh_region_cursor_from(&cursor, tree, region->range.base);
+			next = lh_cursor_near(&cursor, tree, lh_span_of(region->range).first);
 		}
 		region = next;
 	}
@@ -304,7 +304,7 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 	begin_at(tree, &cursor);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
-	region = lh_region_cursor_from(&cursor, tree, range.base);
+	region = lh_cursor_near(&cursor, tree, lh_span_of(range).first);
 	for (; region && !ends_above(region, range); region = lh_region_cursor_next(&cursor))
 		set_rights(region, rights, change);
 	lh_region_tree_merge(tree, range, change);

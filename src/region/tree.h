@@ -210,6 +210,8 @@ static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *fr
 void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
 /* Leads to the lowest region that has a page at or above the one given. => NULL: to the tail. */
 lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
+/* As lh_region_cursor_from, for a walk of a few regions: asks for none of those ahead. */
+lh_region *lh_cursor_near(lh_region_cursor *cursor, const lh_region_tree *tree, uint64_t page);
 /* Below the path's slot of that level, leads down its first or last children. */
 void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 /* To the neighbouring cell. => false: there is none; the path is spoilt. */
