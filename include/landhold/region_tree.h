@@ -260,7 +260,8 @@ typedef struct lh_region_survey {
 	lh_rights rights_history; /* that one of them ever did */
 } lh_region_survey;
 
-/* What a range operation takes and leaves, and whom it tells. All may be zero. */
+/* What a range operation takes and leaves, and whom it tells. All may be zero. None of the calls may place or
+ * take out, cut or merge a region of the tree. */
 typedef struct lh_region_change {
 	lh_region_list spares; /* built regions, in no tree: taken from as needed */
 	lh_region_list dead;   /* gets those that left the tree */
