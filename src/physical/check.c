@@ -295,13 +295,41 @@ static bool has_its_blocks(const lh_frames *frames, const struct frame_span *spa
 	return true;
 }
 
+/* Both ways to a span's first frame in a section, and the guess of the quick one. */
+static bool section_leads_to(const lh_frames *frames, const struct frame_span *span, uint64_t number)
+{
+	uint64_t mask = UINT64_MAX >> frames->section_shift;
+	uint64_t slot = lh_section_slot(number, frames->section_shift);
+	uint64_t first = number << SECTION_SHIFT;
+	const struct frame_section *section;
+
+	if (first < span->base)
+		first = span->base;
+	while (section = &frames->sections[slot], section->spans != 0 && section->number != number)
+		slot = (slot + 1) & mask;
+	return section->spans != 0 && section->largest - section->first_span < section->spans &&
+	       lh_section_frames(&frames->spans[section->largest], number) >=
+		       lh_section_frames(span, number) &&
+	       lh_frames_span(frames, lh_frame(first)) == span &&
+	       lh_frames_span_slow(frames, lh_frame(first)) == span;
+}
+
+static bool sections_lead_to(const lh_frames *frames, const struct frame_span *span)
+{
+	uint64_t last = span->base + (span->pages - 1);
+
+	for (uint64_t number = span->base >> SECTION_SHIFT; number <= last >> SECTION_SHIFT; number++)
+		if (!section_leads_to(frames, span, number))
+			return false;
+	return lh_frames_span(frames, lh_frame(last)) == span;
+}
+
 static const char *check_spans(const lh_frames *frames)
 {
 	uint64_t ordinal = 0;
 
 	for (uint32_t i = 0; i < frames->span_count; i++) {
 		const struct frame_span *span = &frames->spans[i];
-		uint64_t last = span->base + (span->pages - 1);
 
 		if (span->first != ordinal || span->pages == 0)
 			return "a span begins at the wrong ordinal";
@@ -310,8 +338,7 @@ static const char *check_spans(const lh_frames *frames)
 			       span->node == span[-1].node)))
 			return "spans overlap, touch or are out of order";
 		ordinal += span->pages;
-		if (lh_frames_span(frames, lh_frame(span->base)) != span ||
-		    lh_frames_span(frames, lh_frame(last)) != span)
+		if (!sections_lead_to(frames, span))
 			return "the section table does not lead to a span";
 		if (span->node >= frames->node_count || !has_its_blocks(frames, span))
 			return "a span's blocks are not its own";

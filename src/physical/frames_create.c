@@ -249,7 +249,11 @@ static void add_to_section(lh_frames *frames, uint64_t number, uint32_t span)
 	if (section->spans++ == 0) {
 		section->number = number;
 		section->first_span = span;
+		section->largest = span;
 	}
+	if (lh_section_frames(&frames->spans[span], number) >
+	    lh_section_frames(&frames->spans[section->largest], number))
+		section->largest = span;
 }
 
 static void fill_spans(lh_frames *frames, struct cutter cutter)

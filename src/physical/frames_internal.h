@@ -96,6 +96,7 @@ struct frame_section {
 	uint64_t number;
 	uint32_t first_span; /* lowest span with a frame in the section */
 	uint32_t spans;	     /* how many have one */
+	uint64_t largest;    /* the one with most frames in the section */
 };
 
 /* What every allocation reads of a block; what is written is in block_count, apart. */
@@ -205,9 +206,22 @@ static inline uint64_t lh_section_slot(uint64_t number, uint32_t section_shift)
 	return number * UINT64_C(0x9e3779b97f4a7c15) >> section_shift;
 }
 
+/* Frames of a span in a section in which it has some. */
+static inline uint64_t lh_section_frames(const struct frame_span *span, uint64_t number)
+{
+	uint64_t first = number << SECTION_SHIFT, last = first + ((UINT64_C(1) << SECTION_SHIFT) - 1);
+	uint64_t span_last = span->base + (span->pages - 1);
+
+	if (first < span->base)
+		first = span->base;
+	if (last > span_last)
+		last = span_last;
+	return last - first + 1;
+}
+
 /* The span of a frame; NULL if it is none of ours. Reads constants only. The slow one is for
- * sections that are not at once where they should be, and for all spans of a section but the last: in the
- * first section of a PC that is what lies behind the low memory and the kernel's image. */
+ * sections that are not at once where they should be, and for all spans of a section but the largest:
+ * what firmware, an image or a file in memory cut off is small. */
 const struct frame_span *lh_frames_span_slow(const lh_frames *frames, lh_frame_number frame);
 
 static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
@@ -218,7 +232,7 @@ static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
 		&frames->sections[lh_section_slot(number, frames->section_shift)];
 
 	if (section->number == number && section->spans != 0) {
-		const struct frame_span *span = &frames->spans[section->first_span + section->spans - 1];
+		const struct frame_span *span = &frames->spans[section->largest];
 
 		if (frame.value - span->base < span->pages)
 			return span;

@@ -132,5 +132,7 @@ TEST(a_corrupted_span_or_section_is_found)
 			CHECK_FINDS(frames->sections[slot].spans, 0);
 			CHECK_FINDS(frames->sections[slot].first_span,
 				    !frames->sections[slot].first_span);
+			CHECK_FINDS(frames->sections[slot].largest,
+				    !frames->sections[slot].largest);
 		}
 }
