@@ -90,9 +90,10 @@ void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_nu
 	lh_frame_drop_contiguous(frames, first, lh_level_pages(format, level));
 }
 
-/* Leaves that are alike, from one on, at most so many. => how many there were. */
+/* Leaves that are alike, from one on, at most so many. *row: what was dropped last is of it.
+ * => how many there were. */
 static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t most,
-			   const lh_alike *alike)
+			   const lh_alike *alike, lh_frame_row *row)
 {
 	const uint64_t mask = ~alike->frame_mask, bits = alike->bits;
 	uint64_t count = 0;
@@ -100,6 +101,9 @@ static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t 
 	if (alike->leaf.flags & LH_LEAF_UNCOUNTED)
 		while (count < most && (lh_atomic_load_relaxed(&entries[count]) & mask) == bits)
 			count++;
+	else if (lh_level_pages(alike->format, alike->level) == 1)
+		for (; count < most && lh_alike_has(alike, entries[count]); count++)
+			(void)lh_frame_drop_in(frames, lh_alike_frame(alike, entries[count]), row);
 	else
 		for (; count < most && lh_alike_has(alike, entries[count]); count++)
 			lh_leaf_drop(frames, alike->format, lh_alike_frame(alike, entries[count]),
@@ -114,6 +118,7 @@ static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word
 	const uint64_t *entries = lh_frame_pointer(frames, table);
 	unsigned level = lh_table_level(word);
 	const uint64_t *end = entries + lh_paging_entries(alike->format, level);
+	lh_frame_row row = { 0, 0, NULL };
 
 	/* The live count says when the rest of the table need not be read. */
 	for (uint64_t live = word & LH_TABLE_LIVE; live != 0 && entries < end;) {
@@ -127,7 +132,8 @@ static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word
 			live--;
 		} else {
 			lh_alike_learn(alike, level, entry);
-			count = drop_alike(frames, entries, (uint64_t)(end - entries), alike);
+			count = drop_alike(frames, entries, (uint64_t)(end - entries), alike,
+					   &row);
 			dropped->leaf_pages += count * lh_level_pages(alike->format, level);
 			entries += count;
 			live -= count;

@@ -306,7 +306,7 @@ static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 {
 	struct frame_keep *keep = &cache->keeps[KEEP_SINGLE + KIND_PASSING];
 	struct frame_keep *zeroed = &cache->keeps[KEEP_ZEROED];
-	lh_frame_entry *entry;
+	lh_frame_number frame;
 	uint32_t place;
 
 	if (zeroed->count == zeroed->capacity)
@@ -315,9 +315,10 @@ static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 	    !lh_cache_refill(frames, cache, KIND_PASSING, KEEP_SINGLE + KIND_PASSING))
 		return false;
 	place = keep->places[--keep->count];
-	entry = lh_place_entry(frames, place);
-	memset(lh_frame_pointer(frames, lh_place_frame(frames, place)), 0, LH_PAGE_SIZE);
-	entry->flags = 0;
+	frame = lh_place_frame(frames, place);
+	if (LH_DEBUG >= 2)
+		lh_frame_check_poison(frames, frame);
+	memset(lh_frame_pointer(frames, frame), 0, LH_PAGE_SIZE);
 	zeroed->places[zeroed->count++] = place;
 	return true;
 }

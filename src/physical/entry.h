@@ -39,6 +39,12 @@ static inline void lh_head_write(lh_frame_entry *entry, uint64_t head)
 	lh_atomic_store_relaxed((lh_aliased_head *)(void *)entry, head);
 }
 
+/* => whether the head was as expected, and is the new one now. */
+static inline bool lh_head_replace(lh_frame_entry *entry, uint64_t expected, uint64_t head)
+{
+	return lh_atomic_compare_exchange((lh_aliased_head *)(void *)entry, &expected, head);
+}
+
 static inline uint64_t lh_head_of(lh_frame_state state, lh_frame_source source, unsigned order)
 {
 	return (uint64_t)state << HEAD_STATE_SHIFT | (uint64_t)source << HEAD_FLAGS_SHIFT |

@@ -177,37 +177,67 @@ static void free_frame(lh_frames *frames, const struct frame_span *span, lh_fram
 }
 
 /*
- * The only holder need not count down atomically: who is not a holder may not become one. If two
- * drop what one held, in a row, the second finds none; at the same moment, the index or the next
- * to be given the frame finds that it is there twice.
+ * At LH_DEBUG 2 the last holder goes by a compare-exchange: two that drop what one held cannot both
+ * succeed. Elsewhere the only holder need not count down atomically: who is not a holder may not become
+ * one. Then two in a row are found, and two at the same moment free the frame twice: the index finds
+ * that if it gets it twice, and who is given it while another has it; not always, as when other frames
+ * of an order have been given out from there meanwhile.
  */
-static __attribute__((noinline)) bool drop(lh_frames *frames, lh_frame_number frame)
+static void take_last_holder(lh_frames *frames, lh_frame_entry *entry, uint64_t head)
+{
+	if (LH_DEBUG >= 2 && !lh_head_replace(entry, head, head & ~HEAD_HOLDERS))
+		LH_BROKEN(frames->port, "a frame was dropped twice, or held by who was no holder");
+}
+
+/* One holder less, not the only one as it seems. => whether it was the last nevertheless. */
+static inline bool count_down(lh_frames *frames, lh_frame_entry *entry)
+{
+	uint32_t before = lh_atomic_subtract(&entry->holders, 1u);
+
+	if (before == 0)
+		LH_BROKEN(frames->port, "a frame was dropped that nobody holds");
+	return before == 1; /* if not, the entry is the others' from now on */
+}
+
+/* => counted: the last holder has been counted down. */
+static __attribute__((noinline)) bool drop_last(lh_frames *frames, lh_frame_number frame,
+						bool counted)
 {
 	const struct frame_span *span = lh_frames_own_span(frames, frame);
 	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
 	uint64_t head = lh_head_read(entry);
 
-	if ((head & HEAD_HOLDERS) != 1) {
-		uint32_t before = lh_atomic_subtract(&entry->holders, 1u);
-
-		if (before == 0)
-			LH_BROKEN(frames->port, "a frame was dropped that nobody holds");
-		if (before != 1) /* and the entry is the others' from now on */
-			return false;
-		head = lh_head_read(entry);
-	}
+	if (!counted)
+		take_last_holder(frames, entry, head);
 	free_frame(frames, span, entry, frame, head);
 	return true;
 }
 
+static inline bool has_other_holders(const lh_frame_entry *entry)
+{
+	return (lh_head_read(entry) & HEAD_HOLDERS) != 1;
+}
+
+/* What is free, too, is taken for shared: there it is found. */
 bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)
 {
 	const struct frame_span *span = lh_frames_own_span(frames, frame);
+	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
 
-	if (LH_DEBUG < 2 && put_usual(frames, lh_span_entry(frames, span, frame),
-				      lh_span_place(span, frame), span->node))
+	if (has_other_holders(entry))
+		return count_down(frames, entry) && drop_last(frames, frame, true);
+	if (LH_DEBUG < 2 && put_usual(frames, entry, lh_span_place(span, frame), span->node))
 		return true;
-	return drop(frames, frame);
+	return drop_last(frames, frame, false);
+}
+
+bool lh_frame_drop_in(lh_frames *frames, lh_frame_number frame, lh_frame_row *row)
+{
+	lh_frame_entry *entry = lh_frame_entry_in(frames, frame, row);
+
+	if (!entry || !has_other_holders(entry))
+		return lh_frame_drop(frames, frame);
+	return count_down(frames, entry) && drop_last(frames, frame, true);
 }
 
 void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t count)

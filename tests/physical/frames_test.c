@@ -447,6 +447,59 @@ TEST(b30_dropping_a_frame_twice_stops_the_machine)
 	CHECK_PANICS((void)lh_frame_drop(frames, frame));
 }
 
+static lh_frame_number dropped_again;
+
+static void drop_again(void)
+{
+	small_machine_on_pointer = NULL;
+	(void)lh_frame_drop(frames, dropped_again);
+}
+
+/* The other CPU comes while the first fills the frame with poison, before the entry is a free one's. */
+static void drop_twice_at_once(unsigned order)
+{
+	begin(LH_CHARGE_STRICT, SPANS({ 8, 16 }));
+	CHECK_OK(lh_frame_allocate_order(frames, order, LH_ANY_NODE, LH_FRAME_ANONYMOUS,
+					 LH_FRAME_UNCHARGED, &dropped_again));
+	small_machine_on_pointer = drop_again;
+	CHECK_PANICS((void)lh_frame_drop(frames, dropped_again));
+}
+
+TEST(b30_dropping_a_frame_twice_at_the_same_moment_stops_the_machine)
+{
+	drop_twice_at_once(0);
+	drop_twice_at_once(3);
+}
+
+/* Through one row over frames of two spans, some with more holders, until none is held. */
+TEST(frames_dropped_in_a_row_are_freed_by_the_last_holder)
+{
+	lh_frame_row row = { 0, 0, NULL };
+	unsigned holders[20];
+	lh_frame_number frame[20];
+
+	begin(LH_CHARGE_STRICT, SPANS({ 5, 12 }, { 100, 8 }));
+	for (unsigned i = 0; i < 20; i++) {
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame[i]));
+		holders[i] = 1 + (unsigned)test_random_below(4);
+		for (unsigned n = 1; n < holders[i]; n++)
+			lh_frame_hold(frames, frame[i]);
+	}
+	for (unsigned left = 20; left != 0;) {
+		unsigned i = (unsigned)test_random_below(20);
+
+		if (holders[i] == 0)
+			continue;
+		holders[i]--;
+		CHECK_EQUAL(lh_frame_drop_in(frames, frame[i], &row), holders[i] == 0);
+		CHECK_EQUAL(lh_frame_entry_of(frames, frame[i])->holders, holders[i]);
+		left -= holders[i] == 0;
+	}
+	CHECK_SOUND(lh_frames_check(frames));
+	CHECK_PANICS((void)lh_frame_drop_in(frames, frame[0], &row));
+	CHECK_PANICS((void)lh_frame_drop_in(frames, lh_frame(50), &row));
+}
+
 TEST(frames_that_are_free_or_not_ours_cannot_be_held_or_dropped)
 {
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
@@ -478,6 +531,19 @@ TEST(writing_to_a_freed_frame_is_found_when_it_is_given_out_again)
 	(void)lh_frame_drop(frames, frame);
 	bytes[LH_PAGE_SIZE - 1] ^= 1;
 	CHECK_PANICS((void)(lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK));
+}
+
+TEST(writing_to_a_freed_frame_is_found_when_it_is_zeroed_ahead_of_time)
+{
+	lh_frame_number frame;
+	unsigned char *bytes;
+
+	begin(LH_CHARGE_STRICT, SPANS({ 5, 40 }));
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame));
+	bytes = lh_frame_pointer(frames, frame);
+	(void)lh_frame_drop(frames, frame);
+	bytes[LH_PAGE_SIZE - 1] ^= 1;
+	CHECK_PANICS((void)lh_frames_idle(frames));
 }
 
 /* --- Promises --- */

@@ -12,6 +12,7 @@ unsigned small_machine_interrupts_off;
 unsigned small_machine_cpu;
 lh_cpu_set small_machine_called;
 void (*small_machine_on_call)(void);
+void (*small_machine_on_pointer)(void);
 static lh_lock_record locks;
 jmp_buf small_machine_panicked;
 bool small_machine_expects_panic;
@@ -50,6 +51,7 @@ lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ran
 	small_machine_cpu = 0;
 	small_machine_called = (lh_cpu_set){ { 0 } };
 	small_machine_on_call = NULL;
+	small_machine_on_pointer = NULL;
 	locks.count = 0;
 	lh_memory_map_init(&map, entries, SPANS_MOST);
 	for (size_t i = 0; i < count; i++)
@@ -93,6 +95,8 @@ void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 	uint64_t ordinal = 0;
 
 	(void)port;
+	if (small_machine_on_pointer)
+		small_machine_on_pointer();
 	for (size_t i = 0; i < map.count; i++) {
 		uint64_t base = entries[i].base >> LH_PAGE_SHIFT;
 		uint64_t pages = entries[i].length >> LH_PAGE_SHIFT;

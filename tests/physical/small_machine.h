@@ -38,6 +38,8 @@ extern unsigned small_machine_cpu;
 /* The CPUs that were called last, and what is done meanwhile; NULL: nothing. */
 extern lh_cpu_set small_machine_called;
 extern void (*small_machine_on_call)(void);
+/* Done when the bytes of a frame are asked for; NULL: nothing. */
+extern void (*small_machine_on_pointer)(void);
 /* How deep interrupts are off: 0 between calls of the library. */
 extern unsigned small_machine_interrupts_off;
 /* Where the next panic goes, and what it said. */
