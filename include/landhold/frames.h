@@ -265,7 +265,8 @@ lh_port *lh_frames_port(lh_frames *frames);
  */
 LH_MUST_USE lh_error lh_charge_take(lh_frames *frames, uint64_t pages);
 
-/* Takes a promise back. => pages: at most what is committed, else panic. */
+/* Takes a promise back; calls no CPU. => pages: at most what is committed, else panic: not at once, but
+ * when all CPUs next stand still for counters or a refusal. Context: any. */
 void lh_charge_give_back(lh_frames *frames, uint64_t pages);
 
 /*
@@ -281,6 +282,12 @@ void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages);
 /* A consistent snapshot. Calls the CPUs that keep frames: not for fast paths. With interrupts off, what
  * other CPUs are doing at the moment may be half counted. */
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);
+
+/*
+ * The same without stopping anybody. Exact while nothing changes; what changes meanwhile may be counted
+ * twice or not at all, but no counter wraps. Context: any, no lock.
+ */
+void lh_frames_estimate_counters(lh_frames *frames, lh_frame_counters *counters);
 
 /* Whether so many frames are free, now. Most often reads one word. */
 bool lh_frames_have(lh_frames *frames, uint64_t count);

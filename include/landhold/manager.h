@@ -192,6 +192,7 @@ typedef struct lh_statistics {
 	uint64_t forks;
 } lh_statistics;
 
+/* Exact while nothing changes; stops nobody (lh_frames_estimate_counters). */
 void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics);
 
 /*

@@ -100,7 +100,7 @@ static lh_error give_statfs(const struct inode *inode, uint64_t address)
 	lh_frame_counters counters;
 	struct linux_statfs out;
 
-	lh_frames_read_counters(memory_frames(), &counters);
+	lh_frames_estimate_counters(memory_frames(), &counters);
 	out = (struct linux_statfs){
 		.type = is_proc ? TYPE_PROC : TYPE_TMPFS,
 		.block_size = (int64_t)LH_PAGE_SIZE,

@@ -142,7 +142,7 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.faults_refused = lh_atomic_load_relaxed(&counts->refused),
 		.forks = lh_atomic_load_relaxed(&counts->forks),
 	};
-	lh_frames_read_counters(manager->frames, &statistics->frames);
+	lh_frames_estimate_counters(manager->frames, &statistics->frames);
 	statistics->table_pages = statistics->frames.used[LH_FRAME_TABLE];
 }
 

@@ -31,8 +31,10 @@
  * what a CPU keeps is not counted upon (charge.c); and CPUs put what they kept in common as soon as they
  * notice that somebody gathers.
  *
- * Near the end of memory caches are filled by less, and below one filling nobody keeps anything (`scarce`),
- * or each CPU in turn would gather all of what is left.
+ * Near the end of memory caches are filled by less, and below one filling, of frames or of what may still
+ * be promised, nobody keeps anything (`scarce`), or each CPU in turn would gather all of what is left.
+ *
+ * Freezing is the same without (3), to count what there is: caches stay in use, and as they are.
  */
 #include "base/memory.h"
 #include "physical/frames_internal.h"
@@ -59,8 +61,17 @@ static void give_oldest(lh_frames *frames, struct frame_cache *cache, unsigned n
 	for (uint32_t n = 0; order == BLOCK_SHIFT && n < count; n++)
 		lh_blocks_give_row(frames, keep->places[n], BLOCK_FRAMES);
 	lh_spare_give_locked(frames, (uint64_t)count << order);
-	keep->count -= count;
+	lh_keep_set_count(keep, keep->count - count);
 	memmove(keep->places, keep->places + count, keep->count * sizeof *keep->places);
+}
+
+/* => `lock` is held, and the cache entered or its CPU stands still. */
+static void give_promises(lh_frames *frames, struct frame_cache *cache)
+{
+	lh_spare_give_locked(frames, cache->slack);
+	cache->slack = 0;
+	lh_add_committed(&frames->committed, cache->committed);
+	lh_add_committed(&cache->committed, -cache->committed);
 }
 
 /* Everything of a cache goes to what is common. => its CPU's, or all CPUs stand still. */
@@ -70,25 +81,28 @@ static void collect(lh_frames *frames, struct frame_cache *cache)
 		give_oldest(frames, cache, keep, cache->keeps[keep].count);
 		cache->keeps[keep].capacity = 0;
 	}
-	lh_spare_give_locked(frames, cache->slack);
-	frames->committed += cache->committed;
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
 		for (unsigned source = 0; source < 2; source++) {
-			frames->common.taken[source][state] += cache->taken[source][state];
-			cache->taken[source][state] = 0;
+			uint64_t *taken = &cache->taken[source][state];
+			uint64_t *common = &frames->common.taken[source][state];
+
+			lh_atomic_store_relaxed(common, *common + *taken);
+			lh_atomic_store_relaxed(taken, 0);
 		}
-	cache->slack = 0;
-	cache->committed = 0;
+	give_promises(frames, cache);
 	cache->in_use = false;
 	set_in_use(frames, cache, false);
 }
 
 void lh_frames_note_level(lh_frames *frames)
 {
-	if (!frames->scarce && frames->free < frames->capacity[KEEP_SINGLE]) {
+	uint64_t filling = frames->capacity[KEEP_SINGLE];
+	uint64_t left = frames->free < frames->spare ? frames->free : frames->spare;
+
+	if (!frames->scarce && left < filling) {
 		frames->scarce = true;
 		(void)lh_atomic_add(&frames->gathering, 1u);
-	} else if (frames->scarce && frames->free >= 2 * (uint64_t)frames->capacity[KEEP_SINGLE]) {
+	} else if (frames->scarce && left >= 2 * filling) {
 		frames->scarce = false;
 		(void)lh_atomic_subtract(&frames->gathering, 1u);
 	}
@@ -113,13 +127,17 @@ static bool bring_into_use(lh_frames *frames, struct frame_cache *cache)
 	return possible;
 }
 
+/* What this CPU keeps goes to what is common, unless all who gather only want to look: who is refused
+ * for that gathers himself. */
 static struct frame_cache *enter_common(lh_frames *frames, uintptr_t *interrupts)
 {
 	struct frame_cache *own;
+	uint32_t freezing;
 
 	*interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
 	own = &frames->caches[lh_port_cpu(frames->port)];
-	if (own->in_use)
+	freezing = lh_atomic_load(&frames->freezing);
+	if (own->in_use && lh_atomic_load(&frames->gathering) > freezing)
 		collect(frames, own);
 	frames->common.node = own->node;
 	return &frames->common;
@@ -144,10 +162,8 @@ void lh_cache_leave(lh_frames *frames, struct frame_cache *cache, uintptr_t inte
 		lh_cache_leave_own(frames, interrupts);
 		return;
 	}
-	lh_spare_give_locked(frames, cache->slack);
-	frames->committed += cache->committed;
-	cache->slack = 0;
-	cache->committed = 0;
+	give_promises(frames, cache);
+	lh_frames_note_level(frames);
 	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
 }
 
@@ -174,7 +190,8 @@ static bool find_others(lh_frames *frames, lh_cpu_set *others)
 	return found;
 }
 
-bool lh_caches_freeze(lh_frames *frames)
+/* => counted in `gathering` afterwards. */
+static bool stop_all(lh_frames *frames)
 {
 	lh_cpu_set others;
 
@@ -188,16 +205,33 @@ bool lh_caches_freeze(lh_frames *frames)
 	return true;
 }
 
+/* Who looks between the two counts collects what he need not, or leaves it to who gathers. */
+bool lh_caches_freeze(lh_frames *frames)
+{
+	(void)lh_atomic_add(&frames->freezing, 1u);
+	return stop_all(frames);
+}
+
+void lh_caches_thaw(lh_frames *frames)
+{
+	(void)lh_atomic_subtract(&frames->gathering, 1u);
+	(void)lh_atomic_subtract(&frames->freezing, 1u);
+}
+
 bool lh_caches_gather(lh_frames *frames)
 {
-	bool all = lh_caches_freeze(frames);
+	bool all = stop_all(frames);
 	uintptr_t interrupts;
+	int64_t committed;
 	struct frame_cache *common = enter_common(frames, &interrupts);
 
-	for (unsigned cpu = 0; all && cpu < LH_MAX_CPUS; cpu++)
-		if (frames->caches[cpu].in_use)
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		if (frames->caches[cpu].in_use && (all || cpu == lh_port_cpu(frames->port)))
 			collect(frames, &frames->caches[cpu]);
+	committed = frames->committed;
 	lh_cache_leave(frames, common, interrupts);
+	if (all)
+		lh_charge_check(frames, committed);
 	return all;
 }
 
@@ -283,7 +317,7 @@ bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_ki
 		count = lh_blocks_take(frames, cache->node, kind, keep->places, count);
 	else if (count != 0)
 		count = lh_blocks_take_orders(frames, cache->node, kind, order, keep->places, count);
-	keep->count = count;
+	lh_keep_set_count(keep, count);
 	(void)lh_spare_take_locked(frames, (uint64_t)count << order);
 	lh_frames_note_level(frames);
 	lh_index_unlock(frames, cache);
@@ -314,12 +348,14 @@ static bool zero_one(lh_frames *frames, struct frame_cache *cache)
 	if (keep->count == 0 &&
 	    !lh_cache_refill(frames, cache, KIND_PASSING, KEEP_SINGLE + KIND_PASSING))
 		return false;
-	place = keep->places[--keep->count];
+	lh_keep_set_count(keep, keep->count - 1);
+	place = keep->places[keep->count];
 	frame = lh_place_frame(frames, place);
 	if (LH_DEBUG >= 2)
 		lh_frame_check_poison(frames, frame);
 	memset(lh_frame_pointer(frames, frame), 0, LH_PAGE_SIZE);
-	zeroed->places[zeroed->count++] = place;
+	zeroed->places[zeroed->count] = place;
+	lh_keep_set_count(zeroed, zeroed->count + 1);
 	return true;
 }
 

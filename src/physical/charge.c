@@ -21,8 +21,9 @@
  * (caches.c), so the refusal is exact.
  *
  * The other policies promise what is not there: the same parts add up to 2^62 more (`imagined`).
- * `committed` is in parts as well, which may be negative: only their sum means anything, and to give
- * back more than was promised is found once all have been put together.
+ * `committed` is in parts as well, which may be negative: only their sum means anything. So a promise is
+ * given back where one is, whoever took it, and nobody is asked; that more was given back than was
+ * promised is found where all stand still: at the next gathering, counting or walk.
  */
 #include "physical/frames_internal.h"
 
@@ -45,11 +46,18 @@ bool lh_slack_gather(lh_frames *frames, struct frame_cache *cache, uint64_t page
 		more += rest < BATCH ? rest : BATCH;
 		lh_atomic_store_relaxed(&frames->spare, frames->spare - more);
 		cache->slack += more;
+		lh_frames_note_level(frames);
 	} else {
 		enough = false;
 	}
 	lh_index_unlock(frames, cache);
 	return enough;
+}
+
+/* A part of what is committed may be less than nothing. */
+static bool is_far(int64_t committed)
+{
+	return committed > (int64_t)KEPT_MOST || committed < -(int64_t)KEPT_MOST;
 }
 
 void lh_slack_spill_locked(lh_frames *frames, struct frame_cache *cache)
@@ -58,18 +66,19 @@ void lh_slack_spill_locked(lh_frames *frames, struct frame_cache *cache)
 		lh_spare_give_locked(frames, cache->slack - BATCH);
 		cache->slack = BATCH;
 	}
-	if (cache->committed > (int64_t)KEPT_MOST) {
-		frames->committed += cache->committed - (int64_t)BATCH;
-		cache->committed = BATCH;
+	if (is_far(cache->committed)) {
+		lh_add_committed(&frames->committed, cache->committed);
+		lh_add_committed(&cache->committed, -cache->committed);
 	}
 }
 
 static void spill(lh_frames *frames, struct frame_cache *cache)
 {
-	if (cache->slack <= KEPT_MOST && cache->committed <= (int64_t)KEPT_MOST)
+	if (cache->slack <= KEPT_MOST && !is_far(cache->committed))
 		return;
 	lh_index_lock(frames, cache);
 	lh_slack_spill_locked(frames, cache);
+	lh_frames_note_level(frames);
 	lh_index_unlock(frames, cache);
 }
 
@@ -82,7 +91,7 @@ static bool commit(lh_frames *frames, struct frame_cache *cache, void *argument)
 	if (!lh_slack_gather(frames, cache, pages))
 		return false;
 	cache->slack -= pages;
-	cache->committed += (int64_t)pages;
+	lh_add_committed(&cache->committed, (int64_t)pages);
 	spill(frames, cache);
 	return true;
 }
@@ -115,26 +124,7 @@ static bool uncommit(lh_frames *frames, struct frame_cache *cache, void *argumen
 {
 	int64_t pages = *(const int64_t *)argument;
 
-	if (cache->committed < pages) {
-		lh_index_lock(frames, cache);
-		cache->committed += frames->committed;
-		frames->committed = 0;
-		lh_index_unlock(frames, cache);
-	}
-	if (cache->committed < pages)
-		return false;
-	cache->committed -= pages;
-	cache->slack += (uint64_t)pages;
-	spill(frames, cache);
-	return true;
-}
-
-/* The rest may be in caches that cannot be waited for: it is counted as less than nothing here. */
-static bool uncommit_unseen(lh_frames *frames, struct frame_cache *cache, void *argument)
-{
-	int64_t pages = *(const int64_t *)argument;
-
-	cache->committed -= pages;
+	lh_add_committed(&cache->committed, -pages);
 	cache->slack += (uint64_t)pages;
 	spill(frames, cache);
 	return true;
@@ -142,18 +132,8 @@ static bool uncommit_unseen(lh_frames *frames, struct frame_cache *cache, void *
 
 void lh_charge_give_back(lh_frames *frames, uint64_t pages)
 {
-	bool all;
-
 	LH_REQUIRE(frames->port, pages <= INT64_MAX);
-	if (lh_cache_attempt_once(frames, uncommit, &pages))
-		return;
-	all = lh_caches_gather(frames);
-	if (!lh_cache_attempt_once(frames, uncommit, &pages)) {
-		if (all)
-			LH_BROKEN(frames->port, "more was given back than was promised");
-		(void)lh_cache_attempt_once(frames, uncommit_unseen, &pages);
-	}
-	lh_caches_release(frames);
+	(void)lh_cache_attempt_once(frames, uncommit, &pages);
 }
 
 /* --- Loans --- */
@@ -178,37 +158,85 @@ void lh_charge_give_back_loan(lh_frames *frames, uint64_t pages)
 
 /* --- Counters --- */
 
-/* Read like this for who cannot wait until all stand still. */
+/* Caches are read while their CPUs may be at work. */
 #define READ(field) lh_atomic_load_relaxed(&(field))
 
-static void add_cache(lh_frame_counters *counters, const struct frame_cache *cache)
+/* Sums of parts that may be less than nothing. */
+struct sums {
+	int64_t free, zeroed, committed, charged, used[LH_FRAME_STATE_COUNT];
+};
+
+static void add_cache(struct sums *sums, const struct frame_cache *cache)
 {
 	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
-		counters->free += (uint64_t)READ(cache->keeps[keep].count) << lh_keep_order(keep);
-	counters->zeroed += READ(cache->keeps[KEEP_ZEROED].count);
-	counters->committed += (uint64_t)READ(cache->committed);
+		sums->free += (int64_t)READ(cache->keeps[keep].count) << lh_keep_order(keep);
+	sums->zeroed += READ(cache->keeps[KEEP_ZEROED].count);
+	sums->committed += READ(cache->committed);
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
-		uint64_t charged = READ(cache->taken[LH_FRAME_CHARGED][state]);
+		int64_t charged = (int64_t)READ(cache->taken[LH_FRAME_CHARGED][state]);
 
-		counters->charged_in_use += charged;
-		counters->used[state] += charged + READ(cache->taken[LH_FRAME_UNCHARGED][state]);
+		sums->charged += charged;
+		sums->used[state] +=
+			charged + (int64_t)READ(cache->taken[LH_FRAME_UNCHARGED][state]);
 	}
+}
+
+static struct sums add_all(const lh_frames *frames)
+{
+	struct sums sums = { .free = (int64_t)READ(frames->free),
+			     .committed = READ(frames->committed) };
+
+	add_cache(&sums, &frames->common);
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		add_cache(&sums, &frames->caches[cpu]);
+	return sums;
+}
+
+/* Where parts changed while they were read a sum may be too low or too high. */
+static uint64_t within(int64_t sum, uint64_t most)
+{
+	if (sum < 0)
+		return 0;
+	return (uint64_t)sum < most ? (uint64_t)sum : most;
+}
+
+static lh_frame_counters counters_of(const lh_frames *frames, const struct sums *sums)
+{
+	lh_frame_counters counters = { .total = frames->total,
+				       .free = within(sums->free, frames->total),
+				       .zeroed = within(sums->zeroed, frames->total),
+				       .committed = within(sums->committed, INT64_MAX),
+				       .charged_in_use = within(sums->charged, frames->total) };
+
+	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
+		counters.used[state] = within(sums->used[state], frames->total);
+	return counters;
+}
+
+void lh_frames_estimate_counters(lh_frames *frames, lh_frame_counters *counters)
+{
+	struct sums sums = add_all(frames);
+
+	*counters = counters_of(frames, &sums);
 }
 
 void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters)
 {
-	uintptr_t interrupts;
+	bool all = lh_caches_freeze(frames);
+	uintptr_t interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
+	struct sums sums = add_all(frames);
 
-	(void)lh_caches_freeze(frames);
-	interrupts = lh_spin_lock(&frames->lock, LH_LOCK_FRAMES, frames->port);
-	*counters = (lh_frame_counters){ .total = frames->total,
-					 .free = frames->free,
-					 .committed = (uint64_t)frames->committed };
-	add_cache(counters, &frames->common);
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
-		add_cache(counters, &frames->caches[cpu]);
-	(void)lh_atomic_subtract(&frames->gathering, 1u);
+	lh_caches_thaw(frames);
 	lh_spin_unlock(&frames->lock, LH_LOCK_FRAMES, frames->port, interrupts);
+	if (all)
+		lh_charge_check(frames, sums.committed);
+	*counters = counters_of(frames, &sums);
+}
+
+void lh_charge_check(const lh_frames *frames, int64_t committed)
+{
+	if (committed < 0)
+		LH_BROKEN(frames->port, "more was given back than was promised");
 }
 
 bool lh_frames_have(lh_frames *frames, uint64_t count)

@@ -271,6 +271,8 @@ static const char *check_sums(const lh_frames *frames, const struct recount *rec
 			return "a count of used frames is wrong";
 	if (sums.charged != recount->charged)
 		return "the count of charged frames is wrong";
+	if ((int64_t)sums.committed < 0)
+		return "more was given back than was promised";
 	if (frames->imagined + recount->bits + sums.charged < sums.committed)
 		return "more is promised than there is";
 	return sums.parts == frames->imagined + recount->bits + sums.charged - sums.committed

@@ -89,9 +89,4 @@ static inline void lh_count_taken(struct frame_cache *cache, lh_frame_state stat
 	lh_atomic_store_relaxed(taken, *taken + count);
 }
 
-static inline void lh_keep_set_count(struct frame_keep *keep, uint32_t count)
-{
-	lh_atomic_store_relaxed(&keep->count, count);
-}
-
 #endif

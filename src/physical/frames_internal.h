@@ -163,11 +163,12 @@ struct lh_frames {
 	uint32_t node_count;		/* c */
 	lh_charge_policy policy;	/* c */
 	uint32_t gathering;		/* a: how many want all CPUs at the common cache */
+	uint32_t freezing;		/* a: those among them who do not want what is kept */
 	struct frame_node nodes[LH_NODES_MOST];
 
 	/* What all CPUs write now and then, on lines of its own. */
 	uint32_t lock __attribute__((aligned(64)));
-	bool scarce;	    /* l: counted in gathering, for so little is free */
+	bool scarce;	    /* l: counted in gathering, for so little is free or not promised */
 	uint64_t free;	    /* l, read by anyone: bits set in the index */
 	uint64_t spare;	    /* l, read by anyone: charge.c */
 	int64_t committed;  /* l: charge.c */
@@ -356,6 +357,7 @@ bool lh_caches_gather(lh_frames *frames);
 void lh_caches_release(lh_frames *frames);
 /* The same, but what caches keep stays there. */
 bool lh_caches_freeze(lh_frames *frames);
+void lh_caches_thaw(lh_frames *frames);
 
 /*
  * Something that takes: frames, promises. Run with a cache entered.
@@ -385,13 +387,19 @@ static inline unsigned lh_keep_order(unsigned keep)
 	return keep == KEEP_BLOCK ? BLOCK_SHIFT : keep - KEEP_EIGHT < KIND_COUNT ? EIGHT_SHIFT : 0;
 }
 
+static inline void lh_keep_set_count(struct frame_keep *keep, uint32_t count)
+{
+	lh_atomic_store_relaxed(&keep->count, count);
+}
+
 /* Makes room for one more in a keep, if the cache keeps any. => entered. */
 void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, unsigned keep);
 /* Fetches frames of a kind for a keep that has none. => false: none is in the index, or all
  * that are there have been promised. => entered. */
 bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind,
 		     unsigned keep);
-/* Frames came into the index, or left it: caches go out of use when few are left. => `lock` held. */
+/* Frames or promises came to what is common, or left it: caches go out of use when few are left.
+ * => `lock` held. */
 void lh_frames_note_level(lh_frames *frames);
 
 /* --- charge.c. => the cache is entered --- */
@@ -400,6 +408,14 @@ void lh_frames_note_level(lh_frames *frames);
 bool lh_slack_gather(lh_frames *frames, struct frame_cache *cache, uint64_t pages);
 /* Puts what a cache has too much of back in common. => frames->lock is held too. */
 void lh_slack_spill_locked(lh_frames *frames, struct frame_cache *cache);
+/* Adds to a part of what is committed. => it is this CPU's, or `lock` is held. */
+static inline void lh_add_committed(int64_t *part, int64_t pages)
+{
+	lh_atomic_store_relaxed(part, *part + pages);
+}
+
+/* => the sum of all parts while all stood still. Less than nothing: panic. */
+void lh_charge_check(const lh_frames *frames, int64_t committed);
 /* lh_charge_take without a gathering, for who holds the accounts' lock. */
 lh_error lh_charge_take_once(lh_frames *frames, uint64_t pages);
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What CPUs keep, and how others come by it; promises meanwhile. */
+#include <string.h>
+
 #include <landhold/account.h>
 #include <landhold/frames.h>
 
+#include "physical/frames_internal.h"
 #include "small_machine.h"
 
 static lh_frames *frames;
@@ -141,7 +144,115 @@ TEST(a_charge_given_back_with_interrupts_off_may_be_another_cpus)
 	lh_charge_give_back(frames, 20);
 	lh_port_interrupts_restore(NULL, interrupts);
 	CHECK_EQUAL(now().committed, 10);
-	CHECK_PANICS(lh_charge_give_back(frames, 11));
+	lh_charge_give_back(frames, 11);
+	CHECK_PANICS((void)now());
+}
+
+/* One CPU takes promises and another gives them back, as where a program moves: nobody is asked, and no
+ * CPU hoards what the other lacks. */
+TEST(a_charge_given_back_by_another_cpu_calls_nobody)
+{
+	begin(4000);
+	small_machine_cpu = 1;
+	CHECK_OK(lh_charge_take(frames, 1));
+	small_machine_called = (lh_cpu_set){ { 0 } };
+	for (unsigned i = 0; i < 10000; i++) {
+		small_machine_cpu = 1;
+		CHECK_OK(lh_charge_take(frames, 1));
+		small_machine_cpu = 2;
+		lh_charge_give_back(frames, 1);
+		if (i % 1000 == 0)
+			CHECK_SOUND(lh_frames_check(frames));
+	}
+	CHECK_EQUAL(small_machine_called.bits[0], 0);
+	CHECK_EQUAL(now().committed, 1);
+}
+
+/* --- Counters --- */
+
+static void use_frames_at_1(void)
+{
+	unsigned cpu = small_machine_cpu;
+
+	small_machine_on_call = NULL;
+	keep_some(1);
+	small_machine_cpu = cpu;
+}
+
+TEST(who_only_counts_leaves_what_cpus_keep_where_it_is)
+{
+	begin(4000);
+	keep_some(1);
+	small_machine_on_call = use_frames_at_1;
+	CHECK_EQUAL(now().free, 4000);
+	CHECK(frames->caches[1].in_use && frames->caches[1].keeps[KEEP_BLOCK].count != 0);
+	CHECK_EQUAL(frames->gathering, 0);
+	CHECK_EQUAL(frames->freezing, 0);
+}
+
+static void check_estimate(void)
+{
+	lh_frame_counters estimate, exact;
+
+	small_machine_called = (lh_cpu_set){ { 0 } };
+	lh_frames_estimate_counters(frames, &estimate);
+	CHECK_EQUAL(small_machine_called.bits[0], 0);
+	exact = now();
+	CHECK(memcmp(&estimate, &exact, sizeof exact) == 0);
+}
+
+TEST(an_estimate_calls_nobody_and_is_exact_while_nothing_changes)
+{
+	lh_frame_number frame;
+
+	begin(4000);
+	for (unsigned i = 0; i < 400; i++) {
+		small_machine_cpu = (unsigned)test_random_below(4);
+		CHECK_OK(lh_charge_take(frames, 2));
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS,
+					   test_random_below(2) ? LH_FRAME_CHARGED : LH_FRAME_UNCHARGED,
+					   &frame));
+		small_machine_cpu = (unsigned)test_random_below(4);
+		if (i % 3 != 0)
+			CHECK(lh_frame_drop(frames, frame));
+		lh_charge_give_back(frames, 1);
+		(void)lh_frames_idle(frames);
+		check_estimate();
+	}
+}
+
+/* What other CPUs do meanwhile may make a sum of parts less than nothing, or more than there is. */
+TEST(an_estimate_never_wraps)
+{
+	lh_frame_counters estimate;
+
+	begin(4000);
+	frames->caches[2].committed = -5;
+	frames->caches[2].taken[LH_FRAME_CHARGED][LH_FRAME_TABLE] = UINT64_C(0) - 7;
+	frames->caches[2].keeps[KEEP_BLOCK].count = 1;
+	lh_frames_estimate_counters(frames, &estimate);
+	CHECK_EQUAL(estimate.committed, 0);
+	CHECK_EQUAL(estimate.used[LH_FRAME_TABLE], 0);
+	CHECK_EQUAL(estimate.charged_in_use, 0);
+	CHECK_EQUAL(estimate.free, 4000);
+}
+
+/* Where promises run out, as where frames do: nobody keeps any, so nobody has to be asked for the next. */
+TEST(cpus_are_not_called_again_and_again_when_promises_run_out)
+{
+	begin(4000);
+	CHECK_OK(lh_charge_take(frames, 3990));
+	for (unsigned i = 0; i < 100; i++) {
+		small_machine_cpu = i % 4;
+		(void)(lh_charge_take(frames, 1) == LH_OK);
+		if (i == 20)
+			small_machine_called = (lh_cpu_set){ { 0 } };
+	}
+	CHECK_EQUAL(small_machine_called.bits[0], 0);
+	CHECK_EQUAL(now().committed, 4000);
+	lh_charge_give_back(frames, 4000);
+	CHECK(!frames->scarce);
+	CHECK_EQUAL(now().committed, 0);
 }
 
 /* --- A20: the promise of a page, and the frames that fulfil it one after the other --- */

@@ -604,9 +604,16 @@ TEST(the_three_policies_differ_in_what_they_promise)
 
 TEST(giving_back_more_than_was_promised_stops_the_machine)
 {
+	lh_frame_counters counters;
+
 	begin(LH_CHARGE_STRICT, SPANS({ 0, 10 }));
 	CHECK_OK(lh_charge_take(frames, 3));
-	CHECK_PANICS(lh_charge_give_back(frames, 4));
+	lh_charge_give_back(frames, 4);
+	CHECK(lh_frames_check(frames) != NULL);
+	CHECK_PANICS(lh_frames_read_counters(frames, &counters));
+	begin(LH_CHARGE_STRICT, SPANS({ 0, 10 }));
+	lh_charge_give_back(frames, 1);
+	CHECK_PANICS(lh_frames_drain(frames));
 }
 
 /* --- Failure on demand --- */
