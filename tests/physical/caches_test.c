@@ -240,9 +240,14 @@ TEST(an_estimate_never_wraps)
 /* Where promises run out, as where frames do: nobody keeps any, so nobody has to be asked for the next. */
 TEST(cpus_are_not_called_again_and_again_when_promises_run_out)
 {
+	lh_frame_number frame;
+
 	begin(4000);
 	CHECK_OK(lh_charge_take(frames, 3990));
 	for (unsigned i = 0; i < 100; i++) {
+		small_machine_cpu = (i + 1) % 4;
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &frame));
+		CHECK(lh_frame_drop(frames, frame));
 		small_machine_cpu = i % 4;
 		(void)(lh_charge_take(frames, 1) == LH_OK);
 		if (i == 20)
