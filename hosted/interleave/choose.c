@@ -92,7 +92,6 @@ static void fall_asleep(struct fibre *fibre, const struct place *place)
 	fibre->asleep = true;
 	fibre->next = *place;
 	run.sleepers++;
-	run.sleepy_turns = 0;
 }
 
 void run_make_change(struct fibre *fibre, const struct place *place, const struct change *change)

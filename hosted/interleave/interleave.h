@@ -33,7 +33,9 @@
  *   Sleep. A fibre that gave way before an access need not be run again until another one has
  *   made an access that conflicts with it: the same happens where it gives way later, at the
  *   same price. (Godefroid, "Partial-order methods for the verification of concurrent systems",
- *   1996, of which this is the part that is sound under a bound of preemptions.)
+ *   1996, of which this is the part that is sound under a bound of preemptions.) Nor does it sleep
+ *   on where another one yields. Behind its access, with no point between, it may yield itself; and
+ *   whose yield comes first matters: it decides for whom there is hope, and who has the turn.
  *
  * Beyond the bound there are random schedules with priorities (Burckhardt and others, "A
  * randomized scheduler with probabilistic guarantees of finding bugs", 2010).

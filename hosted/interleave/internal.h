@@ -151,7 +151,7 @@ struct run {
 	struct schedule taken;	 /* the changes as they were made */
 	struct fibre fibres[INTERLEAVE_FIBRES];
 	struct fibre *current;	 /* NULL outside the fibres */
-	unsigned sleepers, sleepy_turns;
+	unsigned sleepers;
 	void *main_context, *scratch;
 	enum outcome outcome;
 	char message[INTERLEAVE_TEXT];
@@ -180,6 +180,8 @@ void run_seed(uint64_t seed);
 
 /* An access is made, or a buffered store reaches memory: who slept or span for it. */
 void run_note_access(const struct fibre *by, const struct place *place);
+/* Somebody yields: nobody sleeps on. */
+void run_wake_all(void);
 
 static inline unsigned number_of(const struct fibre *fibre)
 {

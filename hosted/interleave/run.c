@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So often the others may yield before a fibre that sleeps: it would have gone on by then. */
-#define SLEEPY_TURNS_MAX 40
-
 /* A run in which all yield so often in vain does not end. */
 #define IDLE_TURNS_MAX 400
 
@@ -154,10 +151,9 @@ void interleave_yield(void)
 
 	if (!fibre)
 		return;
-	if (run.sleepers != 0 && ++run.sleepy_turns > SLEEPY_TURNS_MAX)
-		run_leave(OUTCOME_PRUNED);
 	if (++run.idle_turns > IDLE_TURNS_MAX)
 		run_fail_stuck("livelock: all spin");
+	run_wake_all();
 	fibre->spins = true;
 	fibre->hopeful = false;
 	drain_ended();

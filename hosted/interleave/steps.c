@@ -48,15 +48,27 @@ static bool conflict(const struct place *a, const struct place *b)
 	return (a->writes || b->writes) && a_first <= b_last && b_first <= a_last;
 }
 
+static void wake(struct fibre *fibre)
+{
+	if (!fibre->asleep)
+		return;
+	fibre->asleep = false;
+	run.sleepers--;
+}
+
+void run_wake_all(void)
+{
+	for (unsigned i = 0; i < run.of->fibres; i++)
+		wake(&run.fibres[i]);
+}
+
 static void wake_sleepers(const struct fibre *by, const struct place *place)
 {
 	for (unsigned i = 0; i < run.of->fibres; i++) {
 		struct fibre *fibre = &run.fibres[i];
 
-		if (fibre == by || !fibre->asleep || !conflict(&fibre->next, place))
-			continue;
-		fibre->asleep = false;
-		run.sleepers--;
+		if (fibre != by && conflict(&fibre->next, place))
+			wake(fibre);
 	}
 }
 

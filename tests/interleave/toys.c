@@ -199,6 +199,66 @@ static void receive(void *message)
 CASE(toy_message, .open = open_message, .fibres = 2, .run = { send, receive },
      .bound = INTERLEAVE_UNBOUNDED, .store_buffers = true)
 
+/* --- a turn that is handed on, and back --- */
+
+/*
+ * For two preemptions the second may find the first busy, give way before it asks, and yield only when the
+ * first has yielded: the turn then goes back, and the first is first. Had the second yielded at
+ * once, the turn would be its own: pruning must not take the one for the other.
+ */
+struct turns {
+	uint64_t asked, busy; /* busy: while it is odd */
+	uint64_t order;
+	uint64_t arrived[2];
+	bool was_busy;
+};
+
+static void *open_turns(void)
+{
+	return memset(aligned_alloc(64, sizeof(struct turns)), 0, sizeof(struct turns));
+}
+
+static void arrive(struct turns *turns, unsigned self)
+{
+	atomic_add(&turns->order);
+	turns->arrived[self] = turns->order;
+}
+
+static void be_busy(void *context)
+{
+	struct turns *turns = context;
+
+	atomic_add(&turns->asked);
+	atomic_add(&turns->busy);
+	atomic_add(&turns->busy);
+	interleave_yield();
+	arrive(turns, 0);
+}
+
+static void ask(void *context)
+{
+	struct turns *turns = context;
+
+	interleave_step(&turns->busy, false, "looks");
+	turns->was_busy = turns->busy % 2 != 0;
+	if (turns->was_busy) {
+		interleave_step(&turns->asked, false, "asks");
+		interleave_yield();
+	}
+	arrive(turns, 1);
+}
+
+static void check_arrived(void *context)
+{
+	const struct turns *turns = context;
+
+	if (turns->arrived[0] + turns->arrived[1] != 3)
+		interleave_fail("two are one");
+}
+
+CASE(toy_turn_handed_back, .open = open_turns, .fibres = 2, .run = { be_busy, ask },
+     .check = check_arrived, .bound = 2)
+
 /* --- ends that are none --- */
 
 static void wait_for_ever(void *context)
