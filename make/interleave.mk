@@ -50,7 +50,7 @@ INTERLEAVE_BUFFERED := lock mutex heap fault frame pool surplus unmap fork map b
 # Cases that end in seconds without pruning, of each kind some: each must be compared to its end.
 INTERLEAVE_COMPARED := toy_ b20_flags b30_ failing_fault_fork failing_fault_map failing_fault_write_back \
 	fault_three_writes fault_truncate_private fault_truncate_shared fault_write_read_copy \
-	fault_write_read_zero fork_truncate_shared heap_allocate_free heap_at_hand_trim huge_promote_read \
+	fault_write_read_zero fork_truncate heap_allocate_free heap_at_hand_trim huge_promote_read \
 	huge_unmap kernel_map_unmap lookup_regions_go parent_child pool_take_give pool_take_take_one \
 	spin_lock_two unmap_unmap_two_spaces
 
@@ -69,9 +69,9 @@ run-interleave-lines: $(INTERLEAVE_PROGRAM)
 	@mkdir -p $(BUILD)/bench
 	@$(INTERLEAVE_PROGRAM) --lines --csv $(BUILD)/bench/lines.csv
 
-test-interleave: $(INTERLEAVE_PROGRAM) ## the same, within about three minutes
-	@tests/total '$(INTERLEAVE_PROGRAM) -s 10 -r 0.2 --csv $(BUILD)/interleave.csv' \
-		'$(INTERLEAVE_PROGRAM) -s 2 --store-buffers $(INTERLEAVE_BUFFERED)' \
+test-interleave: $(INTERLEAVE_PROGRAM) ## the same, with less time for each
+	@tests/total '$(INTERLEAVE_PROGRAM) -s 4 -r 0.2 --csv $(BUILD)/interleave.csv' \
+		'$(INTERLEAVE_PROGRAM) -s 1 --store-buffers $(INTERLEAVE_BUFFERED)' \
 		'$(INTERLEAVE_PROGRAM) --compare -s 60 $(INTERLEAVE_COMPARED)'
 
 -include $(shell find $(INTERLEAVE) -name '*.d' 2>/dev/null)
