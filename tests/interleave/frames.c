@@ -268,7 +268,7 @@ static void check_charges(void *context)
 }
 
 CASE(charge_charge, .host = &scene_host, .fibres = 2, .open = open_four_free,
-     .bound = INTERLEAVE_UNBOUNDED, .run = { charge, charge }, .check = check_charges)
+     .bound = 4, .run = { charge, charge }, .check = check_charges)
 
 /* --- A21: a promise is given back while another CPU has a frame for it --- */
 
