@@ -33,12 +33,8 @@ early_leaves:
 	.set leaf, leaf + 1
 	.endr
 gdt:	.quad 0, 0x00209b0000000000	/* none; 8: 64-bit code */
-gdt_pointer_low:
-	.short 15
-	.long PHYSICAL(gdt)
-gdt_pointer:
-	.short 15
-	.quad gdt
+gdt_pointer_low: .short 15; .long PHYSICAL(gdt)
+gdt_pointer: .short 15; .quad gdt
 
 	.bss
 	.balign 16
