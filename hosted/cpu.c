@@ -371,6 +371,15 @@ bool machine_fetch(lh_port *machine, unsigned cpu, lh_virtual_address address, v
 	return transfer(machine, cpu, address, MMU_FETCH, to, bytes, mode, fault, &done);
 }
 
+bool machine_try(lh_port *machine, unsigned cpu, lh_virtual_address address, mmu_access access,
+		 machine_mode mode, machine_fault *fault)
+{
+	uint8_t byte = 0x11;
+	size_t done = 0;
+
+	return transfer(machine, cpu, address, access, &byte, 1, mode, fault, &done);
+}
+
 lh_rights machine_access_right(mmu_access access)
 {
 	return access == MMU_WRITE ? LH_RIGHT_WRITE

@@ -40,6 +40,10 @@ bool machine_write(lh_port *machine, unsigned cpu, lh_virtual_address address, c
 bool machine_fetch(lh_port *machine, unsigned cpu, lh_virtual_address address, void *to,
 		   size_t bytes, machine_mode mode, machine_fault *fault);
 
+/* One byte, of no meaning: whether the access is possible. */
+bool machine_try(lh_port *machine, unsigned cpu, lh_virtual_address address, mmu_access access,
+		 machine_mode mode, machine_fault *fault);
+
 /* The right that an access needs, and the right that a fault was about. */
 lh_rights machine_access_right(mmu_access access);
 lh_rights machine_fault_right(const machine_fault *fault);

@@ -6,6 +6,7 @@
 #include "machine.h"
 
 #include "machine_internal.h"
+#include "splitmix.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -122,18 +123,14 @@ void machine_seed(lh_port *machine, uint64_t seed)
 	machine->random_state = seed;
 }
 
-/* splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
 uint64_t lh_port_random(lh_port *port)
 {
 	lh_port *machine = machine_of(port, __func__);
-	uint64_t z;
 
 	if (machine->hooks.random)
 		return machine->hooks.random(machine->hooks.context);
-	z = __atomic_add_fetch(&machine->random_state, 0x9e3779b97f4a7c15u, __ATOMIC_RELAXED);
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return splitmix_number(
+		__atomic_add_fetch(&machine->random_state, SPLITMIX_STEP, __ATOMIC_RELAXED));
 }
 
 /* --- SMP tier --- */

@@ -10,6 +10,7 @@
  * context, to which a run returns by ending, by a finding, or by being given up.
  */
 #include "internal.h"
+#include "splitmix.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -29,14 +30,9 @@ void run_seed(uint64_t seed)
 	random_state = seed;
 }
 
-/* splitmix64 */
 uint64_t run_random(void)
 {
-	uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return splitmix_next(&random_state);
 }
 
 /* --- ends --- */

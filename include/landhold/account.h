@@ -49,7 +49,7 @@ void lh_account_set_limit(lh_account *account, uint64_t limit);
 /*
  * Promises pages to an account, and so to those above it: lh_charge_take with limits.
  * => LH_LIMIT: an account's limit; *refused (if not NULL) is the lowest one that refused.
- *    LH_NO_MEMORY: as lh_charge_take. Nothing changed. Context: any.
+ *    LH_NO_MEMORY: as lh_charge_take. Nothing changed. Context: as lh_frame_allocate.
  */
 LH_MUST_USE lh_error lh_account_take(lh_account *account, uint64_t pages, lh_account **refused);
 

@@ -155,7 +155,7 @@ void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node);
  * Gives one frame: holders 1, pins 0, the state given, word 0; contents undefined.
  * => state: LH_FRAME_KERNEL or after it, else LH_INVALID.
  *    LH_NO_MEMORY: none free, or (uncharged, strict) all that is free is promised.
- * Context: any.
+ * Context: interrupts off; or on and no spinning lock held, for other CPUs may be called then before it is refused.
  */
 LH_MUST_USE lh_error lh_frame_allocate(lh_frames *frames, lh_frame_state state,
 				       lh_frame_source source, lh_frame_number *frame);
@@ -179,7 +179,7 @@ LH_MUST_USE lh_error lh_frame_allocate_contiguous(lh_frames *frames, uint64_t co
  * dropped and asked about through the first; the others have no entries of their own.
  * => node: preferred; LH_ANY_NODE: this CPU's. source: as lh_frame_allocate; all are charged or none.
  * => LH_INVALID: order above LH_ORDER_MOST, no such node, a bad state. LH_NO_MEMORY: none in any
- *    node, or promised. Nothing changed. Context: any.
+ *    node, or promised. Nothing changed. Context: as lh_frame_allocate.
  */
 LH_MUST_USE lh_error lh_frame_allocate_order(lh_frames *frames, unsigned order, unsigned node,
 					     lh_frame_state state, lh_frame_source source,
@@ -261,7 +261,7 @@ lh_port *lh_frames_port(lh_frames *frames);
 
 /*
  * Promises pages. => LH_NO_MEMORY: the policy forbids it; nothing changed.
- * Context: any.
+ * Context: as lh_frame_allocate.
  */
 LH_MUST_USE lh_error lh_charge_take(lh_frames *frames, uint64_t pages);
 

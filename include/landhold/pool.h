@@ -70,7 +70,7 @@ uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers);
 uint64_t lh_pool_items(lh_pool *pool);
 
 /* Gives an item; its contents are whatever the last user left (zero at first).
- * => LH_NO_MEMORY: no frame for a new page; nothing changed. Context: any. */
+ * => LH_NO_MEMORY: no frame for a new page; nothing changed. Context: as lh_frame_allocate. */
 LH_MUST_USE lh_error lh_pool_take(lh_pool *pool, void **item);
 
 /* Takes an item back. A pointer that is not an item in use: panic. Context: any. */

@@ -35,6 +35,8 @@ LH_MUST_USE lh_error lh_space_create(struct lh_manager *manager, void *memory, l
 /*
  * Gives back everything the space has. => no CPU runs it, nobody else uses it.
  * Accepts NULL. The memory is the caller's again.
+ * Context: as for a flush: interrupts on, no lock but mutexes of the caller's (CPUs that have looked regions up
+ * are called). Cannot fail.
  */
 void lh_space_destroy(lh_space *space);
 

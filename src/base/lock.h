@@ -11,7 +11,7 @@
  *             across I/O or a wait for memory.
  *             (Drepper, "Futexes Are Tricky", 2011, mutex 3.)
  *
- * Order: map > object > table > heap > pool > frames (docs/LOCKING.md). Each taking names its
+ * Order: map > object > table > accounts > heap > pool > frames (docs/LOCKING.md). Each taking names its
  * kind, by which lock_order.h checks it; the kind costs nothing where that is not compiled.
  */
 #ifndef LANDHOLD_BASE_LOCK_H

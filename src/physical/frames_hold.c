@@ -102,8 +102,7 @@ static __attribute__((noinline)) void put_away(lh_frames *frames, const struct f
 /* The same at once where it needs no lock. => the order is kept.
  * => false: nothing was done. */
 static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
-			       lh_frame_entry *entry, lh_frame_number frame, uint64_t head,
-			       unsigned order)
+			lh_frame_entry *entry, lh_frame_number frame, uint64_t head, unsigned order)
 {
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);

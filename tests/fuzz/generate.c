@@ -6,6 +6,7 @@
  * happens in the middle of a fault is so nearly always.
  */
 #include "fuzz/tape.h"
+#include "splitmix.h"
 
 struct generator {
 	uint64_t state;
@@ -16,11 +17,7 @@ struct generator {
 
 static uint64_t next(struct generator *generator)
 {
-	uint64_t z = generator->state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return splitmix_next(&generator->state);
 }
 
 static unsigned below(struct generator *generator, unsigned limit)

@@ -161,15 +161,9 @@ static uint64_t page(const struct board *board, uint64_t n, uint64_t bits)
 
 static bool access_at(struct board *board, uint64_t address, mmu_access access, machine_mode mode)
 {
-	uint8_t byte = 1;
 	machine_fault fault;
-	lh_virtual_address at = lh_virtual(address);
 
-	if (access == MMU_WRITE)
-		return machine_write(board->machine, 0, at, &byte, 1, mode, &fault);
-	if (access == MMU_FETCH)
-		return machine_fetch(board->machine, 0, at, &byte, 1, mode, &fault);
-	return machine_read(board->machine, 0, at, &byte, 1, mode, &fault);
+	return machine_try(board->machine, 0, lh_virtual(address), access, mode, &fault);
 }
 
 static bool can(struct board *board, mmu_access access, machine_mode mode)

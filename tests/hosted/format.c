@@ -103,15 +103,9 @@ static lh_leaf leaf_at(lh_directory *directory, uint64_t address)
 
 static bool can(struct trial *trial, uint64_t address, mmu_access access, machine_mode mode)
 {
-	uint8_t byte = 0x42;
 	machine_fault fault;
-	lh_virtual_address at = lh_virtual(address);
 
-	if (access == MMU_WRITE)
-		return machine_write(trial->machine, 0, at, &byte, 1, mode, &fault);
-	if (access == MMU_FETCH)
-		return machine_fetch(trial->machine, 0, at, &byte, 1, mode, &fault);
-	return machine_read(trial->machine, 0, at, &byte, 1, mode, &fault);
+	return machine_try(trial->machine, 0, lh_virtual(address), access, mode, &fault);
 }
 
 static const mmu_translation *cached(struct trial *trial, uint64_t address)

@@ -84,14 +84,7 @@ void tables_flush(struct tables *tables, unsigned cpu, uint64_t address, uint64_
 bool tables_access(struct tables *tables, unsigned cpu, uint64_t address, mmu_access access,
 		   machine_mode mode, machine_fault *fault)
 {
-	uint8_t byte = 0x11;
-	lh_virtual_address at = lh_virtual(address);
-
-	if (access == MMU_WRITE)
-		return machine_write(tables->machine, cpu, at, &byte, 1, mode, fault);
-	if (access == MMU_FETCH)
-		return machine_fetch(tables->machine, cpu, at, &byte, 1, mode, fault);
-	return machine_read(tables->machine, cpu, at, &byte, 1, mode, fault);
+	return machine_try(tables->machine, cpu, lh_virtual(address), access, mode, fault);
 }
 
 uint64_t tables_arrives(struct tables *tables, unsigned cpu, uint64_t address)

@@ -520,29 +520,30 @@ TEST(a_pinned_frame_cannot_be_freed)
 	CHECK_PANICS((void)lh_frame_drop(frames, frame));
 }
 
-TEST(writing_to_a_freed_frame_is_found_when_it_is_given_out_again)
+static void write_to_a_freed_frame(void)
 {
 	lh_frame_number frame;
 	unsigned char *bytes;
 
-	begin(LH_CHARGE_STRICT, SPANS({ 5, 1 }));
 	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame));
 	bytes = lh_frame_pointer(frames, frame);
 	(void)lh_frame_drop(frames, frame);
 	bytes[LH_PAGE_SIZE - 1] ^= 1;
+}
+
+TEST(writing_to_a_freed_frame_is_found_when_it_is_given_out_again)
+{
+	lh_frame_number frame;
+
+	begin(LH_CHARGE_STRICT, SPANS({ 5, 1 }));
+	write_to_a_freed_frame();
 	CHECK_PANICS((void)(lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK));
 }
 
 TEST(writing_to_a_freed_frame_is_found_when_it_is_zeroed_ahead_of_time)
 {
-	lh_frame_number frame;
-	unsigned char *bytes;
-
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 40 }));
-	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame));
-	bytes = lh_frame_pointer(frames, frame);
-	(void)lh_frame_drop(frames, frame);
-	bytes[LH_PAGE_SIZE - 1] ^= 1;
+	write_to_a_freed_frame();
 	CHECK_PANICS((void)lh_frames_idle(frames));
 }
 
