@@ -234,7 +234,10 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region);
  * (guards obeyed); of a region with an object, object_page follows the base.
  * => LH_EXISTS: it would reach or pass a neighbour, or a guard. LH_INVALID: not in
  *    the total range, or the object's page would be below 0. On error nothing changed.
+ * The first only says whether the second would: for who must take something in between, under the tree's lock.
  */
+LH_MUST_USE lh_error lh_region_tree_may_resize(const lh_region_tree *tree, const lh_region *region,
+					       lh_virtual_range range);
 LH_MUST_USE lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range);
 

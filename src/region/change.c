@@ -131,7 +131,8 @@ static bool leaves_object(const lh_region *region, lh_virtual_range range)
 	       old - new > region->object_page;
 }
 
-lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+lh_error lh_region_tree_may_resize(const lh_region_tree *tree, const lh_region *region,
+				   lh_virtual_range range)
 {
 	struct lh_page_span room;
 
@@ -140,8 +141,12 @@ lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtu
 		return LH_INVALID;
 	room = lh_region_room(tree, lh_region_tree_previous(region), lh_region_tree_next(region),
 			      region->guard_before, region->guard_after);
-	if (!lh_span_covers(room, lh_span_of(range)))
-		return LH_EXISTS;
+	return lh_span_covers(room, lh_span_of(range)) ? LH_OK : LH_EXISTS;
+}
+
+lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+{
+	LH_TRY(lh_region_tree_may_resize(tree, region, range));
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_change_range(tree, region, range);
 	return LH_OK;

@@ -9,7 +9,8 @@
  *   Memory. Every child pointer in a node is that of a region, or none; the tree owns its regions,
  *   and their memory stays memory of regions while we are here. A node lies in
  *   a region and has its address. So whatever we follow, we read a region. (Slots that are not in
- *   use name none: whoever was named there may have gone before we came.)
+ *   use name none, nor does a block that is no node any more: whoever was named there may have gone
+ *   before we came. Only the node of a tree's end lies in the tree; who lets a tree's memory go waits for us.)
  *   End. We count the levels down, from that of the node at the root: at most 256 steps.
  *   Truth. A region's fields are copied between two reads of its version that found the same even
  *   number. The version is odd whenever its fields change, and never comes back to an old value;

@@ -24,7 +24,7 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	lh_space *space = plan->space;
 	lh_virtual_address address = plan->page.base;
 	lh_region *region = lh_region_tree_find_from(&space->tree, address);
-	lh_virtual_range range, before, fresh;
+	lh_virtual_range range;
 	uint64_t added, charge;
 	lh_error error;
 
@@ -36,21 +36,15 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	charge = (region->flags & LH_REGION_CHARGED) != 0 ? added : 0;
 	if (added > lh_space_pages_left(space) || range.pages > space->limits.stack_pages)
 		return NULL;
-	/* First the place: where there is none, want of memory is not the reason. Until the charge is there as
-	 * well, nobody who finds the region grown may install a leaf in what may be taken back. */
-	before = region->range;
-	fresh = (lh_virtual_range){ address, added };
-	lh_space_begin_taking(space, fresh);
-	error = lh_region_tree_resize(&space->tree, region, range);
-	if (error == LH_OK && lh_charge_take(space->manager->frames, charge) != LH_OK) {
-		*no_memory = true;
-		error = lh_region_tree_resize(&space->tree, region, before);
-		LH_REQUIRE(space->manager->port, error == LH_OK);
-		error = LH_NO_MEMORY;
-	}
-	lh_space_end_taking(space, fresh);
-	if (error != LH_OK)
+	/* First the place: where there is none, want of memory is not the reason. The region grows last: who finds
+	 * it grown may show pages there. */
+	if (lh_region_tree_may_resize(&space->tree, region, range) != LH_OK)
 		return NULL;
+	*no_memory = lh_charge_take(space->manager->frames, charge) != LH_OK;
+	if (*no_memory)
+		return NULL;
+	error = lh_region_tree_resize(&space->tree, region, range);
+	LH_REQUIRE(space->manager->port, error == LH_OK);
 	space->pages += added;
 	space->charged += charge;
 	/* It may have met a region that it is one with. */
