@@ -2,6 +2,7 @@
 #include "object/readers.h"
 
 #include "base/atomic.h"
+#include "base/cpus.h"
 #include "base/lock_order.h"
 
 uintptr_t lh_reading_begin(lh_manager *manager)
@@ -21,19 +22,10 @@ void lh_reading_end(lh_manager *manager, uintptr_t interrupts)
 	lh_port_interrupts_restore(manager->port, interrupts);
 }
 
-static void nothing(void *argument)
-{
-	(void)argument;
-}
-
 void lh_readers_wait(lh_manager *manager)
 {
-	lh_cpu_set now;
-
 	lh_order_may_flush(manager->port);
-	for (unsigned i = 0; i < sizeof now.bits / sizeof now.bits[0]; i++)
-		now.bits[i] = lh_atomic_load_total(&manager->readers.bits[i]);
-	lh_port_call_cpus(manager->port, &now, nothing, NULL);
+	lh_cpus_wait(manager->port, &manager->readers);
 }
 
 void lh_readers_trim(lh_manager *manager, lh_pool *pool)

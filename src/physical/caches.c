@@ -36,6 +36,7 @@
  *
  * Freezing is the same without (3), to count what there is: caches stay in use, and as they are.
  */
+#include "base/cpus.h"
 #include "base/memory.h"
 #include "physical/frames_internal.h"
 
@@ -169,12 +170,6 @@ void lh_cache_leave(lh_frames *frames, struct frame_cache *cache, uintptr_t inte
 
 /* --- Gathering --- */
 
-/* A CPU that takes the call is done with whatever it did with interrupts off. */
-static void nothing(void *argument)
-{
-	(void)argument;
-}
-
 /* The CPUs whose caches are in use, but for this one, which is at nothing else. => whether any. */
 static bool find_others(lh_frames *frames, lh_cpu_set *others)
 {
@@ -201,7 +196,7 @@ static bool stop_all(lh_frames *frames)
 	if (!lh_port_interrupts_are_on(frames->port))
 		return false;
 	lh_order_may_flush(frames->port);
-	lh_port_call_cpus(frames->port, &others, nothing, NULL);
+	lh_cpus_wait(frames->port, &others);
 	return true;
 }
 

@@ -26,6 +26,7 @@
 #include "physical/frames_internal.h"
 
 #include "base/bits.h"
+#include "base/cpus.h"
 #include "base/memory.h"
 
 #include <landhold/pool.h>
@@ -397,23 +398,6 @@ static void empty_fronts(lh_pool *pool, lh_port *port)
 	}
 }
 
-/* A reader has interrupts off: on a CPU that takes the call it is done, and a new one cannot come
- * to a page that is in no list and holds no item that anything leads to. */
-static void nothing(void *argument)
-{
-	(void)argument;
-}
-
-/* Who reads for the first time enters the set now. What the pages held led there no more before. */
-static void call_readers(lh_port *port, const lh_cpu_set *readers)
-{
-	lh_cpu_set now;
-
-	for (unsigned i = 0; i < sizeof now.bits / sizeof now.bits[0]; i++)
-		now.bits[i] = lh_atomic_load_total(&readers->bits[i]);
-	lh_port_call_cpus(port, &now, nothing, NULL);
-}
-
 uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
 {
 	lh_port *port = lh_frames_port(pool->frames);
@@ -428,8 +412,10 @@ uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
 	pool->pages -= pool->empty_pages;
 	lh_atomic_store_relaxed(&pool->empty_pages, UINT64_C(0));
 	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
+	/* A reader has interrupts off: on a CPU that has taken a call it is done, and a new one cannot come
+	 * to a page that is in no list and holds no item that anything leads to. */
 	if (dead && readers)
-		call_readers(port, readers);
+		lh_cpus_wait(port, readers);
 	return drop_pages(pool, dead);
 }
 
