@@ -23,6 +23,21 @@ static unsigned highest_bit(uint64_t word)
 	return 63u - (unsigned)__builtin_clzll(word);
 }
 
+/* Free, aligned groups of 2^order bits within a word, order 0 to 6: their lowest bits. */
+static uint64_t groups_in_word(uint64_t bits, unsigned order)
+{
+	static const uint64_t aligned[] = {
+		UINT64_MAX,		      UINT64_C(0x5555555555555555),
+		UINT64_C(0x1111111111111111), UINT64_C(0x0101010101010101),
+		UINT64_C(0x0001000100010001), UINT64_C(0x0000000100000001),
+		UINT64_C(1),
+	};
+
+	for (unsigned n = 0; n < order; n++)
+		bits &= bits >> (1u << n);
+	return bits & aligned[order];
+}
+
 /* --- Maps --- */
 
 static void map_add(struct block_map *map, uint64_t block)
@@ -240,7 +255,28 @@ bool lh_blocks_is_free(const lh_frames *frames, uint64_t place)
 	       0;
 }
 
-/* Some places of one block, at the beginning of a list. => how many they were. */
+/* The places at the beginning of a list that are of one word. => how many they were. */
+static uint32_t give_to_word(lh_frames *frames, const uint32_t *places, uint32_t count,
+			     unsigned order, bool *has_eight)
+{
+	uint64_t group = (UINT64_C(1) << (1u << order)) - 1;
+	uint32_t number = places[0] / 64, n = 0;
+	uint64_t *word = &frames->bits[number / BLOCK_WORDS][number % BLOCK_WORDS];
+	uint64_t before = *word, bits = before;
+
+	for (; n < count && places[n] / 64 == number; n++) {
+		uint64_t mask = group << places[n] % 64;
+
+		if (__builtin_expect((bits & mask) != 0, 0))
+			LH_BROKEN(frames->port, "a frame was given back twice");
+		bits |= mask;
+	}
+	*word = bits;
+	*has_eight |= (groups_in_word(bits, 3) & ~groups_in_word(before, 3)) != 0;
+	return n;
+}
+
+/* The same of one block. */
 static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count,
 			      unsigned order)
 {
@@ -248,15 +284,8 @@ static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_
 	bool has_eight = false;
 	uint32_t n = 0;
 
-	for (; n < count && places[n] >> BLOCK_SHIFT == block; n++) {
-		uint64_t *word = &frames->bits[block][places[n] / 64 % BLOCK_WORDS];
-		uint64_t mask = ((UINT64_C(1) << (1u << order)) - 1) << (places[n] % 64);
-
-		if ((*word & mask) != 0)
-			LH_BROKEN(frames->port, "a frame was given back twice");
-		*word |= mask;
-		has_eight |= (*word >> (places[n] % 64 & ~7u) & 0xff) == 0xff;
-	}
+	while (n < count && places[n] >> BLOCK_SHIFT == block)
+		n += give_to_word(frames, places + n, count - n, order, &has_eight);
 	gain(frames, block, (uint64_t)n << order, has_eight);
 	return n;
 }
@@ -352,21 +381,6 @@ void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count)
 }
 
 /* --- Powers of two --- */
-
-/* Free, aligned groups of 2^order bits within a word, order 0 to 6: their lowest bits. */
-static uint64_t groups_in_word(uint64_t bits, unsigned order)
-{
-	static const uint64_t aligned[] = {
-		UINT64_MAX,		      UINT64_C(0x5555555555555555),
-		UINT64_C(0x1111111111111111), UINT64_C(0x0101010101010101),
-		UINT64_C(0x0001000100010001), UINT64_C(0x0000000100000001),
-		UINT64_C(1),
-	};
-
-	for (unsigned n = 0; n < order; n++)
-		bits &= bits >> (1u << n);
-	return bits & aligned[order];
-}
 
 /* The highest free group of 2^order in a block; NO_PLACE: none. */
 static uint64_t group_in_block(const lh_frames *frames, uint64_t block, unsigned order)
