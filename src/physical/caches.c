@@ -82,14 +82,12 @@ static void collect(lh_frames *frames, struct frame_cache *cache)
 		give_oldest(frames, cache, keep, cache->keeps[keep].count);
 		cache->keeps[keep].capacity = 0;
 	}
-	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++)
-		for (unsigned source = 0; source < 2; source++) {
-			uint64_t *taken = &cache->taken[source][state];
-			uint64_t *common = &frames->common.taken[source][state];
+	for (unsigned number = 0; number < 2 * STATES_ROOM; number++) {
+		uint64_t *taken = &cache->taken[number], *common = &frames->common.taken[number];
 
-			lh_atomic_store_relaxed(common, *common + *taken);
-			lh_atomic_store_relaxed(taken, 0);
-		}
+		lh_atomic_store_relaxed(common, *common + *taken);
+		lh_atomic_store_relaxed(taken, 0);
+	}
 	give_promises(frames, cache);
 	cache->in_use = false;
 	set_in_use(frames, cache, false);

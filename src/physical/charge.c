@@ -173,11 +173,11 @@ static void add_cache(struct sums *sums, const struct frame_cache *cache)
 	sums->zeroed += READ(cache->keeps[KEEP_ZEROED].count);
 	sums->committed += READ(cache->committed);
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
-		int64_t charged = (int64_t)READ(cache->taken[LH_FRAME_CHARGED][state]);
+		int64_t charged = (int64_t)READ(cache->taken[lh_taken_of(state, LH_FRAME_CHARGED)]);
 
 		sums->charged += charged;
 		sums->used[state] +=
-			charged + (int64_t)READ(cache->taken[LH_FRAME_UNCHARGED][state]);
+			charged + (int64_t)READ(cache->taken[lh_taken_of(state, LH_FRAME_UNCHARGED)]);
 	}
 }
 

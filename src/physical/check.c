@@ -7,9 +7,8 @@
  *
  * each frame being in exactly one of these; and the parts of the promises add up (charge.c).
  */
-#include "physical/frames_internal.h"
-
 #include "base/bits.h"
+#include "physical/entry.h"
 
 struct recount {
 	uint64_t counted[LH_FRAME_STATE_COUNT];
@@ -144,10 +143,12 @@ static const char *check_node(const lh_frames *frames, const struct frame_node *
 /* Where an entry is; NULL: the place is none of a frame. */
 static lh_frame_entry *entry_at(const lh_frames *frames, uint64_t place)
 {
-	if (place >> BLOCK_SHIFT >= frames->block_total ||
-	    lh_place_ordinal(frames, place) >= frames->total)
+	uintptr_t offset;
+
+	if (place >> BLOCK_SHIFT >= frames->block_total)
 		return NULL;
-	return lh_place_entry(frames, place);
+	offset = (uintptr_t)lh_place_entry(frames, place) - (uintptr_t)frames->entries;
+	return offset < frames->total * sizeof(lh_frame_entry) ? lh_place_entry(frames, place) : NULL;
 }
 
 /* A kept frame's word is a mark while all are looked at: who is kept twice has one already. */
@@ -208,6 +209,16 @@ static const char *check_use(const lh_frames *frames, const struct frame_cache *
 		       : NULL;
 }
 
+/* What is known of the usual frame follows from its head. */
+static bool is_usual_known(const struct frame_cache *cache)
+{
+	lh_frame_state state = lh_head_state(cache->usual);
+
+	return cache->usual == 0 ||
+	       (cache->usual_keep == lh_keep_of(lh_frame_kind(state), 0) &&
+		cache->usual_taken == lh_taken_of(state, lh_head_source(cache->usual)));
+}
+
 static const char *check_cache(const lh_frames *frames, const struct frame_cache *cache)
 {
 	const char *finding = check_use(frames, cache);
@@ -215,6 +226,8 @@ static const char *check_cache(const lh_frames *frames, const struct frame_cache
 	for (unsigned keep = 0; keep < KEEP_COUNT && !finding; keep++)
 		finding = check_keep(frames, &cache->keeps[keep], cache->keeps[keep].capacity,
 				     UINT64_C(1) << lh_keep_order(keep));
+	if (!finding && !is_usual_known(cache))
+		finding = "a CPU takes what is usual for something else";
 	return !finding && cache->node >= frames->node_count
 		       ? "a CPU is near a node that is not there"
 		       : finding;
@@ -250,9 +263,11 @@ static void add_cache(struct sums *sums, const struct frame_cache *cache)
 	sums->parts += cache->slack;
 	sums->committed += (uint64_t)cache->committed;
 	for (unsigned state = 0; state < LH_FRAME_STATE_COUNT; state++) {
-		sums->charged += cache->taken[LH_FRAME_CHARGED][state];
-		sums->used[state] += cache->taken[LH_FRAME_CHARGED][state] +
-				     cache->taken[LH_FRAME_UNCHARGED][state];
+		uint64_t charged = cache->taken[lh_taken_of(state, LH_FRAME_CHARGED)];
+
+		sums->charged += charged;
+		sums->used[state] +=
+			charged + cache->taken[lh_taken_of(state, LH_FRAME_UNCHARGED)];
 	}
 }
 
@@ -286,15 +301,37 @@ static bool has_its_blocks(const lh_frames *frames, const struct frame_span *spa
 	uint64_t base = span->base & ~(uint64_t)(BLOCK_FRAMES - 1);
 
 	for (uint64_t n = 0; base + n * BLOCK_FRAMES < span->base + span->pages; n++) {
-		const struct frame_block *block = &frames->blocks[span->block + n];
+		uint64_t number = base + n * BLOCK_FRAMES < span->base ? span->base
+								       : base + n * BLOCK_FRAMES;
+		uint64_t place = ((span->block + n) << BLOCK_SHIFT) + (number & (BLOCK_FRAMES - 1));
 
 		if (span->block + n >= frames->block_total ||
-		    block->base != base + n * BLOCK_FRAMES ||
-		    block->first != span->first + (block->base - span->base) ||
+		    lh_place_frame(frames, place).value != number ||
+		    lh_span_place(span, lh_frame(number)) != place ||
+		    lh_place_entry(frames, place) !=
+			    &frames->entries[span->first + (number - span->base)] ||
+		    lh_span_entry(span, lh_frame(number)) != lh_place_entry(frames, place) ||
 		    frames->counts[span->block + n].node != span->node)
 			return false;
 	}
 	return true;
+}
+
+static bool is_alike(const struct frame_span *span, const struct frame_span *other)
+{
+	return span->base == other->base && span->pages == other->pages &&
+	       span->first == other->first && span->place == other->place &&
+	       span->entry == other->entry && span->block == other->block &&
+	       span->node == other->node;
+}
+
+/* Whether a section's copy is of one of its spans. => the section is not empty. */
+static bool is_copy(const lh_frames *frames, const struct frame_section *section)
+{
+	for (uint32_t n = 0; n < section->spans && section->first_span + n < frames->span_count; n++)
+		if (is_alike(&section->largest, &frames->spans[section->first_span + n]))
+			return true;
+	return false;
 }
 
 /* Both ways to a span's first frame in a section, and the guess of the quick one. */
@@ -309,10 +346,9 @@ static bool section_leads_to(const lh_frames *frames, const struct frame_span *s
 		first = span->base;
 	while (section = &frames->sections[slot], section->spans != 0 && section->number != number)
 		slot = (slot + 1) & mask;
-	return section->spans != 0 && section->largest - section->first_span < section->spans &&
-	       lh_section_frames(&frames->spans[section->largest], number) >=
-		       lh_section_frames(span, number) &&
-	       lh_frames_span(frames, lh_frame(first)) == span &&
+	return section->spans != 0 && is_copy(frames, section) &&
+	       lh_section_frames(&section->largest, number) >= lh_section_frames(span, number) &&
+	       is_alike(lh_frames_span(frames, lh_frame(first)), span) &&
 	       lh_frames_span_slow(frames, lh_frame(first)) == span;
 }
 
@@ -323,7 +359,7 @@ static bool sections_lead_to(const lh_frames *frames, const struct frame_span *s
 	for (uint64_t number = span->base >> SECTION_SHIFT; number <= last >> SECTION_SHIFT; number++)
 		if (!section_leads_to(frames, span, number))
 			return false;
-	return lh_frames_span(frames, lh_frame(last)) == span;
+	return is_alike(lh_frames_span(frames, lh_frame(last)), span);
 }
 
 static const char *check_spans(const lh_frames *frames)

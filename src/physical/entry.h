@@ -81,12 +81,9 @@ static inline uint64_t lh_not_known(uint64_t value)
 }
 
 /* Counts frames as given out, or as given back. => the cache is entered. */
-static inline void lh_count_taken(struct frame_cache *cache, lh_frame_state state,
-				  lh_frame_source source, uint64_t count)
+static inline void lh_count_taken(struct frame_cache *cache, unsigned number, uint64_t count)
 {
-	uint64_t *taken = &cache->taken[source][state];
-
-	lh_atomic_store_relaxed(taken, *taken + count);
+	lh_atomic_store_relaxed(&cache->taken[number], cache->taken[number] + count);
 }
 
 #endif

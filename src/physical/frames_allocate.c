@@ -95,7 +95,7 @@ static inline lh_frame_number take_at(const lh_frames *frames, struct frame_cach
 				      lh_frame_source source, unsigned order)
 {
 	take_entry(frames, lh_place_entry(frames, place), state, source, order);
-	lh_count_taken(cache, state, source, UINT64_C(1) << order);
+	lh_count_taken(cache, lh_taken_of(state, source), UINT64_C(1) << order);
 	return lh_place_frame(frames, place);
 }
 
@@ -342,7 +342,7 @@ lh_frame_entry *lh_frame_entry_of(lh_frames *frames, lh_frame_number frame)
 {
 	const struct frame_span *span = lh_frames_span(frames, frame);
 
-	return span ? lh_span_entry(frames, span, frame) : NULL;
+	return span ? lh_span_entry(span, frame) : NULL;
 }
 
 unsigned lh_frame_order(lh_frames *frames, lh_frame_number frame)

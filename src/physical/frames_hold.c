@@ -26,19 +26,24 @@ void lh_frame_hold_entry(lh_frames *frames, lh_frame_entry *entry)
 
 void lh_frame_hold(lh_frames *frames, lh_frame_number frame)
 {
-	lh_frame_hold_entry(frames, lh_span_entry(frames, lh_frames_own_span(frames, frame), frame));
+	lh_frame_hold_entry(frames, lh_span_entry(lh_frames_own_span(frames, frame), frame));
 }
 
 /* --- Giving back --- */
 
-/* Makes the entry that of a free frame. => head: as it was given out. The cache is entered. */
-static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, uint64_t head,
+/* The count that the frame was counted in when it was given out. */
+static inline unsigned count_of(uint64_t head)
+{
+	return lh_taken_of(lh_head_state(head), lh_head_source(head));
+}
+
+/* Makes the entry that of a free frame. => the cache is entered. */
+static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, unsigned taken,
 			      unsigned order)
 {
 	entry->word = 0;
 	lh_head_write(entry, HEAD_FREE | (LH_DEBUG >= 2 ? HEAD_POISONED : 0));
-	lh_count_taken(cache, lh_head_state(head), lh_head_source(head),
-		       UINT64_C(0) - (UINT64_C(1) << order));
+	lh_count_taken(cache, taken, UINT64_C(0) - (UINT64_C(1) << order));
 }
 
 /* => there is room, and the slack is enough. */
@@ -91,12 +96,20 @@ static __attribute__((noinline)) void put_away(lh_frames *frames, const struct f
 	uint64_t place = lh_span_place(span, frame);
 	unsigned order = lh_head_order(head);
 
-	free_entry(cache, entry, head, order);
+	free_entry(cache, entry, count_of(head), order);
 	if (keep)
 		keep_freed(cache, keep, place, head, order);
 	else
 		give_to_index(frames, cache, place, head);
 	lh_cache_leave(frames, cache, interrupts);
+}
+
+/* What is known of a frame like this before its entry has been read. => single; entered. */
+static inline void note_usual(struct frame_cache *cache, uint64_t head)
+{
+	cache->usual = lh_head_once(head);
+	cache->usual_keep = (uint8_t)lh_keep_of(lh_frame_kind(lh_head_state(head)), 0);
+	cache->usual_taken = (uint8_t)count_of(head);
 }
 
 /* The same at once where it needs no lock. => the order is kept.
@@ -115,10 +128,10 @@ static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 	has_room = keep->count < keep->capacity && span->node == cache->node &&
 		   (lh_head_source(head) == LH_FRAME_UNCHARGED || cache->slack >> order != 0);
 	if (has_room) {
-		free_entry(cache, entry, head, order);
+		free_entry(cache, entry, count_of(head), order);
 		keep_freed(cache, keep, lh_span_place(span, frame), head, order);
 		if (order == 0)
-			cache->usual = lh_head_once(head);
+			note_usual(cache, head);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;
@@ -126,7 +139,8 @@ static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 
 /* The same for a single frame with one holder, no pin, and the usual rest. */
 static inline __attribute__((always_inline)) bool
-put_usual(lh_frames *frames, lh_frame_entry *entry, uint64_t place, uint32_t node)
+put_usual(lh_frames *frames, const struct frame_span *span, lh_frame_entry *entry,
+	  lh_frame_number frame, uint64_t head)
 {
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
@@ -136,14 +150,14 @@ put_usual(lh_frames *frames, lh_frame_entry *entry, uint64_t place, uint32_t nod
 
 	if (!cache)
 		return false;
-	usual = lh_not_known(cache->usual);
-	keep = &cache->keeps[lh_keep_of(lh_frame_kind(lh_head_state(usual)), 0)];
-	has_room = lh_head_read(entry) == cache->usual && keep->count < keep->capacity &&
-		   node == cache->node &&
+	usual = lh_atomic_load_relaxed(&cache->usual); /* twice: not what the entry has */
+	keep = &cache->keeps[cache->usual_keep];
+	has_room = head == lh_atomic_load_relaxed(&cache->usual) && keep->count < keep->capacity &&
+		   span->node == cache->node &&
 		   (lh_head_source(usual) == LH_FRAME_UNCHARGED || cache->slack != 0);
 	if (has_room) {
-		free_entry(cache, entry, usual, 0);
-		keep_freed(cache, keep, place, usual, 0);
+		free_entry(cache, entry, cache->usual_taken, 0);
+		keep_freed(cache, keep, lh_span_place(span, frame), usual, 0);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;
@@ -203,7 +217,7 @@ static __attribute__((noinline)) bool drop_last(lh_frames *frames, lh_frame_numb
 						bool counted)
 {
 	const struct frame_span *span = lh_frames_own_span(frames, frame);
-	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
+	lh_frame_entry *entry = lh_span_entry(span, frame);
 	uint64_t head = lh_head_read(entry);
 
 	if (!counted)
@@ -212,20 +226,41 @@ static __attribute__((noinline)) bool drop_last(lh_frames *frames, lh_frame_numb
 	return true;
 }
 
-static inline bool has_other_holders(const lh_frame_entry *entry)
+static inline bool has_other_holders(uint64_t head)
 {
-	return (lh_head_read(entry) & HEAD_HOLDERS) != 1;
+	return (head & HEAD_HOLDERS) != 1;
 }
 
 /* What is free, too, is taken for shared: there it is found. */
+static __attribute__((noinline)) bool drop_shared(lh_frames *frames, lh_frame_number frame)
+{
+	lh_frame_entry *entry = lh_span_entry(lh_frames_own_span(frames, frame), frame);
+
+	return count_down(frames, entry) && drop_last(frames, frame, true);
+}
+
+static __attribute__((noinline)) bool drop_unusual(lh_frames *frames, lh_frame_number frame)
+{
+	lh_frame_entry *entry = lh_span_entry(lh_frames_own_span(frames, frame), frame);
+
+	return has_other_holders(lh_head_read(entry)) ? drop_shared(frames, frame)
+						      : drop_last(frames, frame, false);
+}
+
+/* All that is called is called last: so nothing is saved for it. */
 bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)
 {
-	const struct frame_span *span = lh_frames_own_span(frames, frame);
-	lh_frame_entry *entry = lh_span_entry(frames, span, frame);
+	const struct frame_span *span = lh_frames_span_quick(frames, frame);
+	lh_frame_entry *entry;
+	uint64_t head;
 
-	if (has_other_holders(entry))
-		return count_down(frames, entry) && drop_last(frames, frame, true);
-	if (LH_DEBUG < 2 && put_usual(frames, entry, lh_span_place(span, frame), span->node))
+	if (!span)
+		return drop_unusual(frames, frame);
+	entry = lh_span_entry(span, frame);
+	head = lh_head_read(entry);
+	if (has_other_holders(head))
+		return drop_shared(frames, frame);
+	if (LH_DEBUG < 2 && put_usual(frames, span, entry, frame, head))
 		return true;
 	return drop_last(frames, frame, false);
 }
@@ -234,7 +269,7 @@ bool lh_frame_drop_in(lh_frames *frames, lh_frame_number frame, lh_frame_row *ro
 {
 	lh_frame_entry *entry = lh_frame_entry_in(frames, frame, row);
 
-	if (!entry || !has_other_holders(entry))
+	if (!entry || !has_other_holders(lh_head_read(entry)))
 		return lh_frame_drop(frames, frame);
 	return count_down(frames, entry) && drop_last(frames, frame, true);
 }
@@ -247,7 +282,7 @@ void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t
 
 void lh_frame_split(lh_frames *frames, lh_frame_number first)
 {
-	lh_frame_entry *entry = lh_span_entry(frames, lh_frames_own_span(frames, first), first);
+	lh_frame_entry *entry = lh_span_entry(lh_frames_own_span(frames, first), first);
 	uint64_t count = UINT64_C(1) << ((entry->flags & FRAME_ORDER) >> FRAME_ORDER_SHIFT);
 	lh_frame_entry single = *entry;
 

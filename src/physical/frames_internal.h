@@ -84,25 +84,29 @@
 enum frame_kind { KIND_LASTING, KIND_PASSING, KIND_COUNT };
 
 struct frame_span {
-	uint64_t base;	/* frame number */
+	uint64_t base;	 /* frame number */
 	uint64_t pages;
-	uint64_t first; /* ordinal of base */
-	uint32_t block; /* first of its blocks */
+	uint64_t first;	 /* ordinal of base */
+	uint64_t place;	 /* of frame 0, if the span went down so far; wraps */
+	uint64_t entry;	 /* the same: address of its entry */
+	uint32_t block;	 /* first of its blocks */
 	uint32_t node;
 };
 
-/* A slot of the hash table; spans == 0: empty. */
+/* A slot of the hash table, a cache line; spans == 0: empty, and so is the largest. */
 struct frame_section {
+	struct frame_span largest; /* a copy of the one with most frames in the section */
 	uint64_t number;
 	uint32_t first_span; /* lowest span with a frame in the section */
 	uint32_t spans;	     /* how many have one */
-	uint64_t largest;    /* the one with most frames in the section */
 };
+
+_Static_assert(sizeof(struct frame_section) == 64, "a section's slot is a cache line");
 
 /* What every allocation reads of a block; what is written is in block_count, apart. */
 struct frame_block {
-	uint64_t base;	/* c: frame number of bit 0, which need not be usable */
-	uint64_t first; /* c: ordinal of bit 0; may be below 0 and wrap */
+	uint64_t frame; /* c: number of the frame at place 0, if the block were so long; wraps */
+	uint64_t entry; /* c: the same: address of its entry */
 };
 
 struct block_count {
@@ -137,14 +141,22 @@ enum frame_keeps { KEEP_SINGLE, KEEP_EIGHT = KIND_COUNT, KEEP_ZEROED = 2 * KIND_
 
 struct frame_cache {
 	struct frame_keep keeps[KEEP_COUNT] __attribute__((aligned(64)));
-	bool in_use;	   /* o; if not, it has nothing but its node */
 	uint32_t node;	   /* a: of its CPU */
-	uint64_t usual;	   /* o: head of the single frame that came back last (frames_hold.c) */
+	bool in_use;	   /* o; if not, it has nothing but its node */
+	/* o: of the single frame that came back last, its head, keep and count (frames_hold.c) */
+	uint8_t usual_keep, usual_taken;
+	uint64_t usual;
 	uint64_t slack;	   /* o: charge.c */
 	int64_t committed; /* o: charge.c */
-	/* o: changes made here, by lh_frame_source; only the sum over all caches means anything. */
-	uint64_t taken[2][STATES_ROOM];
+	/* o: changes made here (lh_taken_of); only the sum over all caches means anything. */
+	uint64_t taken[2 * STATES_ROOM];
 };
+
+/* Which of a cache's counts a frame is in. */
+static inline unsigned lh_taken_of(lh_frame_state state, lh_frame_source source)
+{
+	return (unsigned)source * STATES_ROOM + (unsigned)state;
+}
 
 struct lh_frames {
 	lh_port *port;			/* c */
@@ -225,50 +237,52 @@ static inline uint64_t lh_section_frames(const struct frame_span *span, uint64_t
  * what firmware, an image or a file in memory cut off is small. */
 const struct frame_span *lh_frames_span_slow(const lh_frames *frames, lh_frame_number frame);
 
+/* => NULL: it is for the slow one to say. */
+static inline const struct frame_span *lh_frames_span_quick(const lh_frames *frames,
+							    lh_frame_number frame)
+{
+	uint64_t slot = lh_section_slot(frame.value >> SECTION_SHIFT, frames->section_shift);
+	const struct frame_span *span = &frames->sections[slot].largest;
+
+	return __builtin_expect(frame.value - span->base < span->pages, 1) ? span : NULL;
+}
+
 static inline const struct frame_span *lh_frames_span(const lh_frames *frames,
 						      lh_frame_number frame)
 {
-	uint64_t number = frame.value >> SECTION_SHIFT;
-	const struct frame_section *section =
-		&frames->sections[lh_section_slot(number, frames->section_shift)];
+	const struct frame_span *span = lh_frames_span_quick(frames, frame);
 
-	if (section->number == number && section->spans != 0) {
-		const struct frame_span *span = &frames->spans[section->largest];
-
-		if (frame.value - span->base < span->pages)
-			return span;
-	}
-	return lh_frames_span_slow(frames, frame);
+	return span ? span : lh_frames_span_slow(frames, frame);
 }
 
 /* The span of an ordinal below total. */
 const struct frame_span *lh_frames_span_of_ordinal(const lh_frames *frames, uint64_t ordinal);
 
-static inline lh_frame_entry *lh_span_entry(const lh_frames *frames, const struct frame_span *span,
-					    lh_frame_number frame)
+/* Entries and places follow from numbers by one addition: what would be those of number 0 is known
+ * for each span and block, though most often nothing is there. */
+static inline lh_frame_entry *lh_entry_from(uint64_t entry_of_0, uint64_t number)
 {
-	return &frames->entries[span->first + (frame.value - span->base)];
+	return (lh_frame_entry *)(uintptr_t)(entry_of_0 + number * sizeof(lh_frame_entry));
+}
+
+static inline lh_frame_entry *lh_span_entry(const struct frame_span *span, lh_frame_number frame)
+{
+	return lh_entry_from(span->entry, frame.value);
 }
 
 static inline uint64_t lh_span_place(const struct frame_span *span, lh_frame_number frame)
 {
-	return ((uint64_t)span->block << BLOCK_SHIFT) + frame.value -
-	       (span->base & ~(uint64_t)(BLOCK_FRAMES - 1));
+	return span->place + frame.value;
 }
 
 static inline lh_frame_number lh_place_frame(const lh_frames *frames, uint64_t place)
 {
-	return lh_frame(frames->blocks[place >> BLOCK_SHIFT].base + (place & (BLOCK_FRAMES - 1)));
-}
-
-static inline uint64_t lh_place_ordinal(const lh_frames *frames, uint64_t place)
-{
-	return frames->blocks[place >> BLOCK_SHIFT].first + (place & (BLOCK_FRAMES - 1));
+	return lh_frame(frames->blocks[place >> BLOCK_SHIFT].frame + place);
 }
 
 static inline lh_frame_entry *lh_place_entry(const lh_frames *frames, uint64_t place)
 {
-	return &frames->entries[lh_place_ordinal(frames, place)];
+	return lh_entry_from(frames->blocks[place >> BLOCK_SHIFT].entry, place);
 }
 
 /* --- blocks.c. => frames->lock is held. They move bits; entries and promises are others'. --- */
@@ -321,9 +335,11 @@ static inline struct frame_cache *lh_cache_enter_own(lh_frames *frames, uintptr_
 	lh_order_may_take(frames->port, frames, LH_LOCK_FRAMES);
 	*interrupts = lh_port_interrupts_off(frames->port);
 	if (__builtin_expect(lh_atomic_load(&frames->gathering) == 0, 1)) {
-		unsigned cpu = lh_port_cpu(frames->port);
+		struct frame_cache *cache = &frames->caches[lh_port_cpu(frames->port)];
 
-		return &frames->caches[cpu];
+		if (!cache) /* never: so that the compiler need not look */
+			__builtin_unreachable();
+		return cache;
 	}
 	lh_port_interrupts_restore(frames->port, *interrupts);
 	return NULL;

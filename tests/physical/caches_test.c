@@ -228,7 +228,7 @@ TEST(an_estimate_never_wraps)
 
 	begin(4000);
 	frames->caches[2].committed = -5;
-	frames->caches[2].taken[LH_FRAME_CHARGED][LH_FRAME_TABLE] = UINT64_C(0) - 7;
+	frames->caches[2].taken[STATES_ROOM + LH_FRAME_TABLE] = UINT64_C(0) - 7;
 	frames->caches[2].keeps[KEEP_BLOCK].count = 1;
 	lh_frames_estimate_counters(frames, &estimate);
 	CHECK_EQUAL(estimate.committed, 0);

@@ -5,6 +5,7 @@
 #include "physical/frames_internal.h"
 
 static lh_frames *frames;
+static lh_frame_number used_frame;
 
 #define CHECK_FINDS(field, wrong)                                                  \
 	do {                                                                       \
@@ -17,13 +18,11 @@ static lh_frames *frames;
 
 static lh_frame_entry *begin(void)
 {
-	lh_frame_number frame;
-
 	frames = small_machine(LH_CHARGE_STRICT, SPANS({ 10, 70 }, { 100000, 5000 }));
 	CHECK_OK(lh_charge_take(frames, 10));
-	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &frame));
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_CHARGED, &used_frame));
 	CHECK_SOUND(lh_frames_check(frames));
-	return lh_frame_entry_of(frames, frame);
+	return lh_frame_entry_of(frames, used_frame);
 }
 
 TEST(a_corrupted_entry_is_found)
@@ -75,10 +74,10 @@ TEST(a_corrupted_counter_is_found)
 {
 	(void)begin();
 	CHECK_FINDS(frames->free, 7);
-	CHECK_FINDS(frames->caches[0].taken[LH_FRAME_UNCHARGED][LH_FRAME_ANONYMOUS], 2);
-	CHECK_FINDS(frames->caches[9].taken[LH_FRAME_UNCHARGED][LH_FRAME_TABLE], 1);
-	CHECK_FINDS(frames->common.taken[LH_FRAME_UNCHARGED][LH_FRAME_FREE], 1);
-	CHECK_FINDS(frames->caches[1].taken[LH_FRAME_CHARGED][LH_FRAME_ANONYMOUS], 1);
+	CHECK_FINDS(frames->caches[0].taken[LH_FRAME_ANONYMOUS], 2);
+	CHECK_FINDS(frames->caches[9].taken[LH_FRAME_TABLE], 1);
+	CHECK_FINDS(frames->common.taken[LH_FRAME_FREE], 1);
+	CHECK_FINDS(frames->caches[1].taken[STATES_ROOM + LH_FRAME_ANONYMOUS], 1);
 	CHECK_FINDS(frames->committed, 5071);
 	CHECK_FINDS(frames->caches[0].committed, 9);
 	CHECK_FINDS(frames->caches[0].slack, 77);
@@ -109,6 +108,11 @@ TEST(a_corrupted_cache_is_found)
 	CHECK_FINDS(cache->keeps[KEEP_BLOCK].capacity, 0);
 	CHECK_FINDS(cache->keeps[KEEP_EIGHT].count, 1);
 	CHECK_FINDS(cache->in_use, false);
+	CHECK_EQUAL(cache->usual, 0);
+	CHECK(lh_frame_drop(frames, used_frame));
+	CHECK(cache->usual != 0);
+	CHECK_FINDS(cache->usual_keep, KEEP_SINGLE + KIND_LASTING);
+	CHECK_FINDS(cache->usual_taken, LH_FRAME_ANONYMOUS);
 	CHECK_FINDS(frames->in_use.bits[0], 0);
 	CHECK_FINDS(frames->in_use.bits[0], 3);
 	CHECK_FINDS(frames->caches[1].slack, 1);
@@ -124,15 +128,21 @@ TEST(a_corrupted_span_or_section_is_found)
 	CHECK_FINDS(frames->spans[0].pages, 0);
 	CHECK_FINDS(frames->spans[1].block, 0);
 	CHECK_FINDS(frames->spans[1].node, 1);
-	CHECK_FINDS(frames->blocks[1].first, 0);
-	CHECK_FINDS(frames->blocks[11].base, 0);
+	CHECK_FINDS(frames->spans[1].place, 3);
+	CHECK_FINDS(frames->spans[1].entry, frames->spans[0].entry);
+	CHECK_FINDS(frames->blocks[1].frame, 0);
+	CHECK_FINDS(frames->blocks[11].frame, 0);
+	CHECK_FINDS(frames->blocks[11].entry, frames->blocks[0].entry);
 	for (unsigned slot = 0; slot < UINT64_C(1) << (64 - frames->section_shift); slot++)
 		if (frames->sections[slot].spans != 0) {
 			CHECK_FINDS(frames->sections[slot].number, 77);
 			CHECK_FINDS(frames->sections[slot].spans, 0);
 			CHECK_FINDS(frames->sections[slot].first_span,
 				    !frames->sections[slot].first_span);
-			CHECK_FINDS(frames->sections[slot].largest,
-				    !frames->sections[slot].largest);
+			CHECK_FINDS(frames->sections[slot].largest.base, 77);
+			CHECK_FINDS(frames->sections[slot].largest.pages, 0);
+			CHECK_FINDS(frames->sections[slot].largest.place, 3);
+			CHECK_FINDS(frames->sections[slot].largest.entry, 0);
+			CHECK_FINDS(frames->sections[slot].largest.node, 1);
 		}
 }
