@@ -389,7 +389,7 @@ void kernel_main(uint64_t pvh_information)
 	lh_manager_read_statistics(manager, &before);
 	EXPECT(lh_space_size() <= sizeof(memory[0]));
 	for (int i = 0; i < 2; i++)
-		MUST(lh_space_create(manager, memory[i], &spaces[i]));
+		MUST(lh_space_create(manager, NULL, memory[i], &spaces[i]));
 	show_faults_and_fork(spaces[0], spaces[1]);
 	show_refusals(spaces[1]);
 	load(NULL); /* step 12 */

@@ -13,6 +13,7 @@
 #ifndef LANDHOLD_SPACE_H
 #define LANDHOLD_SPACE_H
 
+#include <landhold/account.h>
 #include <landhold/object.h>
 #include <landhold/region_tree.h>
 
@@ -27,10 +28,14 @@ struct lh_manager;
 size_t lh_space_size(void);
 
 /*
- * Makes an empty space over the manager's user range, in the caller's memory.
+ * Makes an empty space over the manager's user range, in the caller's memory. What its regions are promised is
+ * charged to the account, and so to those above it; NULL: to the allocator alone. Other spaces may have the same.
+ * => account: of the manager's allocator; stays open until the space is destroyed, which takes back all that
+ *    the space was promised.
  * => LH_NO_MEMORY: no root table. Nothing taken.
  */
-LH_MUST_USE lh_error lh_space_create(struct lh_manager *manager, void *memory, lh_space **space);
+LH_MUST_USE lh_error lh_space_create(struct lh_manager *manager, lh_account *account, void *memory,
+				     lh_space **space);
 
 /*
  * Gives back everything the space has. => no CPU runs it, nobody else uses it.
@@ -76,7 +81,7 @@ typedef struct lh_map_request {
  *    rights beyond rights_max, SHARED without object, a PHYSICAL object without SHARED,
  *    GROWS_DOWN with an object or a reservation, object_page + pages beyond 2^52, W^X broken
  *    where the manager enforces it. LH_EXISTS (AT). LH_NO_HOLE. LH_LIMIT: region limit
- *    or page limit of the space. LH_NO_MEMORY: region, table or charge. Nothing changed.
+ *    or page limit of the space, or its account's. LH_NO_MEMORY: region, table or charge. Nothing changed.
  */
 LH_MUST_USE lh_error lh_space_map(lh_space *space, const lh_map_request *request,
 				  lh_virtual_range *placed);
@@ -104,7 +109,7 @@ LH_MUST_USE lh_error lh_space_discard(lh_space *space, lh_virtual_range range);
 
 /*
  * Makes the child, an empty space of the same manager, a copy of the parent: regions
- * cloned, private pages shared until one side writes.
+ * cloned, private pages shared until one side writes. The child's account is charged.
  * => LH_NO_MEMORY, LH_LIMIT: both as before. LH_INVALID: the child is not empty.
  */
 LH_MUST_USE lh_error lh_space_fork(lh_space *parent, lh_space *child);

@@ -16,7 +16,8 @@ lh_error user_memory_create(struct user_memory **result)
 		return LH_NO_MEMORY;
 	memory->block = kernel_allocate(lh_space_size());
 	if (memory->block != NULL)
-		error = lh_space_create(memory_manager(), memory->block, &memory->space);
+		error = lh_space_create(memory_manager(), NULL, memory->block,
+					&memory->space);
 	if (error != LH_OK) {
 		kernel_free(memory->block, lh_space_size());
 		kernel_free(memory, sizeof *memory);

@@ -99,8 +99,7 @@ void lh_space_change_take_pages(lh_space_change *change, const lh_region_survey 
 	lh_space_clear_pages(space, change->range);
 	space->pages -= survey->pages;
 	space->charged -= survey->charged_pages;
-	if (survey->charged_pages != 0)
-		lh_charge_give_back(space->manager->frames, survey->charged_pages);
+	lh_space_discharge(space, survey->charged_pages);
 }
 
 void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead)

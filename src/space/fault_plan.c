@@ -40,8 +40,10 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	 * it grown may show pages there. */
 	if (lh_region_tree_may_resize(&space->tree, region, range) != LH_OK)
 		return NULL;
-	*no_memory = lh_charge_take(space->manager->frames, charge) != LH_OK;
-	if (*no_memory)
+	/* An account's limit is one of the stack's; what the allocator lacks may come. */
+	error = lh_space_charge(space, charge);
+	*no_memory = error == LH_NO_MEMORY;
+	if (error != LH_OK)
 		return NULL;
 	error = lh_region_tree_resize(&space->tree, region, range);
 	LH_REQUIRE(space->manager->port, error == LH_OK);

@@ -65,13 +65,13 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 		regions++;
 		charge += lh_region_charge(region);
 	}
-	LH_TRY(lh_charge_take(manager->frames, charge));
+	LH_TRY(lh_space_charge(copy->child, charge));
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
 		error = lh_spare_tables_take(manager->frames, copied.count, &copy->tables);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
-		lh_charge_give_back(manager->frames, charge);
+		lh_space_discharge(copy->child, charge);
 	}
 	return error;
 }

@@ -214,7 +214,7 @@ static lh_error take_region(lh_space *space, const lh_map_request *request, lh_r
 	lh_error error;
 
 	LH_TRY(lh_region_list_take(manager, &list, 1));
-	error = lh_charge_take(manager->frames, is_charged(request) ? request->pages : 0);
+	error = lh_space_charge(space, is_charged(request) ? request->pages : 0);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, &list);
 		return error;
@@ -240,7 +240,7 @@ lh_error lh_space_map(lh_space *space, const lh_map_request *request, lh_virtual
 	if (error == LH_OK) {
 		*placed = where;
 	} else {
-		lh_charge_give_back(space->manager->frames, is_charged(request) ? request->pages : 0);
+		lh_space_discharge(space, is_charged(request) ? request->pages : 0);
 		lh_region_list_push(&change.tree.spares, region);
 	}
 	lh_space_change_end(&change);

@@ -64,7 +64,7 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 		return LH_NO_ACCESS;
 	if (survey->spares > lh_space_regions_left(space))
 		return LH_LIMIT;
-	LH_TRY(lh_charge_take(space->manager->frames, charge));
+	LH_TRY(lh_space_charge(space, charge));
 	space->charged += charge;
 	if ((survey->rights & ~change->rights) != 0)
 		restrict_pages(change);

@@ -12,11 +12,11 @@ size_t lh_space_size(void)
 	return (sizeof(lh_space) + 15) & ~(size_t)15;
 }
 
-lh_error lh_space_create(lh_manager *manager, void *memory, lh_space **space)
+lh_error lh_space_create(lh_manager *manager, lh_account *account, void *memory, lh_space **space)
 {
 	lh_space *made = memory;
 
-	*made = (lh_space){ .manager = manager };
+	*made = (lh_space){ .manager = manager, .account = account };
 	LH_TRY(lh_region_tree_init(&made->tree, manager->user));
 	lh_directory_init(&made->directory, manager->frames, manager->format);
 	LH_TRY(lh_directory_add_root(&made->directory));
@@ -53,7 +53,7 @@ void lh_space_destroy(lh_space *space)
 	 * before, has looked by then. */
 	lh_readers_wait(manager);
 	lh_directory_destroy(&space->directory);
-	lh_charge_give_back(manager->frames, space->charged);
+	lh_space_discharge(space, space->charged);
 	lh_region_list_release(manager, &dead);
 	lh_atomic_subtract(&manager->counts.spaces, 1u);
 }
@@ -79,6 +79,24 @@ void lh_space_lock(lh_space *space)
 void lh_space_unlock(lh_space *space)
 {
 	lh_mutex_unlock(&space->lock, LH_LOCK_MAP, space->manager->port);
+}
+
+/* A limit that is exceeded already refuses nothing to who asks for nothing. */
+lh_error lh_space_charge(const lh_space *space, uint64_t pages)
+{
+	if (!space->account || pages == 0)
+		return lh_charge_take(space->manager->frames, pages);
+	return lh_account_take(space->account, pages, NULL);
+}
+
+void lh_space_discharge(const lh_space *space, uint64_t pages)
+{
+	if (pages == 0)
+		return;
+	if (space->account)
+		lh_account_give_back(space->account, pages);
+	else
+		lh_charge_give_back(space->manager->frames, pages);
 }
 
 lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)

@@ -37,6 +37,7 @@
 struct lh_space {
 	lh_directory directory;	  /* [d]; first: regions name it as their owner */
 	lh_manager *manager;	  /* [c] */
+	lh_account *account;	  /* [c] that promises are charged to; NULL: none */
 	uint32_t lock;		  /* the map lock */
 	lh_region_tree tree;	  /* [m] to change; may be read without (region/read.c) */
 	uint64_t pages;		  /* [m] in regions */
@@ -56,6 +57,13 @@ void lh_region_list_release(lh_manager *manager, lh_region_list *list);
 
 void lh_space_lock(lh_space *space);
 void lh_space_unlock(lh_space *space);
+
+/*
+ * Promises, counted at the space's account. => LH_LIMIT: an account's; LH_NO_MEMORY: the allocator's.
+ * Taking: interrupts on, under the map lock at most. Giving back: any context.
+ */
+LH_MUST_USE lh_error lh_space_charge(const lh_space *space, uint64_t pages);
+void lh_space_discharge(const lh_space *space, uint64_t pages);
 
 /* LH_OK if the range is valid and lies in the user range. */
 LH_MUST_USE lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range);

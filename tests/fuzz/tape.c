@@ -116,7 +116,7 @@ static void fork_space(struct player *player, const struct record *record)
 	if (player->oracle->space[child])
 		oracle_destroy(player->oracle, child);
 	oracle_make(player->oracle, child, &limits);
-	oracle_fork(player->oracle, record->space, child);
+	(void)oracle_fork(player->oracle, record->space, child);
 }
 
 static void destroy(struct player *player, const struct record *record)

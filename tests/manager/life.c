@@ -116,7 +116,7 @@ static lh_region kernel_region;
 
 static lh_error make_space(test_world *world)
 {
-	return lh_space_create(world->manager, space_memory, &world->space[5]);
+	return lh_space_create(world->manager, NULL, space_memory, &world->space[5]);
 }
 
 static lh_error map_kernel(test_world *world)

@@ -100,10 +100,15 @@ static lh_error fork_all(test_world *world)
 	return lh_space_fork(world->space[0], world->space[1]);
 }
 
-/* Regions of several kinds, with pages in several tables. */
+static lh_account account;
+
+/* Regions of several kinds, with pages in several tables; all is promised to one account. */
 static void furnish(test_world *world)
 {
 	world_open(world, &(world_setup){ 0 });
+	CHECK_OK(lh_account_open(&account, world->frames, NULL, LH_NO_ACCOUNT_LIMIT));
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		world->account[n] = &account;
 	world_make(world, 0);
 	world_make(world, 1);
 	world->object[0] = world_object(world, 8 * PAGE, false);
@@ -127,6 +132,10 @@ static void clean(test_world *world)
 {
 	lh_object_drop(world->object[0]);
 	world->object[0] = NULL;
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		if (world->space[n])
+			world_destroy(world, n);
+	lh_account_close(&account);
 	world_close(world);
 }
 

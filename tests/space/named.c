@@ -168,7 +168,7 @@ TEST(a10_a_space_without_a_root_is_nothing)
 	world_open(&world, &(world_setup){ 0 });
 	CHECK(lh_space_size() <= sizeof memory);
 	lh_frames_fail_at(world.frames, 1);
-	CHECK_ERROR(lh_space_create(world.manager, memory, &space), LH_NO_MEMORY);
+	CHECK_ERROR(lh_space_create(world.manager, NULL, memory, &space), LH_NO_MEMORY);
 	lh_frames_fail_at(world.frames, 0);
 	CHECK(space == NULL);
 	lh_space_destroy(space);

@@ -184,7 +184,7 @@ static void do_life(space_oracle *oracle, const lh_space_limits *limits)
 		return;
 	oracle_make(oracle, child, limits);
 	if (below(4) != 0)
-		oracle_fork(oracle, parent, child);
+		(void)oracle_fork(oracle, parent, child);
 }
 
 static void do_object(space_oracle *oracle)
@@ -240,19 +240,24 @@ static void step(space_oracle *oracle, const lh_space_limits *limits)
 		do_life(oracle, limits);
 }
 
-static void run(unsigned steps, const lh_space_limits *limits, lh_charge_policy policy)
+static void steps(space_oracle *oracle, unsigned count, const lh_space_limits *limits)
+{
+	oracle_make(oracle, 0, limits);
+	for (unsigned n = 1; n <= count; n++) {
+		step(oracle, limits);
+		oracle_compare(oracle);
+		world_check_quickly(&oracle->world);
+		if (n % 64 == 0)
+			world_check(&oracle->world);
+	}
+}
+
+static void run(unsigned count, const lh_space_limits *limits, lh_charge_policy policy)
 {
 	space_oracle oracle;
 
 	oracle_open(&oracle, &(world_setup){ .frames = 6000, .policy = policy });
-	oracle_make(&oracle, 0, limits);
-	for (unsigned n = 1; n <= steps; n++) {
-		step(&oracle, limits);
-		oracle_compare(&oracle);
-		world_check_quickly(&oracle.world);
-		if (n % 64 == 0)
-			world_check(&oracle.world);
-	}
+	steps(&oracle, count, limits);
 	oracle_close(&oracle);
 }
 
@@ -265,4 +270,24 @@ TEST(random_operations_agree_with_the_oracle_under_limits)
 {
 	run(1200, &(lh_space_limits){ .regions = 9, .pages = 500, .stack_pages = 20 },
 	    LH_CHARGE_HEURISTIC);
+}
+
+/* Spaces 0 and 1 have an account together, below the one that space 2 has too. */
+TEST(random_operations_agree_with_the_oracle_under_accounts)
+{
+	lh_account all, two;
+	space_oracle oracle;
+
+	oracle_open(&oracle, &(world_setup){ .frames = 6000 });
+	CHECK_OK(lh_account_open(&all, oracle.world.frames, NULL, 700));
+	CHECK_OK(lh_account_open(&two, oracle.world.frames, &all, 500));
+	oracle.world.account[0] = oracle.world.account[1] = &two;
+	oracle.world.account[2] = &all;
+	steps(&oracle, 1200, &(lh_space_limits){ .stack_pages = 40 });
+	for (unsigned n = 0; n < SPACES; n++)
+		if (oracle.space[n])
+			oracle_destroy(&oracle, n);
+	lh_account_close(&two);
+	lh_account_close(&all);
+	oracle_close(&oracle);
 }

@@ -121,7 +121,7 @@ static void renew(struct forks *forks, unsigned n, uint64_t round)
 	}
 	lh_space_destroy(world->space[n]);
 	REQUIRE_EQUAL(world->machine,
-		      lh_space_create(world->manager, world->space[n], &world->space[n]), LH_OK);
+		      lh_space_create(world->manager, NULL, world->space[n], &world->space[n]), LH_OK);
 }
 
 static void work(void *context, unsigned cpu)

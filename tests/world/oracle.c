@@ -75,6 +75,40 @@ uint64_t oracle_pages_left(const oracle_space *space)
 	return space->limits.pages > mapped ? space->limits.pages - mapped : 0;
 }
 
+uint64_t oracle_charge(const oracle_space *space)
+{
+	uint64_t charge = 0;
+
+	for (uint64_t page = 0; page < space->count; page++)
+		charge += (space->pages[page].flags & LH_REGION_CHARGED) != 0;
+	return charge;
+}
+
+uint64_t oracle_account_charge(const space_oracle *oracle, const lh_account *account)
+{
+	uint64_t charge = 0;
+
+	for (unsigned n = 0; n < WORLD_SPACES; n++) {
+		const lh_account *at = oracle->space[n] ? oracle->world.account[n] : NULL;
+
+		while (at && at != account)
+			at = at->parent;
+		if (at)
+			charge += oracle_charge(oracle->space[n]);
+	}
+	return charge;
+}
+
+bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages)
+{
+	const lh_account *account = oracle->world.account[n];
+
+	for (; account && pages != 0; account = account->parent)
+		if (oracle_account_charge(oracle, account) + pages > account->limit)
+			return false;
+	return true;
+}
+
 /* One region reaches beyond the range on both sides. */
 static bool is_punched(const oracle_space *space, uint64_t page, uint64_t pages)
 {
@@ -235,6 +269,14 @@ static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_re
 	return find_anywhere(oracle, space, request, page);
 }
 
+static uint64_t charge_of(const lh_map_request *request)
+{
+	bool is_charged = !request->reservation && (request->flags & LH_REGION_SHARED) == 0 &&
+			  (request->rights & WRITE) != 0;
+
+	return is_charged ? request->pages : 0;
+}
+
 static void fill(oracle_space *space, const lh_map_request *request, int object, uint64_t page)
 {
 	for (uint64_t n = 0; n < request->pages; n++) {
@@ -253,8 +295,7 @@ static void fill(oracle_space *space, const lh_map_request *request, int object,
 			.object = object,
 			.object_page = object >= 0 ? request->object_page + n : 0,
 		};
-		if (!request->reservation && (request->flags & LH_REGION_SHARED) == 0 &&
-		    (request->rights & WRITE) != 0)
+		if (charge_of(request) != 0)
 			made->flags |= LH_REGION_CHARGED;
 	}
 	space->pages[page].guard_before = request->guard_before;
@@ -268,6 +309,8 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 	uint64_t page = 0;
 	lh_error expected = validate(oracle, request), error;
 
+	if (expected == LH_OK && !oracle_may_charge(oracle, n, charge_of(request)))
+		expected = LH_LIMIT;
 	if (expected == LH_OK)
 		expected = place(oracle, space, request, &page);
 	machine_operation(oracle->world.machine, "map %llu pages at %#llx in space %u",
@@ -326,12 +369,23 @@ static lh_error judge_protect(const oracle_space *space, uint64_t page, uint64_t
 	return splits > regions_left(space) ? LH_LIMIT : LH_OK;
 }
 
+static bool becomes_charged(const oracle_page *page, lh_rights rights)
+{
+	return (rights & WRITE) != 0 && page->backing != LH_BACKING_NONE &&
+	       (page->flags & (LH_REGION_SHARED | LH_REGION_CHARGED)) == 0;
+}
+
 lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
 			lh_rights rights)
 {
 	oracle_space *space = oracle->space[n];
 	lh_error expected = judge_protect(space, page, pages, rights), error;
+	uint64_t charge = 0;
 
+	for (uint64_t at = page; at < page + pages; at++)
+		charge += becomes_charged(&space->pages[at], rights);
+	if (expected == LH_OK && !oracle_may_charge(oracle, n, charge))
+		expected = LH_LIMIT;
 	name_range(oracle, "protect", n, page, pages);
 	ORACLE_CALL(oracle, error,
 		    lh_space_protect(oracle->world.space[n],
@@ -343,11 +397,10 @@ lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 	for (uint64_t at = page; at < page + pages; at++) {
 		oracle_page *changed = &space->pages[at];
 
+		if (becomes_charged(changed, rights))
+			changed->flags |= LH_REGION_CHARGED;
 		changed->rights = rights;
 		changed->history |= rights;
-		if ((rights & WRITE) != 0 && changed->backing != LH_BACKING_NONE &&
-		    (changed->flags & LH_REGION_SHARED) == 0)
-			changed->flags |= LH_REGION_CHARGED;
 	}
 	return LH_OK;
 }
@@ -366,6 +419,16 @@ lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 	return expected;
 }
 
+static uint64_t inherited_charge(const oracle_space *space)
+{
+	uint64_t charge = 0;
+
+	for (uint64_t n = 0; n < space->count; n++)
+		charge += (space->pages[n].flags & (LH_REGION_CHARGED | LH_REGION_NOT_INHERITED)) ==
+			  LH_REGION_CHARGED;
+	return charge;
+}
+
 static void fork_page(oracle_space *child, const oracle_page *from, uint64_t n)
 {
 	oracle_page *to = &child->pages[n];
@@ -381,16 +444,20 @@ static void fork_page(oracle_space *child, const oracle_page *from, uint64_t n)
 	to->own = NULL;
 }
 
-void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child)
+lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child)
 {
-	lh_error error;
+	bool may = oracle_may_charge(oracle, child, inherited_charge(oracle->space[parent]));
+	lh_error expected = may ? LH_OK : LH_LIMIT, error;
 
 	machine_operation(oracle->world.machine, "fork of space %u to %u", parent, child);
 	ORACLE_CALL(oracle, error,
 		    lh_space_fork(oracle->world.space[parent], oracle->world.space[child]),
 		    error == LH_NO_MEMORY);
-	CHECK_OK(error);
+	CHECK_ERROR(error, expected);
+	if (expected != LH_OK)
+		return expected;
 	oracle->space[child]->limits = oracle->space[parent]->limits;
 	for (uint64_t n = 0; n < oracle->count; n++)
 		fork_page(oracle->space[child], &oracle->space[parent]->pages[n], n);
+	return LH_OK;
 }

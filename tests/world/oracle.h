@@ -117,7 +117,7 @@ lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t 
 lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
 			lh_rights rights);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
-void oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
+lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
 /* word: one of ORACLE_WORDS. A write writes value. */
 lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t page, mmu_access access,
 		       unsigned word, uint64_t value);

@@ -228,8 +228,9 @@ void oracle_sync(space_oracle *oracle, unsigned number)
 /* --- accesses --- */
 
 /* The page below a stack: the stack grows, if it may. */
-static void grow(oracle_space *space, uint64_t page, lh_rights access)
+static void grow(space_oracle *oracle, unsigned n, uint64_t page, lh_rights access)
 {
+	oracle_space *space = oracle->space[n];
 	uint64_t first = page, last, added;
 	const oracle_page *stack;
 	lh_rights implied;
@@ -245,33 +246,36 @@ static void grow(oracle_space *space, uint64_t page, lh_rights access)
 	if ((stack->flags & LH_REGION_GROWS_DOWN) == 0 || (implied & access) == 0 ||
 	    added > oracle_pages_left(space) || last - page + 1 > space->limits.stack_pages)
 		return;
+	if ((stack->flags & LH_REGION_CHARGED) != 0 && !oracle_may_charge(oracle, n, added))
+		return;
 	if (!oracle_is_legal(space, page, added, stack->guard_before, 0)) {
 		/* Legal towards the stack itself, which the pages join: only what is below counts. */
 		oracle_space without = *space;
 
-		for (uint64_t n = first; n < space->count; n++)
-			without.pages[n].mapped = false;
+		for (uint64_t at = first; at < space->count; at++)
+			without.pages[at].mapped = false;
 		if (!oracle_is_legal(&without, page, added, stack->guard_before, 0))
 			return;
 	}
-	for (uint64_t n = page; n < first; n++) {
-		space->pages[n] = *stack;
-		space->pages[n].guard_before = 0;
-		space->pages[n].guard_after = 0;
-		space->pages[n].leaf = LEAF_EMPTY;
-		space->pages[n].own = NULL;
+	for (uint64_t at = page; at < first; at++) {
+		space->pages[at] = *stack;
+		space->pages[at].guard_before = 0;
+		space->pages[at].guard_after = 0;
+		space->pages[at].leaf = LEAF_EMPTY;
+		space->pages[at].own = NULL;
 	}
 	space->pages[page].guard_before = stack->guard_before;
 	space->pages[first].guard_before = 0;
 }
 
-static lh_fault judge(space_oracle *oracle, oracle_space *space, uint64_t page, lh_rights access)
+static lh_fault judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights access)
 {
+	const oracle_space *space = oracle->space[n];
 	const oracle_page *at = &space->pages[page];
 	const oracle_object *object;
 
 	if (!at->mapped)
-		grow(space, page, access);
+		grow(oracle, n, page, access);
 	if (!at->mapped)
 		return LH_FAULT_NOT_MAPPED;
 	if (at->backing == LH_BACKING_NONE || at->rights == LH_RIGHT_NONE)
@@ -366,7 +370,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	uint64_t address = world_page(&oracle->world, page) + oracle_offsets[word], moved = value;
 	const oracle_page before = oracle->space[n]->pages[page];
 	/* Where nothing is mapped the judgement may be that a stack grows, which is done by it. */
-	const lh_fault earlier = before.mapped ? judge(oracle, oracle->space[n], page,
+	const lh_fault earlier = before.mapped ? judge(oracle, n, page,
 						       machine_access_right(access))
 					       : LH_FAULT_OK;
 	lh_fault outcome, expected;
@@ -384,7 +388,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);
 	oracle->inside = false;
 	note_brought(oracle, before.object, before.object_page);
-	expected = judge(oracle, oracle->space[n], page, machine_access_right(access));
+	expected = judge(oracle, n, page, machine_access_right(access));
 	/* A refusal is as old as the fault's look at the region, which it does not hold. */
 	if (outcome == LH_FAULT_OK || outcome != earlier)
 		CHECK_EQUAL(outcome, expected);

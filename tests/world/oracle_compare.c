@@ -187,15 +187,6 @@ static uint64_t expected_tables(const space_oracle *oracle, const oracle_space *
 	return tables;
 }
 
-static uint64_t expected_charge(const oracle_space *space)
-{
-	uint64_t charge = 0;
-
-	for (uint64_t page = 0; page < space->count; page++)
-		charge += (space->pages[page].flags & LH_REGION_CHARGED) != 0;
-	return charge;
-}
-
 struct sums {
 	uint64_t regions, charge, tables, object_pages;
 };
@@ -212,10 +203,19 @@ static void compare_counters(space_oracle *oracle, unsigned n, struct sums *sums
 	CHECK_EQUAL(counters.pages, oracle_mapped(space, 0, space->count));
 	CHECK_EQUAL(counters.resident, resident);
 	CHECK_EQUAL(counters.tables, expected_tables(oracle, space));
-	CHECK_EQUAL(counters.charged, expected_charge(space));
+	CHECK_EQUAL(counters.charged, oracle_charge(space));
 	sums->regions += counters.regions;
 	sums->charge += counters.charged;
 	sums->tables += counters.tables;
+}
+
+/* What is promised to the space's account, and to those above it. */
+static void compare_accounts(space_oracle *oracle, unsigned n)
+{
+	lh_account *account = oracle->world.account[n];
+
+	for (; account; account = account->parent)
+		CHECK_EQUAL(lh_account_charged(account), oracle_account_charge(oracle, account));
 }
 
 static void compare_objects(space_oracle *oracle, struct sums *sums)
@@ -248,6 +248,7 @@ void oracle_compare(space_oracle *oracle)
 		compare_regions(oracle, n);
 		compare_leaves(oracle, n);
 		compare_counters(oracle, n, &sums);
+		compare_accounts(oracle, n);
 	}
 	compare_objects(oracle, &sums);
 	compare_cpus(oracle);

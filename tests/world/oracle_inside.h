@@ -12,6 +12,12 @@ uint64_t oracle_regions(const oracle_space *space);
 uint64_t oracle_mapped(const oracle_space *space, uint64_t page, uint64_t pages);
 uint64_t oracle_pages_left(const oracle_space *space);
 
+/* Pages that the space's regions are promised; that all spaces of an account and below it are; whether a space
+ * may be promised so many more. */
+uint64_t oracle_charge(const oracle_space *space);
+uint64_t oracle_account_charge(const space_oracle *oracle, const lh_account *account);
+bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages);
+
 /* May a region with these guards stand there? */
 bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
 		     uint64_t guard_after);

@@ -63,6 +63,9 @@ static void put_space(test_world *world, inject_buffer *buffer, unsigned n)
 	counters.faults = 0;
 	inject_put(buffer, &counters, sizeof counters, "the counters of space %u", n);
 	inject_put(buffer, &space->limits, sizeof space->limits, "the limits of space %u", n);
+	if (space->account)
+		inject_put(buffer, &space->account->charged, sizeof space->account->charged,
+			   "what the account of space %u is charged", n);
 	for (; region; region = lh_region_tree_next(region))
 		put_region(buffer, "a space", region);
 	put_table(world, buffer, space->directory.root.value, 3, 0, 256);

@@ -104,8 +104,8 @@ void world_close(test_world *world)
 lh_space *world_make(test_world *world, unsigned n)
 {
 	CHECK(world->space[n] == NULL);
-	CHECK_OK(lh_space_create(world->manager, aligned_alloc(16, lh_space_size()),
-				 &world->space[n]));
+	CHECK_OK(lh_space_create(world->manager, world->account[n],
+				 aligned_alloc(16, lh_space_size()), &world->space[n]));
 	return world->space[n];
 }
 
