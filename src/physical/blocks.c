@@ -11,6 +11,7 @@
  * which so becomes of that kind, then from the other kind's. Always the highest: what is
  * lowest empties by itself, and what lies below an address limit is kept for who needs it.
  */
+#include "base/memory.h"
 #include "physical/frames_internal.h"
 
 static unsigned lowest_bit(uint64_t word)
@@ -346,8 +347,7 @@ static void give_whole(lh_frames *frames, uint64_t block)
 
 	if (frames->counts[block].free != 0)
 		LH_BROKEN(frames->port, "a frame was given back twice");
-	for (unsigned word = 0; word < BLOCK_WORDS; word++)
-		frames->bits[block][word] = UINT64_MAX;
+	memset(frames->bits[block], 0xff, sizeof frames->bits[block]);
 	frames->counts[block].free = BLOCK_FRAMES;
 	lh_atomic_store_relaxed(&frames->free, frames->free + BLOCK_FRAMES);
 	map_add(&node->whole, block - node->first_block);
@@ -443,33 +443,36 @@ static uint64_t find_group(lh_frames *frames, struct frame_node *node, enum fram
 }
 
 /* All of a block at once: nothing is searched, and it need not be opened first. */
-static uint64_t take_whole(lh_frames *frames, struct frame_node *node, enum frame_kind kind)
+static uint32_t take_whole(lh_frames *frames, struct frame_node *node, enum frame_kind kind,
+			   uint64_t number)
 {
-	uint64_t number = lh_map_down(node, &node->whole, UINT64_MAX);
 	uint64_t block = node->first_block + number;
 
-	if (number == NO_BLOCK)
-		return NO_PLACE;
 	map_remove(&node->whole, number);
-	for (unsigned word = 0; word < BLOCK_WORDS; word++)
-		frames->bits[block][word] = 0;
+	memset(frames->bits[block], 0, sizeof frames->bits[block]);
 	frames->counts[block].free = 0;
 	frames->counts[block].kind = (uint8_t)kind;
-	lh_atomic_store_relaxed(&frames->free, frames->free - BLOCK_FRAMES);
-	return block << BLOCK_SHIFT;
+	return (uint32_t)(block << BLOCK_SHIFT);
 }
 
-static uint64_t take_order(lh_frames *frames, struct frame_node *node, enum frame_kind kind,
-			   unsigned order)
+/* Up to count whole blocks of a node: the highest, as far as they are in one word of the map. */
+static uint32_t take_blocks(lh_frames *frames, struct frame_node *node, enum frame_kind kind,
+			    uint32_t *places, uint32_t count)
 {
-	uint64_t place;
+	uint64_t highest = lh_map_down(node, &node->whole, UINT64_MAX), bits;
+	uint32_t taken = 0;
 
-	if (order == BLOCK_SHIFT)
-		return take_whole(frames, node, kind);
-	place = find_group(frames, node, kind, order);
-	if (place != NO_PLACE)
-		lh_blocks_take_row(frames, kind, place, UINT64_C(1) << order);
-	return place;
+	if (highest == NO_BLOCK)
+		return 0;
+	bits = node->whole.level[0][highest / 64];
+	while (taken < count && bits != 0) {
+		unsigned bit = highest_bit(bits);
+
+		bits ^= UINT64_C(1) << bit;
+		places[taken++] = take_whole(frames, node, kind, highest / 64 * 64 + bit);
+	}
+	lh_atomic_store_relaxed(&frames->free, frames->free - taken * BLOCK_FRAMES);
+	return taken;
 }
 
 /* More of them from a block, the highest first. => order 0 to 5. */
@@ -494,18 +497,30 @@ static uint32_t take_groups(lh_frames *frames, uint64_t block, unsigned order, u
 	return taken;
 }
 
-uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t node, enum frame_kind kind,
+/* Up to count groups of a block of a node; above 5 one at a time. => order 0 to 8. */
+static uint32_t take_order(lh_frames *frames, struct frame_node *node, enum frame_kind kind,
+			   unsigned order, uint32_t *places, uint32_t count)
+{
+	uint64_t place = find_group(frames, node, kind, order);
+
+	if (place == NO_PLACE)
+		return 0;
+	lh_blocks_take_row(frames, kind, place, UINT64_C(1) << order);
+	places[0] = (uint32_t)place;
+	return order > 5 ? 1
+			 : 1 + take_groups(frames, place >> BLOCK_SHIFT, order, places + 1, count - 1);
+}
+
+uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t preferred, enum frame_kind kind,
 			       unsigned order, uint32_t *places, uint32_t count)
 {
-	for (uint32_t n = 0; n < frames->node_count; n++) {
-		uint64_t place = take_order(frames, nth_node(frames, node, n), kind, order);
+	uint32_t taken = 0;
 
-		if (place == NO_PLACE)
-			continue;
-		places[0] = (uint32_t)place;
-		return order > 5 ? 1
-				 : 1 + take_groups(frames, place >> BLOCK_SHIFT, order, places + 1,
-						   count - 1);
+	for (uint32_t n = 0; n < frames->node_count && taken == 0; n++) {
+		struct frame_node *node = nth_node(frames, preferred, n);
+
+		taken = order == BLOCK_SHIFT ? take_blocks(frames, node, kind, places, count)
+					     : take_order(frames, node, kind, order, places, count);
 	}
-	return 0;
+	return taken;
 }

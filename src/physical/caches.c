@@ -282,17 +282,24 @@ void lh_cache_make_room(lh_frames *frames, struct frame_cache *cache, unsigned k
 	lh_index_unlock(frames, cache);
 }
 
-/* How many a keep is filled by: the common cache's by the one that is asked for, and one block at a
- * time; near the end of memory less; and never by what is promised. */
+/* How many a keep is filled by: the common cache's by the one that is asked for; near the end of memory
+ * less; and never by what is promised. */
 static uint32_t filling(const lh_frames *frames, const struct frame_keep *keep, unsigned order)
 {
-	uint64_t most = order == BLOCK_SHIFT ? 1 : keep->capacity / 2;
+	uint64_t most = keep->capacity / 2;
 
 	if (most > frames->free >> order >> 3)
 		most = frames->free >> order >> 3;
 	if (most == 0)
 		most = 1;
 	return (uint32_t)(most <= frames->spare >> order ? most : frames->spare >> order);
+}
+
+/* Entries of larger orders lie far apart: who takes the first should not wait for each one. */
+static void ask_for_entries(const lh_frames *frames, const struct frame_keep *keep, uint32_t count)
+{
+	for (uint32_t n = 0; n < count; n++)
+		__builtin_prefetch(lh_place_entry(frames, keep->places[n]), 1);
 }
 
 bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_kind kind,
@@ -310,6 +317,8 @@ bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_ki
 		count = lh_blocks_take(frames, cache->node, kind, keep->places, count);
 	else if (count != 0)
 		count = lh_blocks_take_orders(frames, cache->node, kind, order, keep->places, count);
+	if (order != 0)
+		ask_for_entries(frames, keep, count);
 	lh_keep_set_count(keep, count);
 	(void)lh_spare_take_locked(frames, (uint64_t)count << order);
 	lh_frames_note_level(frames);

@@ -73,13 +73,6 @@ static inline uint64_t lh_head_once(uint64_t head)
 	return (head & ~(HEAD_HOLDERS | HEAD_PINS)) | 1;
 }
 
-/* The value, but the compiler does not know that it is the same. */
-static inline uint64_t lh_not_known(uint64_t value)
-{
-	__asm__("" : "+r"(value));
-	return value;
-}
-
 /* Counts frames as given out, or as given back. => the cache is entered. */
 static inline void lh_count_taken(struct frame_cache *cache, unsigned number, uint64_t count)
 {

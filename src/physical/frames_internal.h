@@ -290,8 +290,8 @@ static inline lh_frame_entry *lh_place_entry(const lh_frames *frames, uint64_t p
 /* Up to count single frames, from a node if it has any, else from others. => how many. */
 uint32_t lh_blocks_take(lh_frames *frames, uint32_t node, enum frame_kind kind, uint32_t *places,
 			uint32_t count);
-/* Up to count times 2^order frames of one block, aligned; order 0 to 9, above 5 one at a time.
- * => how many; 0: none in any node. */
+/* Up to count times 2^order frames, aligned: order 0 to 5 of one block, 6 to 8 one at a time, 9 whole
+ * blocks. => how many; 0: none in any node. */
 uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t node, enum frame_kind kind,
 			       unsigned order, uint32_t *places, uint32_t count);
 /* Frames in a row, from place on, all free; they may cross blocks of one span. */
