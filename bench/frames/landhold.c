@@ -27,6 +27,7 @@ static uint64_t size;
 
 static void create(uint64_t count)
 {
+	const lh_frames_machine machine = { .cpus = CPUS_MOST };
 	lh_memory_entry entry;
 	lh_memory_map map;
 
@@ -36,9 +37,9 @@ static void create(uint64_t count)
 	if (lh_memory_map_add(&map, 0, count << LH_PAGE_SHIFT, LH_MEMORY_USABLE) != LH_OK ||
 	    lh_memory_map_normalise(&map) != LH_OK)
 		abort();
-	size = lh_frames_size(&map);
+	size = lh_frames_size_on(&map, &machine);
 	memory = aligned_alloc(LH_PAGE_SIZE, size);
-	if (lh_frames_create(memory, size, &map, LH_CHARGE_STRICT, NULL, &frames) != LH_OK)
+	if (lh_frames_create_on(memory, size, &map, &machine, LH_CHARGE_STRICT, NULL, &frames) != LH_OK)
 		abort();
 }
 

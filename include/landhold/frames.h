@@ -139,13 +139,22 @@ uint64_t lh_frames_size(const lh_memory_map *map);
 LH_MUST_USE lh_error lh_frames_create(void *memory, uint64_t size, const lh_memory_map *map,
 				      lh_charge_policy policy, lh_port *port, lh_frames **frames);
 
-/* The same two for a machine of several nodes. ranges: count of them, not needed afterwards.
- * lh_frames_size_nodes gives 0, lh_frames_create_nodes LH_INVALID if a node's number is too high. */
-uint64_t lh_frames_size_nodes(const lh_memory_map *map, const lh_node_range *ranges, size_t count);
-LH_MUST_USE lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map *map,
-					    const lh_node_range *ranges, size_t count,
-					    lh_charge_policy policy, lh_port *port,
-					    lh_frames **frames);
+/*
+ * What the allocator may know of the machine beside its map. All zero: one node, and as many CPUs as
+ * there can be. What CPUs may keep takes up to 1.6 KiB for each that there can be.
+ */
+typedef struct lh_frames_machine {
+	const lh_node_range *ranges; /* not needed afterwards */
+	size_t range_count;
+	unsigned cpus; /* lh_port_cpu gives numbers below it; 0: LH_MAX_CPUS */
+} lh_frames_machine;
+
+/* The same two for such a machine. lh_frames_size_on gives 0, lh_frames_create_on LH_INVALID also if
+ * a node's number is too high, or there are more than LH_MAX_CPUS. */
+uint64_t lh_frames_size_on(const lh_memory_map *map, const lh_frames_machine *machine);
+LH_MUST_USE lh_error lh_frames_create_on(void *memory, uint64_t size, const lh_memory_map *map,
+					 const lh_frames_machine *machine, lh_charge_policy policy,
+					 lh_port *port, lh_frames **frames);
 
 /* Frames for this CPU come from this node first, then from the next ones around. At the beginning
  * it is node 0 for all. A number that is too high changes nothing. */

@@ -8,6 +8,7 @@
 #include "memory/start.h"
 
 #include "cpu/identify.h"
+#include "cpu/percpu.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
@@ -147,15 +148,16 @@ void memory_give_low_page_back(void)
 
 static lh_frames *make_frames(lh_memory_map *usable)
 {
-	size_t count;
-	const lh_node_range *ranges = nodes_ranges(&count);
-	uint64_t size = lh_frames_size_nodes(usable, ranges, count);
+	lh_frames_machine machine = { .cpus = KERNEL_CPUS_MAX };
 	lh_physical_address base;
 	lh_frames *frames;
+	uint64_t size;
 
+	machine.ranges = nodes_ranges(&machine.range_count);
+	size = lh_frames_size_on(usable, &machine);
 	must(lh_memory_map_carve(usable, size, LH_PAGE_SIZE, 0, &base), "room for the frame array");
-	must(lh_frames_create_nodes(direct_pointer(base.value), size, usable, ranges, count,
-				    LH_CHARGE_HEURISTIC, NULL, &frames),
+	must(lh_frames_create_on(direct_pointer(base.value), size, usable, &machine,
+				 LH_CHARGE_HEURISTIC, NULL, &frames),
 	     "the frame allocator");
 	take_low_page(frames);
 	log_line("memory: %lu frames, frame array of %lu KiB", lh_memory_map_frames(usable), size / 1024);

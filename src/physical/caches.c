@@ -218,7 +218,7 @@ bool lh_caches_gather(lh_frames *frames)
 	int64_t committed;
 	struct frame_cache *common = enter_common(frames, &interrupts);
 
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < frames->cpu_count; cpu++)
 		if (frames->caches[cpu].in_use && (all || cpu == lh_port_cpu(frames->port)))
 			collect(frames, &frames->caches[cpu]);
 	committed = frames->committed;
@@ -328,7 +328,7 @@ bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_ki
 
 void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node)
 {
-	if (cpu < LH_MAX_CPUS && node < frames->node_count)
+	if (cpu < frames->cpu_count && node < frames->node_count)
 		lh_atomic_store_relaxed(&frames->caches[cpu].node, node);
 }
 

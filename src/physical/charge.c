@@ -187,7 +187,7 @@ static struct sums add_all(const lh_frames *frames)
 			     .committed = READ(frames->committed) };
 
 	add_cache(&sums, &frames->common);
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < frames->cpu_count; cpu++)
 		add_cache(&sums, &frames->caches[cpu]);
 	return sums;
 }

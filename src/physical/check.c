@@ -237,9 +237,9 @@ static const char *check_caches(const lh_frames *frames)
 {
 	const char *finding = NULL;
 
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS && !finding; cpu++)
+	for (unsigned cpu = 0; cpu < frames->cpu_count && !finding; cpu++)
 		finding = check_cache(frames, &frames->caches[cpu]);
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
+	for (unsigned cpu = 0; cpu < frames->cpu_count; cpu++) {
 		const struct frame_cache *cache = &frames->caches[cpu];
 
 		for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
@@ -276,7 +276,7 @@ static const char *check_sums(const lh_frames *frames, const struct recount *rec
 	struct sums sums = { .parts = frames->spare, .committed = (uint64_t)frames->committed };
 
 	add_cache(&sums, &frames->common);
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+	for (unsigned cpu = 0; cpu < frames->cpu_count; cpu++)
 		add_cache(&sums, &frames->caches[cpu]);
 	if (recount->bits != frames->free ||
 	    recount->bits + sums.kept != recount->counted[LH_FRAME_FREE])

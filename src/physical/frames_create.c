@@ -3,7 +3,7 @@
  * Where everything lies in the caller's memory, and filling it. One layout function
  * answers both lh_frames_size and lh_frames_create, so the two cannot disagree.
  *
- * What it takes, beside 16 bytes a frame: 24 a block of 512 frames for its description and count,
+ * What it takes, beside 16 bytes a frame: 20 a block of 512 frames for its description and count,
  * 64 for its bits, 5/8 and a little for the maps, 56 a span, and the caches. These keep as
  * much as a thousandth of memory for each kind and CPU, within limits: with 64 CPUs all
  * caches take 0.03 % of 128 MiB.
@@ -33,6 +33,7 @@ struct layout {
 	uint64_t caches, places, spans, sections, blocks, counts, maps, bits, entries; /* offsets */
 	uint64_t block_total, span_total;
 	uint64_t size;
+	uint32_t cpus;
 	uint32_t section_bits;
 	uint32_t capacity[KEEP_COUNT];
 };
@@ -40,8 +41,7 @@ struct layout {
 /* The map, cut where nodes meet: one span after the other. */
 struct cutter {
 	const lh_memory_map *map;
-	const lh_node_range *ranges;
-	size_t range_count;
+	const lh_frames_machine *machine;
 	size_t entry;	/* where it stands */
 	uint64_t taken; /* frames of it that are cut off already */
 };
@@ -50,8 +50,8 @@ struct cutter {
 static uint64_t node_at(const struct cutter *cutter, uint64_t frame, uint64_t *pages)
 {
 	*pages = UINT64_MAX;
-	for (size_t i = 0; i < cutter->range_count; i++) {
-		const lh_node_range *range = &cutter->ranges[i];
+	for (size_t i = 0; i < cutter->machine->range_count; i++) {
+		const lh_node_range *range = &cutter->machine->ranges[i];
 
 		if (frame - range->base < range->pages) {
 			*pages = range->pages - (frame - range->base);
@@ -142,7 +142,8 @@ static void set_capacities(struct layout *layout)
 static struct layout measure(struct cutter cutter, uint64_t more)
 {
 	struct layout layout = { .total = lh_memory_map_frames(cutter.map), .section_bits = 1,
-				 .block_total = more, .span_total = more };
+				 .block_total = more, .span_total = more,
+				 .cpus = cutter.machine->cpus };
 	uint64_t sections = 0, before = UINT64_MAX;
 	struct frame_span span;
 
@@ -156,6 +157,8 @@ static struct layout measure(struct cutter cutter, uint64_t more)
 	}
 	while (UINT64_C(1) << layout.section_bits < 2 * sections)
 		layout.section_bits++;
+	if (layout.cpus == 0)
+		layout.cpus = LH_MAX_CPUS;
 	set_capacities(&layout);
 	return layout;
 }
@@ -168,9 +171,9 @@ static struct layout lay_out(struct cutter cutter, uint64_t more)
 	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
 		places += layout.capacity[keep];
 	(void)lay(&layout, sizeof(struct lh_frames));
-	layout.caches = lay(&layout, LH_MAX_CPUS * sizeof(struct frame_cache));
+	layout.caches = lay(&layout, layout.cpus * sizeof(struct frame_cache));
 	/* A CPU's places share no cache line with another's. */
-	layout.places = lay(&layout, LH_MAX_CPUS * ((places * sizeof(uint32_t) + 63) & ~UINT64_C(63)) +
+	layout.places = lay(&layout, layout.cpus * ((places * sizeof(uint32_t) + 63) & ~UINT64_C(63)) +
 					     COMMON_PLACES * sizeof(uint32_t));
 	layout.spans = lay(&layout, layout.span_total * sizeof(struct frame_span));
 	layout.sections = lay(&layout, sizeof(struct frame_section) << layout.section_bits);
@@ -213,27 +216,27 @@ static bool is_normalised(const lh_memory_map *map)
 	return true;
 }
 
-static bool are_nodes(const lh_node_range *ranges, size_t count)
+static bool is_machine(const lh_frames_machine *machine)
 {
-	for (size_t i = 0; i < count; i++)
-		if (ranges[i].node >= LH_NODES_MOST)
+	for (size_t i = 0; i < machine->range_count; i++)
+		if (machine->ranges[i].node >= LH_NODES_MOST)
 			return false;
-	return true;
+	return machine->cpus <= LH_MAX_CPUS;
 }
 
-uint64_t lh_frames_size_nodes(const lh_memory_map *map, const lh_node_range *ranges, size_t count)
+uint64_t lh_frames_size_on(const lh_memory_map *map, const lh_frames_machine *machine)
 {
 	struct layout layout;
 
-	if (!is_normalised(map) || !are_nodes(ranges, count))
+	if (!is_normalised(map) || !is_machine(machine))
 		return 0;
-	layout = lay_out((struct cutter){ map, ranges, count, 0, 0 }, CARVINGS_AHEAD);
+	layout = lay_out((struct cutter){ map, machine, 0, 0 }, CARVINGS_AHEAD);
 	return has_place_numbers(&layout) ? layout.size : 0;
 }
 
 uint64_t lh_frames_size(const lh_memory_map *map)
 {
-	return lh_frames_size_nodes(map, NULL, 0);
+	return lh_frames_size_on(map, &(lh_frames_machine){ 0 });
 }
 
 /* --- Filling --- */
@@ -340,7 +343,7 @@ static void place_caches(lh_frames *frames, unsigned char *places)
 {
 	uint32_t *next;
 
-	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
+	for (unsigned cpu = 0; cpu < frames->cpu_count; cpu++) {
 		struct frame_cache *cache = &frames->caches[cpu];
 
 		next = (uint32_t *)(void *)places;
@@ -372,16 +375,16 @@ static void place(lh_frames *made, const struct layout *layout, unsigned char *b
 	place_caches(made, bytes + layout->places);
 }
 
-lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map *map,
-				const lh_node_range *ranges, size_t count, lh_charge_policy policy,
-				lh_port *port, lh_frames **frames)
+lh_error lh_frames_create_on(void *memory, uint64_t size, const lh_memory_map *map,
+			     const lh_frames_machine *machine, lh_charge_policy policy, lh_port *port,
+			     lh_frames **frames)
 {
-	struct cutter cutter = { map, ranges, count, 0, 0 };
+	struct cutter cutter = { map, machine, 0, 0 };
 	struct layout layout;
 	lh_frames *made = memory;
 
 	if (!memory || ((uintptr_t)memory & (LH_PAGE_SIZE - 1)) != 0 || !is_normalised(map) ||
-	    (unsigned)policy > LH_CHARGE_ALWAYS || !are_nodes(ranges, count))
+	    (unsigned)policy > LH_CHARGE_ALWAYS || !is_machine(machine))
 		return LH_INVALID;
 	layout = lay_out(cutter, 0);
 	if (layout.size > size || !has_place_numbers(&layout))
@@ -391,6 +394,7 @@ lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map
 	made->port = port;
 	made->policy = policy;
 	made->node_count = 1;
+	made->cpu_count = layout.cpus;
 	made->imagined = policy == LH_CHARGE_STRICT ? 0 : UINT64_C(1) << 62;
 	made->spare = made->imagined + layout.total;
 	place(made, &layout, memory);
@@ -409,5 +413,5 @@ lh_error lh_frames_create_nodes(void *memory, uint64_t size, const lh_memory_map
 lh_error lh_frames_create(void *memory, uint64_t size, const lh_memory_map *map,
 			  lh_charge_policy policy, lh_port *port, lh_frames **frames)
 {
-	return lh_frames_create_nodes(memory, size, map, NULL, 0, policy, port, frames);
+	return lh_frames_create_on(memory, size, map, &(lh_frames_machine){ 0 }, policy, port, frames);
 }

@@ -160,7 +160,7 @@ static inline unsigned lh_taken_of(lh_frame_state state, lh_frame_source source)
 
 struct lh_frames {
 	lh_port *port;			/* c */
-	struct frame_cache *caches;	/* c the pointer: LH_MAX_CPUS of them */
+	struct frame_cache *caches;	/* c the pointer: cpu_count of them */
 	struct frame_span *spans;	/* c, by address */
 	struct frame_section *sections; /* c */
 	lh_frame_entry *entries;	/* c the pointer; entries: see frames.h */
@@ -173,6 +173,7 @@ struct lh_frames {
 	uint32_t section_shift;		/* c: 2^(64 - section_shift) slots */
 	uint32_t capacity[KEEP_COUNT];	/* c: of a cache in use */
 	uint32_t node_count;		/* c */
+	uint32_t cpu_count;		/* c */
 	lh_charge_policy policy;	/* c */
 	uint32_t gathering;		/* a: how many want all CPUs at the common cache */
 	uint32_t freezing;		/* a: those among them who do not want what is kept */
@@ -335,8 +336,10 @@ static inline struct frame_cache *lh_cache_enter_own(lh_frames *frames, uintptr_
 	lh_order_may_take(frames->port, frames, LH_LOCK_FRAMES);
 	*interrupts = lh_port_interrupts_off(frames->port);
 	if (__builtin_expect(lh_atomic_load(&frames->gathering) == 0, 1)) {
-		struct frame_cache *cache = &frames->caches[lh_port_cpu(frames->port)];
+		unsigned cpu = lh_port_cpu(frames->port);
+		struct frame_cache *cache = &frames->caches[cpu];
 
+		LH_ASSERT_INTERNAL(frames->port, cpu < frames->cpu_count);
 		if (!cache) /* never: so that the compiler need not look */
 			__builtin_unreachable();
 		return cache;

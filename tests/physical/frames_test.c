@@ -375,6 +375,34 @@ TEST(the_size_asked_for_suffices_after_the_carvings_it_promises)
 	free(memory);
 }
 
+TEST(memory_for_caches_follows_the_number_of_cpus)
+{
+	const lh_frames_machine machine = { .cpus = 3 }, all = { .cpus = LH_MAX_CPUS };
+	const lh_frames_machine too_many = { .cpus = LH_MAX_CPUS + 1 };
+	lh_frame_number taken[3];
+	lh_frames *made = NULL;
+
+	frames = small_machine_on(LH_CHARGE_STRICT, &machine, SPANS({ 1, 4000 }));
+	CHECK_EQUAL(lh_frames_size_on(small_machine_map(), &all), lh_frames_size(small_machine_map()));
+	CHECK(lh_frames_size_on(small_machine_map(), &machine) + (LH_MAX_CPUS - 4) * 320 <
+	      lh_frames_size(small_machine_map()));
+	CHECK_EQUAL(lh_frames_size_on(small_machine_map(), &too_many), 0);
+	CHECK_ERROR(lh_frames_create_on(frames, UINT64_C(1) << 30, small_machine_map(), &too_many,
+					LH_CHARGE_STRICT, NULL, &made), LH_INVALID);
+	for (small_machine_cpu = 0; small_machine_cpu < 3; small_machine_cpu++)
+		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED,
+					   &taken[small_machine_cpu]));
+	small_machine_cpu = 1;
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(lh_frame_drop(frames, taken[i]));
+	lh_frames_set_node(frames, 3, 0);
+	CHECK_SOUND(lh_frames_check(frames));
+	lh_frames_drain(frames);
+	CHECK_SOUND(lh_frames_check(frames));
+	small_machine_cpu = 3;
+	CHECK_PANICS((void)lh_frame_drop(frames, taken[0]));
+}
+
 TEST(creation_refuses_bad_memory_and_maps)
 {
 	static lh_memory_entry entries[4];

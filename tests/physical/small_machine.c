@@ -41,6 +41,12 @@ lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size
 lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ranges,
 			       size_t range_count, const struct span *spans, size_t count)
 {
+	return small_machine_on(policy, &(lh_frames_machine){ ranges, range_count, 0 }, spans, count);
+}
+
+lh_frames *small_machine_on(lh_charge_policy policy, const lh_frames_machine *machine,
+			    const struct span *spans, size_t count)
+{
 	lh_frames *frames = NULL;
 	uint64_t size;
 
@@ -60,11 +66,10 @@ lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ran
 	CHECK_OK(lh_memory_map_normalise(&map));
 	memory_size = (lh_memory_map_frames(&map) + 1) << LH_PAGE_SHIFT;
 	memory = reserve(memory_size);
-	size = lh_frames_size_nodes(&map, ranges, range_count);
+	size = lh_frames_size_on(&map, machine);
 	block = aligned_alloc(LH_PAGE_SIZE, size);
 	memset(block, 0xa5, size);
-	CHECK_OK(lh_frames_create_nodes(block, size, &map, ranges, range_count, policy, NULL,
-					&frames));
+	CHECK_OK(lh_frames_create_on(block, size, &map, machine, policy, NULL, &frames));
 	return frames;
 }
 

@@ -24,6 +24,9 @@ lh_frames *small_machine(lh_charge_policy policy, const struct span *spans, size
 lh_frames *small_machine_nodes(lh_charge_policy policy, const lh_node_range *ranges,
 			       size_t range_count, const struct span *spans, size_t count);
 
+lh_frames *small_machine_on(lh_charge_policy policy, const lh_frames_machine *machine,
+			    const struct span *spans, size_t count);
+
 /* The map that it was made from, for tests that look at sizes. */
 const lh_memory_map *small_machine_map(void);
 
