@@ -2,9 +2,12 @@
 /*
  * Failure inside of interleavings: the n-th step that takes something (a frame, a table, a region, a
  * charge), or the n-th read or write of a file, fails, whoever of the two CPUs comes to it. Who is refused
- * has changed nothing; when nothing fails any more, all succeed.
+ * has changed nothing; when nothing fails any more, all succeed. Steps fail on demand in builds with
+ * LH_DEBUG 2 only.
  */
 #include "interleave/scene.h"
+
+#if LH_DEBUG >= 2
 
 #define OLD UINT64_C(0x700)
 
@@ -235,3 +238,5 @@ FAILING(failing_stack_stack, open_stack_with_failure, 1, write_next_page, check_
 FAILING(failing_stack_stack, open_stack_with_failure, 2, write_next_page, check_grown)
 FAILING(failing_stack_stack, open_stack_with_failure, 3, write_next_page, check_grown)
 FAILING(failing_stack_stack, open_stack_with_failure, 4, write_next_page, check_grown)
+
+#endif
