@@ -8,7 +8,7 @@
  *
  * The usual. An entry is often not in the processor's caches, and where its frame is to be kept is
  * known only from it. To wait for that would be to free frames one after the other, each as long
- * as it takes memory to answer. So a CPU assumes that the frame was given out like the one that came back
+ * as it takes memory to answer. So a CPU assumes that the frame, or frames as one, were given out like those that came back
  * before, looks up all else from that, and compares the entry when it is there: the processor goes on
  * meanwhile with what follows, the next entries among it.
  */
@@ -39,23 +39,23 @@ static inline unsigned count_of(uint64_t head)
 
 /* Makes the entry that of a free frame. => the cache is entered. */
 static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, unsigned taken,
-			      unsigned order)
+			      uint64_t size)
 {
 	entry->word = 0;
 	lh_head_write(entry, HEAD_FREE | (LH_DEBUG >= 2 ? HEAD_POISONED : 0));
-	lh_count_taken(cache, taken, UINT64_C(0) - (UINT64_C(1) << order));
+	lh_count_taken(cache, taken, UINT64_C(0) - size);
 }
 
 /* => there is room, and the slack is enough. */
 static inline void keep_freed(struct frame_cache *cache, struct frame_keep *keep, uint64_t place,
-			      uint64_t head, unsigned order)
+			      uint64_t head, uint64_t size)
 {
 	uint32_t count = keep->count;
 
 	keep->places[count] = (uint32_t)place;
 	lh_keep_set_count(keep, count + 1);
 	if (lh_head_source(head) == LH_FRAME_CHARGED)
-		cache->slack -= UINT64_C(1) << order;
+		cache->slack -= size;
 }
 
 static void give_to_index(lh_frames *frames, struct frame_cache *cache, uint64_t place,
@@ -93,23 +93,23 @@ static __attribute__((noinline)) void put_away(lh_frames *frames, const struct f
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter(frames, &interrupts);
 	struct frame_keep *keep = room_for(frames, cache, span, head);
-	uint64_t place = lh_span_place(span, frame);
-	unsigned order = lh_head_order(head);
+	uint64_t place = lh_span_place(span, frame), size = UINT64_C(1) << lh_head_order(head);
 
-	free_entry(cache, entry, count_of(head), order);
+	free_entry(cache, entry, count_of(head), size);
 	if (keep)
-		keep_freed(cache, keep, place, head, order);
+		keep_freed(cache, keep, place, head, size);
 	else
 		give_to_index(frames, cache, place, head);
 	lh_cache_leave(frames, cache, interrupts);
 }
 
-/* What is known of a frame like this before its entry has been read. => single; entered. */
-static inline void note_usual(struct frame_cache *cache, uint64_t head)
+/* What is known of the next like this before its entry has been read. => it was kept; entered. */
+static inline void note_usual(struct frame_cache *cache, uint64_t head, unsigned keep, uint64_t size)
 {
 	cache->usual = lh_head_once(head);
-	cache->usual_keep = (uint8_t)lh_keep_of(lh_frame_kind(lh_head_state(head)), 0);
+	cache->usual_keep = (uint8_t)keep;
 	cache->usual_taken = (uint8_t)count_of(head);
+	cache->usual_size = (uint16_t)size;
 }
 
 /* The same at once where it needs no lock. => the order is kept.
@@ -119,25 +119,26 @@ static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 {
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
+	unsigned number = lh_keep_of(lh_frame_kind(lh_head_state(head)), order);
+	uint64_t size = UINT64_C(1) << order;
 	struct frame_keep *keep;
 	bool has_room;
 
 	if (!cache)
 		return false;
-	keep = &cache->keeps[lh_keep_of(lh_frame_kind(lh_head_state(head)), order)];
+	keep = &cache->keeps[number];
 	has_room = keep->count < keep->capacity && span->node == cache->node &&
-		   (lh_head_source(head) == LH_FRAME_UNCHARGED || cache->slack >> order != 0);
+		   (lh_head_source(head) == LH_FRAME_UNCHARGED || cache->slack >= size);
 	if (has_room) {
-		free_entry(cache, entry, count_of(head), order);
-		keep_freed(cache, keep, lh_span_place(span, frame), head, order);
-		if (order == 0)
-			note_usual(cache, head);
+		free_entry(cache, entry, count_of(head), size);
+		keep_freed(cache, keep, lh_span_place(span, frame), head, size);
+		note_usual(cache, head, number, size);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;
 }
 
-/* The same for a single frame with one holder, no pin, and the usual rest. */
+/* The same for what has one holder, no pin, and the usual rest. */
 static inline __attribute__((always_inline)) bool
 put_usual(lh_frames *frames, const struct frame_span *span, lh_frame_entry *entry,
 	  lh_frame_number frame, uint64_t head)
@@ -145,19 +146,20 @@ put_usual(lh_frames *frames, const struct frame_span *span, lh_frame_entry *entr
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
 	struct frame_keep *keep;
-	uint64_t usual;
+	uint64_t usual, size;
 	bool has_room;
 
 	if (!cache)
 		return false;
+	size = cache->usual_size;
 	usual = lh_atomic_load_relaxed(&cache->usual); /* twice: not what the entry has */
 	keep = &cache->keeps[cache->usual_keep];
 	has_room = head == lh_atomic_load_relaxed(&cache->usual) && keep->count < keep->capacity &&
 		   span->node == cache->node &&
-		   (lh_head_source(usual) == LH_FRAME_UNCHARGED || cache->slack != 0);
+		   (lh_head_source(usual) == LH_FRAME_UNCHARGED || cache->slack >= size);
 	if (has_room) {
-		free_entry(cache, entry, cache->usual_taken, 0);
-		keep_freed(cache, keep, lh_span_place(span, frame), usual, 0);
+		free_entry(cache, entry, cache->usual_taken, size);
+		keep_freed(cache, keep, lh_span_place(span, frame), usual, size);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;
