@@ -78,8 +78,9 @@ typedef struct lh_frame_entry {
  * Pins. A device or another party works on a frame's bytes by its physical address. Short-term: for
  * the length of one transfer; who wants the frame otherwise may wait for it. Long-term: until
  * somebody lets go, which may be never; who wants the frame otherwise does without.
- * They are written down for those who will go by them: a fork that copies pinned pages at once, that the parent
- * keeps the frame the device knows; reclaim, which passes pinned frames over. Today neither looks.
+ * Pages of a space are pinned by lh_space_pin, which sees to it that a pinned private frame is no other leaf's: a
+ * fork copies pinned pages at once, that the parent keeps the frame the device knows. More pins may be added by who
+ * has one.
  */
 typedef enum lh_pin_term { LH_PIN_SHORT, LH_PIN_LONG } lh_pin_term;
 

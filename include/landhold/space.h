@@ -132,6 +132,35 @@ typedef enum lh_fault {
  */
 lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access);
 
+/* Pages of a space that somebody works on by their physical addresses: a device, or a copy that is not made. */
+typedef struct lh_pinned {
+	struct lh_manager *manager;
+	lh_account *account;
+	lh_frame_number *frames; /* the caller's memory: one for each page, in order */
+	uint64_t pages;
+	lh_pin_term term;
+} lh_pinned;
+
+/*
+ * Brings in each page of the range as a fault for the access would, and pins its frame: all of them, or none. The
+ * frames stay until they are unpinned, whatever becomes of the pages and of the space, and as long as a page stays
+ * mapped its frame does: what is written to one is seen in the other. Private pages of a region that is, or was,
+ * writable get a frame of their own first; a fork gives the child copies of what is pinned. (An object's page in a
+ * private region that never was writable is pinned as it is; the space can get a copy later. A page that was never
+ * written to there is the zero page, which is named and not counted.)
+ * => access: READ, or WRITE for who writes to the frames. Pages of a file that are pinned stay dirty if they are.
+ * => frames: room for range.pages, which stays the pins' until lh_space_unpin. *pinned: what that wants.
+ * => while they are pinned so many pages more are promised, at the space's account.
+ * => LH_INVALID: a bad range or access; LH_NOT_MAPPED, LH_NO_ACCESS, LH_BAD_ADDRESS (LH_FAULT_BUS), LH_NO_MEMORY as
+ *    the fault; LH_UNSUPPORTED: a device's memory; LH_LIMIT: the account's, or a frame has as many pins as can be
+ *    counted. Nothing is pinned then; pages that were brought in stay, as after a fault.
+ */
+LH_MUST_USE lh_error lh_space_pin(lh_space *space, lh_virtual_range range, lh_rights access, lh_pin_term term,
+				  lh_frame_number *frames, lh_pinned *pinned);
+
+/* Lets the frames go. The space may be gone; its account and manager not. Context: any. */
+void lh_space_unpin(lh_pinned *pinned);
+
 /* A region as others may see it. */
 typedef struct lh_region_info {
 	lh_virtual_range range;

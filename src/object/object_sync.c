@@ -2,7 +2,9 @@
 /*
  * Write-back. For each dirty page: mark it WRITING and clean, take the write right from every
  * leaf that shows it, flush, let go, have the pager store it, wait. A write that comes
- * meanwhile faults, and makes the page dirty again; a write that fails leaves it dirty.
+ * meanwhile faults, and makes the page dirty again; a write that fails leaves it dirty. So does one of a
+ * pinned page, to which a device may write at any time without a fault: who pins it to write comes either before the
+ * leaves were visited, then the pin is seen, or after, and makes the page dirty.
  */
 #include "object/object_page.h"
 
@@ -58,6 +60,8 @@ static bool start_next(lh_object *object, uint64_t *page, uint64_t last, lh_fram
 		lh_frame_hold(object->manager->frames, *frame);
 		lh_page_index_set(&object->index, *page, (slot & ~LH_SLOT_DIRTY) | LH_SLOT_WRITING);
 		write_protect_locked(object, *page);
+		if (lh_atomic_load(&lh_frame_entry_of(object->manager->frames, *frame)->pins) != 0)
+			lh_object_note_dirty_locked(object, *page);
 		lh_object_unlock(object);
 		return true;
 	}

@@ -23,6 +23,7 @@ struct copy {
 	bool has_plain_write; /* to take the right to write is to change the bits of its test */
 	lh_gather *gather;
 	lh_spare_tables *spares;
+	lh_pinned_copies *pinned;
 	lh_frame_row row; /* of the frame looked at last */
 };
 
@@ -75,18 +76,22 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 
 /* --- one leaf --- */
 
-/* The entry of the private frame that a leaf names; NULL: it names none. => its table is locked. */
-static lh_frame_entry *private_frame(struct copy *copy, uint64_t entry)
+static lh_frame_number frame_named(const struct copy *copy, uint64_t entry)
 {
 	const lh_paging_format *format = copy->format;
 	uint64_t address = lh_entry_is_present(format, entry) ? entry : ~entry;
+
+	return lh_physical_frame(lh_entry_address(format, address & lh_format_address_mask(format)));
+}
+
+/* The entry of the private frame that a leaf names; NULL: it names none. => its table is locked. */
+static lh_frame_entry *private_frame(struct copy *copy, uint64_t entry)
+{
 	lh_frame_entry *frame;
 
-	if ((entry & format->software[0]) != 0)
+	if ((entry & copy->format->software[0]) != 0)
 		return NULL;
-	address &= lh_format_address_mask(format);
-	frame = lh_frame_entry_in(copy->from->frames,
-				  lh_physical_frame(lh_entry_address(format, address)), &copy->row);
+	frame = lh_frame_entry_in(copy->from->frames, frame_named(copy, entry), &copy->row);
 	return frame && frame->state == LH_FRAME_ANONYMOUS ? frame : NULL;
 }
 
@@ -98,6 +103,15 @@ static uint64_t withdrawn(const struct copy *copy, uint64_t entry, bool is_copy)
 	leaf.rights &= (lh_rights)~LH_RIGHT_WRITE;
 	if (is_copy && leaf.kind == LH_LEAF_BUSY)
 		leaf.kind = LH_LEAF_NO_ACCESS;
+	return lh_entry_make_leaf(copy->format, leaf, true);
+}
+
+/* The same leaf of another frame. */
+static uint64_t renamed(const struct copy *copy, uint64_t entry, lh_frame_number frame)
+{
+	lh_leaf leaf = lh_entry_read_leaf(copy->format, 0, entry, true);
+
+	leaf.frame = frame;
 	return lh_entry_make_leaf(copy->format, leaf, true);
 }
 
@@ -145,16 +159,22 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 	for (uint64_t i = 0; i < from.count; i++) {
 		uint64_t entry = lh_atomic_load_relaxed(&from.entries[i]);
 		lh_frame_entry *frame = entry != 0 ? private_frame(copy, entry) : NULL;
+		lh_frame_number other = lh_frame(LH_NO_FRAME);
 
 		if (!frame)
 			continue;
-		lh_frame_hold_entry(copy->from->frames, frame);
+		if (lh_atomic_load(&frame->pins) != 0)
+			other = lh_pinned_copies_make(copy->from->frames, frame_named(copy, entry), copy->pinned);
+		else
+			lh_frame_hold_entry(copy->from->frames, frame);
 		if (grants_writing(copy, entry)) {
 			entry = withdraw(copy, &from.entries[i], entry);
 			changed.pages = i + 1;
 		} else if (!lh_entry_is_present(copy->format, entry)) {
 			entry = withdrawn(copy, entry, true);
 		}
+		if (!lh_frame_is_none(other))
+			entry = renamed(copy, entry, other);
 		lh_atomic_store_relaxed(&to[i], entry);
 		copied++;
 	}
@@ -273,7 +293,7 @@ static uint64_t pages_of_table(const struct copy *copy, lh_virtual_range range)
 }
 
 void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range,
-		       lh_spare_tables *spares, lh_gather *gather)
+		       lh_spare_tables *spares, lh_pinned_copies *pinned, lh_gather *gather)
 {
 	const lh_entry_rights *rights = &from->format->user.leaf_rights;
 	struct copy copy = {
@@ -285,6 +305,7 @@ void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range ra
 				   ((rights->read.mask | rights->execute.mask) & rights->write.mask) == 0,
 		.gather = gather,
 		.spares = spares,
+		.pinned = pinned,
 	};
 
 	LH_ASSERT(from->port, from->format == to->format && gather->directory == from);

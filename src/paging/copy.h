@@ -3,6 +3,7 @@
 #ifndef LANDHOLD_PAGING_COPY_H
 #define LANDHOLD_PAGING_COPY_H
 
+#include "paging/pinned.h"
 #include "paging/walk.h"
 
 /* The tables that ranges cross, in order of address. Zeroed: none yet. */
@@ -23,12 +24,12 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 /*
  * Copies the leaves of a range that name private frames (counted, ANONYMOUS) to another directory, whose leaves
  * there are empty: each frame gets a holder, and both leaves are without the right to write. What is BUSY is
- * NO_ACCESS in the copy. The gather, begun on `from`, learns what has to be flushed.
+ * NO_ACCESS in the copy. Of a pinned frame the copy has another, which is not filled yet. The gather, begun on `from`, learns what has to be flushed.
  * => leaves of the range may go meanwhile, none comes; nobody writes to those of `to`, whose tables are kept
  *    (lh_directory_keep_tables).
- * => spares: a table for each that the range crosses in `from` and `to` lacks.
+ * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one.
  */
 void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range,
-		       lh_spare_tables *spares, lh_gather *gather);
+		       lh_spare_tables *spares, lh_pinned_copies *pinned, lh_gather *gather);
 
 #endif

@@ -37,6 +37,7 @@ static const char *check_counted(const lh_manager *manager, const lh_region *reg
 				 lh_virtual_address address, const lh_leaf *leaf)
 {
 	const lh_frame_entry *entry = lh_frame_entry_of(manager->frames, leaf->frame);
+	unsigned pins;
 
 	if (!entry || entry->holders == 0)
 		return "a leaf names a frame that nobody holds";
@@ -46,9 +47,11 @@ static const char *check_counted(const lh_manager *manager, const lh_region *reg
 		return "a user leaf names a frame that is neither anonymous nor an object's";
 	if ((region->flags & LH_REGION_SHARED) != 0)
 		return "a shared region has a private page";
-	if ((leaf->rights & LH_RIGHT_WRITE) != 0 && entry->holders != 1)
+	pins = lh_frame_pins(manager->frames, leaf->frame, LH_PIN_SHORT) +
+	       lh_frame_pins(manager->frames, leaf->frame, LH_PIN_LONG);
+	if ((leaf->rights & LH_RIGHT_WRITE) != 0 && entry->holders != pins + 1)
 		return "a leaf can write a frame that others hold";
-	return NULL;
+	return pins == 0 || entry->holders == pins + 1 ? NULL : "a private frame is pinned and shared";
 }
 
 static bool check_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)

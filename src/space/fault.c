@@ -192,7 +192,7 @@ static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 	return lh_port_memory_pressure(plan->space->manager->port, 1);
 }
 
-static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access)
+lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights access, lh_fault_pin *pin)
 {
 	unsigned retries = 0, failures = 0;
 
@@ -201,6 +201,7 @@ static lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access
 			.space = space,
 			.page = page,
 			.access = access,
+			.pin = pin,
 			.at_once = true,
 			.source = { LH_NO_FRAME },
 			.frame = { LH_NO_FRAME },
@@ -224,7 +225,7 @@ lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights a
 
 	lh_atomic_add(&space->faults, 1u);
 	lh_atomic_add(&manager->counts.faults, 1u);
-	outcome = resolve(space, page, access);
+	outcome = lh_fault_resolve(space, page, access, NULL);
 	if (outcome != LH_FAULT_OK)
 		lh_atomic_add(&manager->counts.refused, 1u);
 	return outcome;

@@ -43,13 +43,14 @@
  * NO_ACCESS is a correct leaf to leave. A fault that finds a BUSY leaf does not wait for its owner, who
  * may be off its CPU: it flushes the page itself, makes the leaf NO_ACCESS, and starts again.
  *
- * A page is written in place only when its frame has one holder; commit looks at the count under
- * the lock of the leaf's table. Who could raise it reads this leaf under that lock (a copying fault), or
- * has changed the versions (fork).
+ * A page is written in place only when its frame has one holder, or is pinned, which only frames are that no
+ * other leaf names (pin.c); commit looks at the counts under the lock of the leaf's table. Who could raise the
+ * first reads this leaf under that lock (a copying fault), or has changed the versions (fork).
  */
 #ifndef LANDHOLD_SPACE_FAULT_H
 #define LANDHOLD_SPACE_FAULT_H
 
+#include "base/atomic.h"
 #include "object/surplus.h"
 #include "paging/slot.h"
 #include "space/space.h"
@@ -65,11 +66,19 @@ typedef enum lh_fault_case {
 	LH_CASE_SETTLE
 } lh_fault_case;
 
+/* What a pinning fault brings beside the page (pin.c). */
+typedef struct lh_fault_pin {
+	lh_pin_term term;
+	lh_frame_number frame; /* the page's */
+	lh_error error;	       /* why it is not pinned, though it is there */
+} lh_fault_pin;
+
 /* What one attempt knows. */
 typedef struct lh_fault_plan {
 	lh_space *space;
 	lh_virtual_range page;	 /* one page */
 	lh_rights access;
+	lh_fault_pin *pin;	 /* NULL: the fault is an ordinary one */
 	bool at_once;		 /* wanted: what needs nothing to be prepared is committed as it is named */
 
 	/* plan */
@@ -78,6 +87,7 @@ typedef struct lh_fault_plan {
 	uint64_t version;	 /* of the page, when the region was looked at */
 	lh_rights rights;	 /* the region's, and those that come with them */
 	bool shared;
+	bool owns;		 /* whatever the access, the page is to have a frame of its own */
 	lh_object *object;	 /* held, or NULL */
 	uint64_t object_page;
 	lh_leaf seen;
@@ -101,6 +111,12 @@ lh_fault lh_fault_make_plan(lh_fault_plan *plan);
 /* Under the map lock. Makes an old plan new: its version, and the copy if that was not made. => false: the
  * region is another, or allows less. */
 bool lh_fault_renew_locked(lh_fault_plan *plan);
+
+/* Does no other leaf name the frame? => its entry; the lock of the leaf's table. */
+static inline bool lh_fault_is_alone(const lh_frame_entry *entry)
+{
+	return lh_atomic_load(&entry->holders) == 1 || lh_atomic_load(&entry->pins) != 0;
+}
 
 /* The same frame, with the same rights. */
 bool lh_leaf_is_same(lh_leaf a, lh_leaf b);
@@ -127,6 +143,9 @@ bool lh_fault_is_current(const lh_fault_plan *plan);
 
 /* For a case that needs nothing to be prepared, where its table is there and not locked by others. => true: done. */
 bool lh_fault_commit_at_once(lh_fault_plan *plan, lh_slot *slot);
+
+/* The whole way of a fault. => pin: NULL, or filled in where it ends with OK. */
+lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights access, lh_fault_pin *pin);
 
 /* Gives back what the plan still holds. No lock. */
 void lh_fault_release(lh_fault_plan *plan);

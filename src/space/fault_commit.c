@@ -84,7 +84,7 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 		return object_rights(plan) | (plan->seen.rights & plan->rights);
 	/* So does one to write, whoever else holds the frame (to read it from outside, for one): had it been
 	 * shared with another space since, the leaf would have lost the right. */
-	if (lh_atomic_load(&entry->holders) != 1)
+	if (!lh_fault_is_alone(entry))
 		return without(plan->rights, LH_RIGHT_WRITE) | (plan->seen.rights & plan->rights);
 	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
 	return plan->rights;
@@ -136,6 +136,23 @@ static bool open_slot(lh_fault_plan *plan, lh_slot *slot)
 	return lh_slot_open(slot, &plan->space->directory, plan->page.base, 0, &plan->tables) == LH_OK;
 }
 
+/* => the leaf is as it was written, and its table still locked: no fork comes between. */
+static void pin_leaf(const lh_fault_plan *plan, lh_leaf leaf)
+{
+	lh_manager *manager = plan->space->manager;
+	lh_fault_pin *pin = plan->pin;
+
+	if (!pin)
+		return;
+	pin->frame = leaf.frame;
+	if (leaf.frame.value == manager->zero_frame.value)
+		pin->error = LH_OK;
+	else if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0)
+		pin->error = LH_UNSUPPORTED;
+	else
+		pin->error = lh_frame_pin(manager->frames, leaf.frame, 1, pin->term);
+}
+
 /* => the leaf's table is locked. */
 static bool write_to(lh_fault_plan *plan, lh_slot *slot)
 {
@@ -148,6 +165,7 @@ static bool write_to(lh_fault_plan *plan, lh_slot *slot)
 	if ((leaf.rights & plan->access) == 0 || lh_slot_write(slot, leaf) != LH_OK)
 		return false;
 	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
+	pin_leaf(plan, leaf);
 	if (reused)
 		lh_atomic_add(&plan->space->manager->counts.reused, 1u);
 	return true;
@@ -197,6 +215,8 @@ static bool flush_and_settle(const lh_fault_plan *plan, lh_leaf leaf, lh_gather 
 	if (!same)
 		leaf.kind = LH_LEAF_NO_ACCESS;
 	settled = lh_slot_settle(&slot, leaf);
+	if (settled && same)
+		pin_leaf(plan, leaf);
 	lh_slot_close(&slot);
 	lh_frame_drop(plan->space->manager->frames, leaf.frame);
 	return settled && same;
@@ -226,6 +246,8 @@ static bool replace(lh_fault_plan *plan)
 		return flush_and_settle(plan, leaf, &gather);
 	}
 	settled = lh_slot_settle(&slot, leaf);
+	if (settled)
+		pin_leaf(plan, leaf);
 	lh_slot_close(&slot);
 	lh_gather_finish(&gather);
 	return settled;

@@ -54,12 +54,19 @@ static lh_region *grow_stack(lh_fault_plan *plan, bool *no_memory)
 	return lh_region_tree_find(&space->tree, address);
 }
 
+/* Private memory that is charged, and is to be pinned. */
+static bool must_own(const lh_fault_plan *plan, uint32_t flags)
+{
+	return plan->pin && (flags & (LH_REGION_SHARED | LH_REGION_CHARGED)) == LH_REGION_CHARGED;
+}
+
 /* What the plan needs to know of the region, from here on without it. */
 static void note_region(lh_fault_plan *plan, const lh_region *region)
 {
 	plan->version = lh_space_version(plan->space, plan->page.base);
 	plan->rights = lh_space_implied_rights(plan->space, region->rights);
 	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
+	plan->owns = must_own(plan, region->flags);
 	plan->object = region->object;
 	if (!region->object)
 		return;
@@ -72,6 +79,7 @@ static void note_snapshot(lh_fault_plan *plan, const lh_region_snapshot *seen, u
 {
 	plan->version = version;
 	plan->shared = (seen->flags & LH_REGION_SHARED) != 0;
+	plan->owns = must_own(plan, seen->flags);
 	plan->object = seen->object;
 	if (seen->object)
 		plan->object_page =
@@ -163,6 +171,7 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 
 	if (!region || !is_allowed(plan, region) || region->object != plan->object ||
 	    ((region->flags & LH_REGION_SHARED) != 0) != plan->shared ||
+	    must_own(plan, region->flags) != plan->owns ||
 	    lh_space_implied_rights(plan->space, region->rights) != plan->rights)
 		return false;
 	if (region->object && lh_region_object_page(region, plan->page.base) != plan->object_page)
@@ -175,48 +184,45 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 
 /* --- the case --- */
 
-/* The state of the frame that a counted leaf names, and how many hold it. */
-static bool is_own(const lh_fault_plan *plan, uint32_t *holders)
+/* To write, or to be pinned. */
+static bool wants_own(const lh_fault_plan *plan)
 {
-	lh_frame_entry *entry = lh_frame_entry_of(plan->space->manager->frames, plan->seen.frame);
-
-	*holders = lh_atomic_load(&entry->holders);
-	return entry->state == LH_FRAME_ANONYMOUS;
+	return (plan->access & LH_RIGHT_WRITE) != 0 || plan->owns;
 }
 
 static lh_fault_case case_of_empty(const lh_fault_plan *plan)
 {
-	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
-
 	if (!plan->object)
-		return writes ? LH_CASE_FRESH : LH_CASE_ZERO;
+		return wants_own(plan) ? LH_CASE_FRESH : LH_CASE_ZERO;
 	if (plan->object->kind == LH_OBJECT_PHYSICAL)
 		return LH_CASE_DEVICE;
-	return writes && !plan->shared ? LH_CASE_COPY : LH_CASE_SHOW;
+	return wants_own(plan) && !plan->shared ? LH_CASE_COPY : LH_CASE_SHOW;
 }
 
 static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 {
-	uint32_t holders;
+	const lh_frame_entry *entry;
 
 	if (plan->seen.kind == LH_LEAF_BUSY)
 		return LH_CASE_SETTLE;
-	if ((plan->access & LH_RIGHT_WRITE) == 0)
+	/* What can be written is the leaf's own, whoever holds it for a moment. */
+	if (!wants_own(plan) || (plan->seen.rights & LH_RIGHT_WRITE) != 0)
 		return LH_CASE_UPGRADE;
 	if ((plan->seen.flags & LH_LEAF_UNCOUNTED) != 0)
 		return plan->seen.frame.value == plan->space->manager->zero_frame.value
 			       ? LH_CASE_FRESH
 			       : LH_CASE_UPGRADE;
-	if (is_own(plan, &holders))
-		return holders == 1 ? LH_CASE_UPGRADE : LH_CASE_COPY;
+	entry = lh_frame_entry_of(plan->space->manager->frames, plan->seen.frame);
+	if (entry->state == LH_FRAME_ANONYMOUS)
+		return lh_fault_is_alone(entry) ? LH_CASE_UPGRADE : LH_CASE_COPY;
 	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
 }
 
-/* An entry that is not empty and does not grant the access: its frame must be looked at. */
+/* An entry that is not empty and does not grant the access, or is to be pinned: its frame must be looked at. */
 static bool needs_look(const lh_fault_plan *plan)
 {
 	return plan->seen.kind != LH_LEAF_EMPTY &&
-	       (plan->seen.kind != LH_LEAF_PRESENT || (plan->seen.rights & plan->access) == 0);
+	       (plan->pin || plan->seen.kind != LH_LEAF_PRESENT || (plan->seen.rights & plan->access) == 0);
 }
 
 /* From here on the frame stays, although everybody else may let it go: then it is one too many. So will be

@@ -4,10 +4,12 @@
  *
  *   freeze    all versions odd, and each leaf table's lock passed once: from now on no fault
  *             commits, so that leaves may go but none comes
- *   prepare   a region for each one inherited; as many tables as the parent has; the charge
+ *   prepare   a region for each one inherited; as many tables as the parent has; the charge; a frame for each pinned
+ *             page
  *   commit    regions cloned, and put on their objects' lists before any entry exists; each
  *             private frame gains a holder and both leaves lose the write right
- *   flush     the parent's old write rights; then the versions become even
+ *   flush     the parent's old write rights; then pinned pages are copied (paging/pinned.h), and the versions
+ *             become even
  *
  * All under the parent's map lock. Faults find the versions odd and wait for it; truncation can take
  * leaves away, never add one. The child is reached by nobody but truncation, through the objects'
@@ -29,6 +31,7 @@ struct copy {
 	lh_space *parent;
 	lh_space *child;
 	lh_spare_tables tables;
+	lh_pinned_copies pinned;
 	lh_gather gather; /* of the parent */
 };
 
@@ -44,6 +47,41 @@ static bool is_copied(const lh_region *region)
 }
 
 /* --- prepare --- */
+
+struct counting {
+	lh_frames *frames;
+	lh_frame_row row; /* of the frame looked at last */
+	uint64_t pinned;
+};
+
+static bool count_if_pinned(void *context, lh_virtual_address address, lh_leaf *leaf)
+{
+	struct counting *counting = context;
+	const lh_frame_entry *entry;
+
+	(void)address;
+	if ((leaf->flags & LH_LEAF_UNCOUNTED) != 0)
+		return true;
+	entry = lh_frame_entry_in(counting->frames, leaf->frame, &counting->row);
+	counting->pinned += entry->state == LH_FRAME_ANONYMOUS && lh_atomic_load(&entry->pins) != 0;
+	return true;
+}
+
+/* A frame for each pinned page. From the freeze on pins may go, none comes. => the pages are charged. */
+static lh_error take_pinned_copies(struct copy *copy)
+{
+	lh_space *parent = copy->parent;
+	struct counting counting = { .frames = parent->manager->frames };
+	lh_region_cursor cursor;
+	const lh_region *region = lh_region_cursor_first(&cursor, &parent->tree);
+
+	if (lh_atomic_load_total(&parent->has_pins) == 0)
+		return LH_OK;
+	for (; region; region = lh_region_cursor_next(&cursor))
+		if (is_copied(region))
+			lh_directory_visit(&parent->directory, region->range, count_if_pinned, &counting);
+	return lh_pinned_copies_take(counting.frames, counting.pinned, &copy->pinned);
+}
 
 static lh_error prepare(struct copy *copy, lh_region_list *spares)
 {
@@ -69,6 +107,8 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 	error = lh_region_list_take(manager, spares, regions);
 	if (error == LH_OK)
 		error = lh_spare_tables_take(manager->frames, copied.count, &copy->tables);
+	if (error == LH_OK)
+		error = take_pinned_copies(copy);
 	if (error != LH_OK) {
 		lh_region_list_release(manager, spares);
 		lh_space_discharge(copy->child, charge);
@@ -116,7 +156,7 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 	if (region->object)
 		lh_object_lock(region->object);
 	lh_directory_copy(&copy->parent->directory, &copy->child->directory, region->range, &copy->tables,
-			  &copy->gather);
+			  &copy->pinned, &copy->gather);
 	if (region->object)
 		lh_object_unlock(region->object);
 }
@@ -134,6 +174,7 @@ static void commit(struct copy *copy, lh_region_list *spares)
 			copy_region(copy, region, spares);
 	lh_directory_let_tables_go(&copy->child->directory);
 	lh_gather_finish(&copy->gather);
+	lh_pinned_copies_fill(copy->parent->manager->frames, &copy->pinned);
 	copy->child->limits = copy->parent->limits;
 }
 
@@ -162,6 +203,7 @@ lh_error lh_space_fork(lh_space *parent, lh_space *child)
 	error = fork_locked(&copy, &spares);
 	lh_space_unlock(parent);
 	lh_spare_tables_give_back(parent->manager->frames, &copy.tables);
+	lh_pinned_copies_give_back(parent->manager->frames, &copy.pinned);
 	lh_region_list_release(parent->manager, &spares);
 	if (error == LH_OK)
 		lh_atomic_add(&parent->manager->counts.forks, 1u);

@@ -89,14 +89,19 @@ lh_error lh_space_charge(const lh_space *space, uint64_t pages)
 	return lh_account_take(space->account, pages, NULL);
 }
 
-void lh_space_discharge(const lh_space *space, uint64_t pages)
+void lh_promise_give_back(lh_manager *manager, lh_account *account, uint64_t pages)
 {
 	if (pages == 0)
 		return;
-	if (space->account)
-		lh_account_give_back(space->account, pages);
+	if (account)
+		lh_account_give_back(account, pages);
 	else
-		lh_charge_give_back(space->manager->frames, pages);
+		lh_charge_give_back(manager->frames, pages);
+}
+
+void lh_space_discharge(const lh_space *space, uint64_t pages)
+{
+	lh_promise_give_back(space->manager, space->account, pages);
 }
 
 lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range)

@@ -21,7 +21,8 @@
  *
  * Invariants at rest (lh_space_check):
  *   each leaf that is not empty lies in a region, and grants no right that the region does not;
- *   a leaf with the write right in a private region names an ANONYMOUS frame with one holder;
+ *   a leaf with the write right in a private region names an ANONYMOUS frame with one holder beside its pins;
+ *   so does one that names a pinned ANONYMOUS frame (pin.c);
  *   an OBJECT frame's leaf is read-only in a private region;
  *   pages, charged == the sums over the regions; each region with an object is on its list;
  *   neighbours that could be one region are one.
@@ -45,6 +46,7 @@ struct lh_space {
 	lh_space_limits limits;	  /* [m] */
 	uint64_t versions[LH_SPACE_VERSIONS]; /* [m] to write, [a] to read: version.h */
 	uint64_t faults;	  /* [a] */
+	uint32_t has_pins;	  /* [a] pages were pinned once; set before the first is */
 };
 
 #define LH_SPACE_REGIONS_DEFAULT 65530
@@ -64,6 +66,8 @@ void lh_space_unlock(lh_space *space);
  */
 LH_MUST_USE lh_error lh_space_charge(const lh_space *space, uint64_t pages);
 void lh_space_discharge(const lh_space *space, uint64_t pages);
+/* The same for what outlives the space. */
+void lh_promise_give_back(lh_manager *manager, lh_account *account, uint64_t pages);
 
 /* LH_OK if the range is valid and lies in the user range. */
 LH_MUST_USE lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range);

@@ -171,6 +171,16 @@ static void set_limits(struct player *player, const struct record *record)
 	lh_space_set_limits(player->oracle->world.space[record->space], &set);
 }
 
+static void pin(space_oracle *oracle, const struct record *record)
+{
+	unsigned number = record->value % ORACLE_PINS;
+	uint64_t pages = record->pages < ORACLE_PIN_PAGES ? record->pages : ORACLE_PIN_PAGES;
+
+	oracle_unpin(oracle, number);
+	(void)oracle_pin(oracle, number, record->space, record->page, pages,
+			 record->how & 1 ? WRITE : READ);
+}
+
 /* A record that is about a space that is not there makes it. */
 static void make_if_absent(struct player *player, const struct record *record)
 {
@@ -220,6 +230,12 @@ static void perform(struct player *player, const struct record *record)
 	case TAPE_RESIZE: resize(oracle, record); break;
 	case TAPE_SYNC: oracle_sync(oracle, 1); break;
 	case TAPE_LIMIT: set_limits(player, record); break;
+	case TAPE_PIN: pin(oracle, record); break;
+	case TAPE_UNPIN: oracle_unpin(oracle, record->value % ORACLE_PINS); break;
+	case TAPE_DEVICE:
+		oracle_device(oracle, record->value % ORACLE_PINS, record->page % 4,
+			      record->rights % ORACLE_WORDS, record->how);
+		break;
 	case TAPE_WHAT_COUNT: break;
 	}
 }

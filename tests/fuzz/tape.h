@@ -12,7 +12,7 @@
  *
  *     who      the space, 0 to 2 (low four bits), and the CPU, 0 or 1 (the others)
  *     how      of a mapping: its kind, where; of an access: the word, or from TAPE_HOW_BELOW on
- *              that it is below the range; of a file: the bytes beyond
+ *              that it is below the range; of a file: the bytes beyond; of a pin: whether to write
  *     trouble  0 to 63: none. 64 to 127: the n-th allocation fails (frames, tables, pool items,
  *              charges). 128 to 159: the n-th answer of the pager is an error. 160 to 191: the
  *              pager is slow. 192 and up: the *next* record happens in the middle of this one's
@@ -51,6 +51,9 @@ typedef enum tape_what {
 	TAPE_RESIZE,
 	TAPE_SYNC,
 	TAPE_LIMIT,
+	TAPE_PIN,
+	TAPE_UNPIN,
+	TAPE_DEVICE,
 	TAPE_WHAT_COUNT
 } tape_what;
 

@@ -7,6 +7,7 @@
 static const char *const names[TAPE_WHAT_COUNT] = {
 	"map", "unmap", "protect", "discard", "read", "write", "fetch", "fork", "destroy", "load",
 	"speculate", "object-read", "object-write", "resize", "sync", "limit",
+	"pin", "unpin", "device",
 };
 
 static const char *const kinds[] = { "anonymous", "shared:0", "shared:1", "shared:2", "private:0",

@@ -27,6 +27,7 @@ typedef struct test_scene {
 	uint64_t values[INTERLEAVE_FIBRES][4];
 	lh_error errors[INTERLEAVE_FIBRES];
 	lh_frame_number frames[INTERLEAVE_FIBRES][4];
+	lh_pinned pinned[INTERLEAVE_FIBRES]; /* of pages in frames */
 	lh_pool *pool;
 	void *items[SCENE_ITEMS]; /* of the pool */
 	uint64_t extra[8];

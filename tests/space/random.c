@@ -222,11 +222,30 @@ static void do_speculate(space_oracle *oracle)
 	}
 }
 
+/* Mostly of pages that have some history. */
+static void do_pin(space_oracle *oracle)
+{
+	unsigned number = (unsigned)below(ORACLE_PINS), n = some_space(oracle);
+	uint64_t page = page_to_touch(oracle, n), pages = 1 + below(ORACLE_PIN_PAGES);
+
+	if (oracle->pins[number].pinned.pages != 0 && below(4) != 0) {
+		oracle_device(oracle, number, below(ORACLE_PIN_PAGES), (unsigned)below(ORACLE_WORDS),
+			      test_random());
+		return;
+	}
+	oracle_unpin(oracle, number);
+	if (pages > WORLD_USER_PAGES - page)
+		pages = WORLD_USER_PAGES - page;
+	(void)oracle_pin(oracle, number, n, page, below(3) ? 1 : pages, below(3) ? WRITE : READ);
+}
+
 static void step(space_oracle *oracle, const lh_space_limits *limits)
 {
 	uint64_t choice = below(100);
 
-	if (choice < 15)
+	if (below(10) == 0)
+		do_pin(oracle);
+	else if (choice < 15)
 		do_map(oracle);
 	else if (choice < 34)
 		do_range(oracle);
@@ -287,6 +306,8 @@ TEST(random_operations_agree_with_the_oracle_under_accounts)
 	for (unsigned n = 0; n < SPACES; n++)
 		if (oracle.space[n])
 			oracle_destroy(&oracle, n);
+	for (unsigned n = 0; n < ORACLE_PINS; n++)
+		oracle_unpin(&oracle, n);
 	lh_account_close(&two);
 	lh_account_close(&all);
 	oracle_close(&oracle);

@@ -96,7 +96,7 @@ uint64_t oracle_account_charge(const space_oracle *oracle, const lh_account *acc
 		if (at)
 			charge += oracle_charge(oracle->space[n]);
 	}
-	return charge;
+	return charge + oracle_pinned_charge(oracle, account);
 }
 
 bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages)
@@ -118,11 +118,19 @@ static bool is_punched(const oracle_space *space, uint64_t page, uint64_t pages)
 
 /* --- pages --- */
 
+void oracle_let_go(space_oracle *oracle, oracle_frame *frame)
+{
+	if (frame->references != 0 || frame->pins != 0)
+		return;
+	free(frame);
+	oracle->frames--;
+}
+
 void oracle_empty(space_oracle *oracle, oracle_page *page)
 {
-	if (page->leaf == LEAF_OWN && --page->own->references == 0) {
-		free(page->own);
-		oracle->frames--;
+	if (page->leaf == LEAF_OWN) {
+		page->own->references--;
+		oracle_let_go(oracle, page->own);
 	}
 	page->own = NULL;
 	page->leaf = LEAF_EMPTY;
@@ -429,15 +437,30 @@ static uint64_t inherited_charge(const oracle_space *space)
 	return charge;
 }
 
-static void fork_page(oracle_space *child, const oracle_page *from, uint64_t n)
+/* A pinned frame stays the parent's. */
+static void copy_frame(space_oracle *oracle, oracle_page *page)
 {
-	oracle_page *to = &child->pages[n];
+	oracle_frame *made = malloc(sizeof *made);
+
+	*made = *page->own;
+	made->references = 1;
+	made->pins = 0;
+	page->own = made;
+	oracle->frames++;
+}
+
+static void fork_page(space_oracle *oracle, unsigned child, const oracle_page *from, uint64_t n)
+{
+	oracle_page *to = &oracle->space[child]->pages[n];
 
 	if (!from->mapped || (from->flags & LH_REGION_NOT_INHERITED) != 0)
 		return;
 	*to = *from;
 	if (from->leaf == LEAF_OWN && (from->flags & LH_REGION_EMPTY_ON_FORK) == 0) {
-		to->own->references++;
+		if (to->own->pins != 0)
+			copy_frame(oracle, to);
+		else
+			to->own->references++;
 		return;
 	}
 	to->leaf = LEAF_EMPTY;
@@ -458,6 +481,6 @@ lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child)
 		return expected;
 	oracle->space[child]->limits = oracle->space[parent]->limits;
 	for (uint64_t n = 0; n < oracle->count; n++)
-		fork_page(oracle->space[child], &oracle->space[parent]->pages[n], n);
+		fork_page(oracle, child, &oracle->space[parent]->pages[n], n);
 	return LH_OK;
 }

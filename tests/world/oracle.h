@@ -31,7 +31,8 @@ extern const uint64_t oracle_offsets[ORACLE_WORDS];
 struct space_oracle;
 
 typedef struct oracle_frame {
-	unsigned references;
+	unsigned references; /* leaves */
+	unsigned pins;
 	uint64_t words[ORACLE_WORDS];
 } oracle_frame;
 
@@ -68,6 +69,22 @@ typedef struct oracle_object {
 	struct space_oracle *oracle;
 } oracle_object;
 
+/* Pages that are pinned. */
+#define ORACLE_PINS 4
+#define ORACLE_PIN_PAGES 10
+
+typedef struct oracle_pinned {
+	lh_pinned pinned; /* of no pages: not in use */
+	bool writes;
+	lh_frame_number frames[ORACLE_PIN_PAGES];
+	struct {
+		oracle_frame *own;	/* of a private page; else */
+		int object;		/* -1: the zero page */
+		uint64_t object_page;
+		bool is_gone;		/* truncated: nobody shows the frame any more */
+	} pages[ORACLE_PIN_PAGES];
+} oracle_pinned;
+
 /* What a slow pager has not answered yet. */
 typedef struct oracle_work {
 	bool writes;
@@ -81,7 +98,8 @@ typedef struct space_oracle {
 	test_world world;
 	oracle_space *space[WORLD_SPACES];
 	oracle_object objects[ORACLE_OBJECTS];
-	unsigned frames; /* private ones that are held */
+	oracle_pinned pins[ORACLE_PINS];
+	unsigned frames; /* private ones that are held or pinned */
 	uint64_t count;	 /* pages of the user range, at most WORLD_USER_PAGES */
 
 	uint64_t fail_frames, fail_pager; /* the step of the next operation that fails; 0: none */
@@ -118,6 +136,13 @@ lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 			lh_rights rights);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
+/* The pins of a number, which are not in use; to at most ORACLE_PIN_PAGES pages. */
+lh_error oracle_pin(space_oracle *oracle, unsigned number, unsigned n, uint64_t page, uint64_t pages,
+		    lh_rights access);
+/* Pins that are in use or not. */
+void oracle_unpin(space_oracle *oracle, unsigned number);
+/* Somebody reads by the frame's physical address, and writes if he may, one of the pinned pages. */
+void oracle_device(space_oracle *oracle, unsigned number, uint64_t index, unsigned word, uint64_t value);
 /* word: one of ORACLE_WORDS. A write writes value. */
 lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t page, mmu_access access,
 		       unsigned word, uint64_t value);

@@ -114,6 +114,8 @@ void oracle_close(space_oracle *oracle)
 	for (unsigned n = 0; n < WORLD_SPACES; n++)
 		if (oracle->space[n])
 			oracle_destroy(oracle, n);
+	for (unsigned n = 0; n < ORACLE_PINS; n++)
+		oracle_unpin(oracle, n);
 	CHECK_EQUAL(oracle->frames, 0);
 	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
 		lh_object_drop(oracle->objects[n].object);
@@ -164,6 +166,7 @@ void oracle_resize(space_oracle *oracle, unsigned number, uint64_t size)
 	clear_beyond(object->disk, end);
 	for (uint64_t page = gone; page < ORACLE_OBJECT_PAGES; page++)
 		object->present[page] = false;
+	oracle_forget_pinned(oracle, (int)number, gone);
 	for (unsigned n = 0; n < WORLD_SPACES; n++) {
 		if (!oracle->space[n])
 			continue;
@@ -268,7 +271,7 @@ static void grow(space_oracle *oracle, unsigned n, uint64_t page, lh_rights acce
 	space->pages[first].guard_before = 0;
 }
 
-static lh_fault judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights access)
+lh_fault oracle_judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights access)
 {
 	const oracle_space *space = oracle->space[n];
 	const oracle_page *at = &space->pages[page];
@@ -298,7 +301,7 @@ static const uint64_t *contents(space_oracle *oracle, const oracle_page *page)
 	return page->object >= 0 ? oracle->objects[page->object].words[page->object_page] : zeroes;
 }
 
-static void make_own(space_oracle *oracle, oracle_page *page)
+void oracle_make_own(space_oracle *oracle, oracle_page *page)
 {
 	oracle_frame *made;
 
@@ -315,7 +318,7 @@ static void make_own(space_oracle *oracle, oracle_page *page)
 	oracle->frames++;
 }
 
-static void show(space_oracle *oracle, oracle_page *page)
+void oracle_show(space_oracle *oracle, oracle_page *page)
 {
 	if (page->leaf != LEAF_EMPTY)
 		return;
@@ -329,13 +332,13 @@ static void perform(space_oracle *oracle, oracle_page *page, mmu_access access, 
 		    uint64_t *value)
 {
 	if (access != MMU_WRITE) {
-		show(oracle, page);
+		oracle_show(oracle, page);
 		*value = contents(oracle, page)[word];
 	} else if ((page->flags & LH_REGION_SHARED) != 0) {
-		show(oracle, page);
+		oracle_show(oracle, page);
 		oracle->objects[page->object].words[page->object_page][word] = *value;
 	} else {
-		make_own(oracle, page);
+		oracle_make_own(oracle, page);
 		page->own->words[word] = *value;
 	}
 }
@@ -350,9 +353,9 @@ void oracle_catch_up(space_oracle *oracle)
 		return;
 	entry = lh_frame_entry_of(oracle->world.frames, leaf.frame);
 	if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0 || entry->state == LH_FRAME_OBJECT)
-		show(oracle, page);
-	else if (page->leaf != LEAF_OWN || entry->holders == 1)
-		make_own(oracle, page);
+		oracle_show(oracle, page);
+	else if (page->leaf != LEAF_OWN || entry->holders == 1 || entry->pins != 0)
+		oracle_make_own(oracle, page);
 }
 
 /* What a fault brought in stays in the object, though something else came in its way. */
@@ -370,7 +373,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	uint64_t address = world_page(&oracle->world, page) + oracle_offsets[word], moved = value;
 	const oracle_page before = oracle->space[n]->pages[page];
 	/* Where nothing is mapped the judgement may be that a stack grows, which is done by it. */
-	const lh_fault earlier = before.mapped ? judge(oracle, n, page,
+	const lh_fault earlier = before.mapped ? oracle_judge(oracle, n, page,
 						       machine_access_right(access))
 					       : LH_FAULT_OK;
 	lh_fault outcome, expected;
@@ -388,7 +391,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	outcome = world_access(&oracle->world, cpu, n, address, access, &moved, 8);
 	oracle->inside = false;
 	note_brought(oracle, before.object, before.object_page);
-	expected = judge(oracle, n, page, machine_access_right(access));
+	expected = oracle_judge(oracle, n, page, machine_access_right(access));
 	/* A refusal is as old as the fault's look at the region, which it does not hold. */
 	if (outcome == LH_FAULT_OK || outcome != earlier)
 		CHECK_EQUAL(outcome, expected);

@@ -86,7 +86,7 @@ static const char *judge_leaf(const struct leaves *leaves, const oracle_page *pa
 	if ((page->leaf == LEAF_ZERO) != ((leaf->flags & LH_LEAF_UNCOUNTED) != 0))
 		return "a leaf shows the zero page and should not, or the reverse";
 	if (page->leaf == LEAF_OWN && (entry->state != LH_FRAME_ANONYMOUS ||
-				       entry->holders != page->own->references))
+				       entry->holders != page->own->references + page->own->pins))
 		return "a private page's frame is not private, or held by too many or too few";
 	if (page->leaf == LEAF_SHOWN && entry->state != LH_FRAME_OBJECT)
 		return "an object's page is shown by another frame";
@@ -251,13 +251,15 @@ void oracle_compare(space_oracle *oracle)
 		compare_accounts(oracle, n);
 	}
 	compare_objects(oracle, &sums);
+	sums.charge += oracle_pinned_charge(oracle, NULL);
 	compare_cpus(oracle);
 	statistics = world_statistics(&oracle->world);
 	CHECK_EQUAL(statistics.user_regions, sums.regions);
 	CHECK_EQUAL(statistics.objects, ORACLE_OBJECTS);
 	CHECK_EQUAL(statistics.frames.committed, sums.charge);
 	CHECK_EQUAL(statistics.frames.used[LH_FRAME_ANONYMOUS], oracle->frames);
-	CHECK_EQUAL(statistics.frames.used[LH_FRAME_OBJECT], sums.object_pages);
+	CHECK_EQUAL(statistics.frames.used[LH_FRAME_OBJECT],
+		    sums.object_pages + oracle_pinned_orphans(oracle));
 	/* The kernel's root and its 256 top tables are always there. */
 	CHECK_EQUAL(statistics.table_pages, 257 + sums.tables);
 }

@@ -46,6 +46,19 @@ bool oracle_park(void *oracle, const uint32_t *word);
 void oracle_turn(void *oracle);
 lh_fault oracle_fault(void *oracle, unsigned n, lh_virtual_address address, lh_rights access);
 
+/* How a fault for an access ends; a stack may grow by that. */
+lh_fault oracle_judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights access);
+/* The page gets a frame of its own; or is shown, if it is not there. */
+void oracle_make_own(space_oracle *oracle, oracle_page *page);
+void oracle_show(space_oracle *oracle, oracle_page *page);
+/* A private frame that a leaf or a pin less names. */
+void oracle_let_go(space_oracle *oracle, oracle_frame *frame);
+/* Pages that were truncated are no object's any more. */
+void oracle_forget_pinned(space_oracle *oracle, int object, uint64_t first);
+/* Object's frames that only pins hold; pages pinned at an account or below it, NULL: all. */
+uint64_t oracle_pinned_orphans(const space_oracle *oracle);
+uint64_t oracle_pinned_charge(const space_oracle *oracle, const lh_account *account);
+
 /* Takes the leaf away. */
 void oracle_empty(space_oracle *oracle, oracle_page *page);
 

@@ -59,6 +59,11 @@ static void count_space(struct counting *counting, lh_space *space, const lh_obj
 			count_object(counting, region->object, seen, seen_count);
 }
 
+static uint32_t pins_of(const lh_frame_entry *entry)
+{
+	return entry ? (entry->pins & LH_PINS_SHORT) + entry->pins / (LH_PINS_SHORT + 1u) : 0;
+}
+
 /* The index of an object that nobody maps is not seen: its frames are known by their words. */
 static const char *compare(const struct counting *counting)
 {
@@ -73,6 +78,7 @@ static const char *compare(const struct counting *counting)
 		} else if (entry->state == LH_FRAME_OBJECT && expected == 0 && entry->word != 0) {
 			expected = 1;
 		}
+		expected += pins_of(entry);
 		if (entry && entry->holders == expected)
 			continue;
 		snprintf(text, sizeof text,

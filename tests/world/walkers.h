@@ -7,7 +7,7 @@
 
 /*
  * Each ANONYMOUS frame has as many holders as leaves of all spaces name it; each OBJECT frame one
- * more, the index's; no such frame is held by nobody's leaf or index. The caller holds no page.
+ * more, the index's; and one for each pin; no such frame is held by nobody's leaf or index. The caller holds no page.
  * => NULL or what is wrong.
  */
 const char *world_check_holders(test_world *world);
