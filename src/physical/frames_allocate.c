@@ -243,6 +243,29 @@ static __attribute__((noinline)) lh_error allocate(lh_frames *frames, struct req
 	return LH_OK;
 }
 
+/* As take_at_hand, but fetches what is not at hand. => false: as there, or all has to be asked. */
+static inline bool take_fetched(lh_frames *frames, unsigned order, lh_frame_state state,
+				lh_frame_source source, lh_frame_number *first)
+{
+	uintptr_t interrupts;
+	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
+	enum frame_kind kind = lh_frame_kind(state);
+	unsigned number = lh_keep_of(kind, order);
+	struct frame_keep *keep;
+	bool taken;
+
+	if (!cache)
+		return false;
+	keep = &cache->keeps[number];
+	/* An interrupt may have brought some since. */
+	taken = cache->in_use &&
+		(keep->count != 0 || lh_cache_refill(frames, cache, kind, number));
+	if (taken)
+		*first = take_kept(frames, cache, keep, state, source, order);
+	lh_cache_leave_own(frames, interrupts);
+	return taken;
+}
+
 static __attribute__((noinline)) lh_error fetch(lh_frames *frames, unsigned order,
 						lh_frame_state state, lh_frame_source source,
 						lh_frame_number *first)
@@ -255,6 +278,10 @@ static __attribute__((noinline)) lh_error fetch(lh_frames *frames, unsigned orde
 				   .source = source,
 				   .as_one = true };
 
+	if (take_fetched(frames, order, state, source, first)) {
+		check_poison_of_row(frames, *first, count);
+		return LH_OK;
+	}
 	return allocate(frames, &request, first);
 }
 
@@ -322,8 +349,9 @@ lh_error lh_frame_allocate_order(lh_frames *frames, unsigned order, unsigned nod
 		return LH_INVALID;
 	if (LH_STEP_FAILS(frames, frames[state]))
 		return LH_NO_MEMORY;
-	if (node == LH_ANY_NODE && lh_order_is_kept(order) &&
-	    take_at_hand(frames, order, state, source, first)) {
+	if (node == LH_ANY_NODE && lh_order_is_kept(order)) {
+		if (!take_at_hand(frames, order, state, source, first))
+			return fetch(frames, order, state, source, first);
 		check_poison_of_row(frames, *first, count);
 		return LH_OK;
 	}
