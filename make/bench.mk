@@ -72,13 +72,14 @@ bench_objects = $(patsubst %.c,$(BENCH)/obj/%.o,$(foreach d,common $(1),$(sort $
 
 # Each subject is optimised as one: the library together with its port (an interrupt flag, a CPU's
 # number: an instruction or two in a kernel too), each buddy with its lock. What drives them stays apart.
+BENCH_PAGING_SUBJECTS := bench/paging/landhold.c $(SOURCES_base) $(SOURCES_physical) $(SOURCES_paging)
 BENCH_FRAMES_SUBJECTS := bench/frames/landhold.c $(sort $(wildcard bench/frames/peers/*.c)) \
 	$(SOURCES_base) $(SOURCES_physical)
-$(BENCH)/frames-subjects/%.o: %.c
+$(BENCH)/subjects/%.o: %.c
 	@mkdir -p $(@D)
 	$(MAKING) $(CC) $(CFLAGS_BENCH) -flto=auto -D_GNU_SOURCE -Iinclude -Isrc -Iarch -c $< -o $@
 $(BENCH)/frames: $(filter-out %/landhold.o,$(call bench_objects,frames,)) \
-		$(patsubst %.c,$(BENCH)/frames-subjects/%.o,$(BENCH_FRAMES_SUBJECTS))
+		$(patsubst %.c,$(BENCH)/subjects/%.o,$(BENCH_FRAMES_SUBJECTS))
 	$(MAKING) $(CC) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized $^ -lpthread -o $@
 
 .PHONY: bench-frames
@@ -86,10 +87,11 @@ bench-frames: $(BENCH)/frames ## frames: nanoseconds an operation, beside two bu
 	$(BENCH)/frames $(or $(ROUNDS),9) $(BENCH)/frames.csv
 	@bench/common/plot $(BENCH)/frames.csv $(BENCH)/frames.svg 'Frames: ns an operation, 1 GiB'
 
--include $(shell find $(BENCH)/obj $(BENCH)/frames-subjects -name '*.d' 2>/dev/null)
+-include $(shell find $(BENCH)/obj $(BENCH)/subjects -name '*.d' 2>/dev/null)
 
-$(BENCH)/paging: $(call bench_objects,paging,base physical paging)
-	$(MAKING) $(CC) $^ -o $@
+$(BENCH)/paging: $(filter-out %/landhold.o,$(call bench_objects,paging,)) \
+		$(patsubst %.c,$(BENCH)/subjects/%.o,$(BENCH_PAGING_SUBJECTS))
+	$(MAKING) $(CC) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized $^ -o $@
 
 .PHONY: bench-paging
 bench-paging: $(BENCH)/paging ## page tables: ns and instructions a leaf, beside a naive walker and a bare loop

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The library's directories, and as much of a port as they need. */
+/*
+ * The library's directories, and as much of a port as they need: one CPU. What it is asked on the way to every
+ * leaf costs what it costs in a kernel: the CPU's number is read from its own memory, and interrupts off is a
+ * word of that, which the compiler must store.
+ */
 #include "subject.h"
 
 #include <landhold/directory.h>
@@ -54,23 +58,43 @@ static lh_virtual_range range_of(uint64_t address, unsigned level, uint64_t leav
 	return range;
 }
 
-static lh_error write_one(uint64_t address, lh_leaf leaf, lh_spare_tables *spares)
+static lh_leaf leaf_of(unsigned level, uint64_t frame)
 {
-	return leaf.level == 0 ? lh_directory_write(&directory, lh_virtual(address), leaf, spares)
-			       : lh_directory_write_large(&directory, lh_virtual(address), leaf, spares);
+	return (lh_leaf){ .kind = LH_LEAF_PRESENT, .rights = LH_RIGHT_READ | LH_RIGHT_WRITE,
+			  .level = (uint8_t)level, .flags = LH_LEAF_UNCOUNTED, .frame = { frame } };
+}
+
+/* What is more than one leaf, or wants a table, is out of the way of what is not. */
+#define FAR static __attribute__((noinline))
+
+FAR void map_range(uint64_t address, unsigned level, uint64_t leaves, uint64_t frame)
+{
+	lh_virtual_range range = range_of(address, level, leaves);
+	lh_spare_tables spares = { 0, 0 };
+
+	must(lh_directory_prepare_map(&directory, range, leaf_of(level, frame), &spares));
+	must(lh_directory_map(&directory, range, leaf_of(level, frame), NULL, &spares));
+	lh_spare_tables_give_back(frames, &spares);
+}
+
+FAR lh_error map_huge(uint64_t address, uint64_t frame)
+{
+	lh_spare_tables none = { 0, 0 };
+
+	return lh_directory_write_large(&directory, lh_virtual(address), leaf_of(1, frame), &none);
 }
 
 static void map(uint64_t address, unsigned level, uint64_t leaves, uint64_t frame)
 {
-	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = LH_RIGHT_READ | LH_RIGHT_WRITE,
-			 .level = (uint8_t)level, .flags = LH_LEAF_UNCOUNTED, .frame = { frame } };
-	lh_spare_tables spares = { 0, 0 };
+	lh_spare_tables none = { 0, 0 };
+	lh_error error = LH_NO_MEMORY;
 
-	if (leaves == 1 && write_one(address, leaf, &spares) == LH_OK)
-		return;
-	must(lh_directory_prepare_map(&directory, range_of(address, level, leaves), leaf, &spares));
-	must(lh_directory_map(&directory, range_of(address, level, leaves), leaf, NULL, &spares));
-	lh_spare_tables_give_back(frames, &spares);
+	if (leaves == 1)
+		error = level == 0 ? lh_directory_write(&directory, lh_virtual(address), leaf_of(0, frame),
+							&none)
+				   : map_huge(address, frame);
+	if (error != LH_OK)
+		map_range(address, level, leaves, frame);
 }
 
 static void protect(uint64_t address, unsigned level, uint64_t leaves)
@@ -89,34 +113,54 @@ static bool count_run(void *context, const lh_leaf_run *run)
 	return true;
 }
 
-static uint64_t query(uint64_t address, unsigned level, uint64_t leaves)
+FAR uint64_t query_range(lh_virtual_range range)
 {
 	uint64_t count = 0;
 
+	lh_directory_query(&directory, range, count_run, &count);
+	return count;
+}
+
+static uint64_t query(uint64_t address, unsigned level, uint64_t leaves)
+{
 	if (leaves == 1) {
 		lh_leaf leaf = lh_directory_read(&directory, lh_virtual(address));
 
 		return leaf.kind == LH_LEAF_PRESENT && (leaf.rights & LH_RIGHT_WRITE) != 0;
 	}
-	lh_directory_query(&directory, range_of(address, level, leaves), count_run, &count);
-	return count;
+	return query_range(range_of(address, level, leaves));
+}
+
+FAR void unmap_range(lh_virtual_range range)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, &directory);
+	lh_directory_clear_range(&directory, range, &gather);
+	lh_gather_finish(&gather);
 }
 
 static void unmap(uint64_t address, unsigned level, uint64_t leaves)
 {
 	lh_gather gather;
 
+	if (leaves != 1 || level != 0) {
+		unmap_range(range_of(address, level, leaves));
+		return;
+	}
 	lh_gather_begin(&gather, &directory);
-	if (leaves == 1 && level == 0)
-		must(lh_directory_clear(&directory, lh_virtual(address), &gather) ? LH_OK : LH_LIMIT);
-	else
-		lh_directory_clear_range(&directory, range_of(address, level, leaves), &gather);
+	must(lh_directory_clear(&directory, lh_virtual(address), &gather) ? LH_OK : LH_LIMIT);
 	lh_gather_finish(&gather);
 }
 
 const struct subject landhold_subject = { "landhold", create, destroy, map, protect, query, unmap };
 
-/* --- the port: one CPU --- */
+/* --- the port --- */
+
+static _Thread_local struct {
+	unsigned number;
+	volatile uint32_t interrupts_off;
+} self;
 
 void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 {
@@ -134,25 +178,28 @@ LH_NO_RETURN void lh_port_panic(lh_port *port, const char *message)
 unsigned lh_port_cpu(lh_port *port)
 {
 	(void)port;
-	return 0;
+	return *(volatile unsigned *)&self.number;
 }
 
 uintptr_t lh_port_interrupts_off(lh_port *port)
 {
+	uintptr_t before = self.interrupts_off;
+
 	(void)port;
-	return 0;
+	self.interrupts_off = 1;
+	return before;
 }
 
 void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 {
 	(void)port;
-	(void)state;
+	self.interrupts_off = (uint32_t)state;
 }
 
 bool lh_port_interrupts_are_on(lh_port *port)
 {
 	(void)port;
-	return true;
+	return self.interrupts_off == 0;
 }
 
 void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(void *),
@@ -192,6 +239,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 {
 	(void)port;
 	(void)root;
-	(void)range;
 	(void)global;
+	/* Of what an INVLPG is told, the compiler must make the address. */
+	__asm__ volatile("" : : "r"(range.base.value) : "memory");
 }

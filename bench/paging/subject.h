@@ -28,7 +28,7 @@ struct subject {
 	void (*unmap)(uint64_t address, unsigned level, uint64_t leaves);
 };
 
-extern const struct subject landhold_subject, naive_subject, bare_subject;
+extern const struct subject landhold_subject, naive_subject, bare_subject, loop_subject;
 
 /* Memory for tables: zeroed pages that are never given back to anybody else. */
 #define TABLE_PAGES 4096u

@@ -105,19 +105,27 @@ typedef struct lh_leaf {
  * one CPU in eight. A part alone means nothing and may be below zero (as two's complement):
  * the CPU that clears a leaf need not be the one that wrote it.
  *
- * The rest of the line belongs to the first CPU of those that asked for it (src/paging/near.h): the
- * leaf table that it held last, so that its next walk to there begins at the end.
+ * The rest belongs to a CPU that runs the directory, the first of those that asked for it, until it leaves
+ * (src/paging/near.h): the two lowest kinds of table that it held last, so that its next walk to there begins
+ * at the end.
  */
-#define LH_DIRECTORY_PARTS 8
-typedef struct lh_directory_part {
-	uint64_t tables;       /* a: table pages of its own, root included */
-	uint64_t leaves;       /* a: leaf entries not empty, own half, in pages */
-	uint64_t owner;	       /* a: the number of the CPU that the rest is for, plus 1; 0: nobody's yet */
-	uint64_t prefix;       /* o: of the addresses below that table */
+typedef struct lh_near_table {
+	uint64_t first;	       /* o: the number of its first slot, of all of its level from address 0 on */
 	uint64_t retired;      /* o: the directory's when the table was held */
-	lh_frame_number frame; /* o: the table's; */
-	uint64_t *entries;     /* o: its bytes; */
-	lh_frame_entry *entry; /* o: and its entry in the frame array */
+	uint64_t *entries;     /* o: its bytes, */
+	lh_frame_entry *entry; /* o: its entry in the frame array, */
+	lh_frame_number frame; /* o: and its frame */
+} lh_near_table;
+
+#define LH_DIRECTORY_PARTS 8
+#define LH_NEAR_LEVELS 2
+typedef struct lh_directory_part {
+	uint64_t tables; /* a: table pages of its own, root included */
+	uint64_t leaves; /* a: leaf entries not empty, own half, in pages */
+	uint64_t owner;	 /* a: the number of the CPU that the rest is for, plus 1; 0: nobody's */
+	uint64_t counted; /* o: to be added to `leaves`: written by the owner, read by anybody */
+	lh_near_table near[LH_NEAR_LEVELS]; /* by level */
+	uint64_t unused[2]; /* what one CPU writes lies on no line that another looks up its tables in */
 } lh_directory_part;
 
 typedef struct lh_directory {
@@ -132,9 +140,9 @@ typedef struct lh_directory {
 	lh_cpu_set walkers;		/* a others that are walking its tables */
 	uint64_t generation;		/* a flushes published: raised before active is read */
 	uint64_t retired;		/* a tables taken out of the tree: raised before they are flushed */
-	/* a The entry of a leaf of level 0 with these rights, nothing noted of it, all but type and frame;
-	 * 0: not worked out yet. */
-	uint64_t plain[LH_RIGHTS_ALL + 1];
+	/* a The entry of a plain leaf (src/paging/plain.h), all but the frame: [0] at level 0, [1] above, by its
+	 * rights and flags; 0: not worked out yet. */
+	uint64_t plain[2][(LH_RIGHTS_ALL | LH_LEAF_UNCOUNTED) + 1];
 	lh_directory_part parts[LH_DIRECTORY_PARTS];
 } lh_directory;
 
@@ -343,13 +351,25 @@ void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_
 
 /* --- gathers --- */
 
-void lh_gather_begin(lh_gather *gather, lh_directory *directory);
+static inline void lh_gather_begin(lh_gather *gather, lh_directory *directory)
+{
+	gather->directory = directory;
+	gather->span.base.value = 0;
+	gather->span.pages = 0;
+	gather->global = directory->is_kernel;
+	gather->tables = 0;
+	gather->frame_count = 0;
+}
 /* Adds a page to what must be flushed, without a frame. */
 void lh_gather_note(lh_gather *gather, lh_virtual_address address);
 /* Flushes all that was noted, on all CPUs that may hold it or be walking it, then drops it; the
  * gather is empty and can be used on. Context: interrupts on, no spinning lock. */
 void lh_gather_flush(lh_gather *gather);
-static inline void lh_gather_finish(lh_gather *gather) { lh_gather_flush(gather); }
+static inline void lh_gather_finish(lh_gather *gather)
+{
+	if (gather->span.pages != 0 || gather->frame_count != 0 || gather->tables != 0)
+		lh_gather_flush(gather);
+}
 
 /*
  * Recounts live entries, holders of tables, tables and leaves; finds entries whose bits

@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Waiting for what CPUs do with interrupts off. */
+/* Sets of CPUs, and waiting for what CPUs do with interrupts off. */
 #ifndef LANDHOLD_BASE_CPUS_H
 #define LANDHOLD_BASE_CPUS_H
 
 #include <landhold/port.h>
 
 #include "base/atomic.h"
+
+/* Where a CPU is in a set. */
+static inline unsigned lh_cpu_word(unsigned cpu)
+{
+	return LH_MAX_CPUS <= 64 ? 0 : cpu / 64;
+}
+
+static inline uint64_t lh_cpu_bit(unsigned cpu)
+{
+	return UINT64_C(1) << cpu % 64;
+}
 
 static inline void lh_cpus_do_nothing(void *argument)
 {

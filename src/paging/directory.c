@@ -2,7 +2,7 @@
 /*
  * The life of a directory: made step by step, loaded and left, torn down from any step.
  */
-#include "paging/walk.h"
+#include "paging/near.h"
 
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
 {
@@ -110,7 +110,7 @@ void lh_directory_activate(lh_directory *directory)
 	unsigned cpu = lh_port_cpu(directory->port);
 
 	/* Before the load: from here on a flush reaches this CPU (gather.c). */
-	lh_atomic_or(&directory->active.bits[cpu / 64], UINT64_C(1) << cpu % 64);
+	lh_atomic_or(&directory->active.bits[lh_cpu_word(cpu)], lh_cpu_bit(cpu));
 	lh_architecture_load(directory->port, directory->root);
 }
 
@@ -120,7 +120,8 @@ void lh_directory_deactivate(lh_directory *directory)
 
 	if (directory->is_kernel)
 		return;
-	lh_atomic_and(&directory->active.bits[cpu / 64], ~(UINT64_C(1) << cpu % 64));
+	lh_near_forget(directory, cpu);
+	lh_atomic_and(&directory->active.bits[lh_cpu_word(cpu)], ~lh_cpu_bit(cpu));
 }
 
 uint64_t lh_directory_tables(const lh_directory *directory)
@@ -137,7 +138,8 @@ uint64_t lh_directory_leaves(const lh_directory *directory)
 	uint64_t leaves = 0;
 
 	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
-		leaves += lh_atomic_load_relaxed(&directory->parts[i].leaves);
+		leaves += lh_atomic_load_relaxed(&directory->parts[i].leaves) +
+			  lh_atomic_load_relaxed(&directory->parts[i].counted);
 	return leaves;
 }
 

@@ -61,7 +61,7 @@ static bool test_says_dirty(const lh_paging_format *format, uint64_t entry, bool
 	       (format->dirty.mask != 0 && can_be_written(format, entry, user));
 }
 
-static bool is_dirty(const lh_paging_format *format, uint64_t entry, bool user)
+static inline bool is_dirty(const lh_paging_format *format, uint64_t entry, bool user)
 {
 	return (entry & format->dirty_kept) != 0 ||
 	       (lh_test_holds(format->dirty, entry) && test_says_dirty(format, entry, user));
@@ -101,7 +101,7 @@ static uint64_t field_bits(uint64_t mask, uint64_t number)
 
 static uint64_t read_field(uint64_t mask, uint64_t entry)
 {
-	return mask == 0 ? 0 : (entry & mask) / (mask & (0 - mask));
+	return (entry & mask) == 0 ? 0 : (entry & mask) / (mask & (0 - mask));
 }
 
 /* The bits that a leaf has whether it is present or not. */

@@ -94,14 +94,18 @@ static inline uint64_t lh_part_bits(lh_address_part part, uint64_t address)
 static inline uint64_t lh_entry_address_bits(const lh_paging_format *format,
 					     lh_physical_address address)
 {
-	return lh_part_bits(format->address[0], address.value) |
-	       lh_part_bits(format->address[1], address.value);
+	uint64_t bits = lh_part_bits(format->address[0], address.value);
+
+	return format->address[1].mask == 0 ? bits : bits | lh_part_bits(format->address[1], address.value);
 }
 
 static inline lh_physical_address lh_entry_address(const lh_paging_format *format, uint64_t entry)
 {
-	return lh_physical((entry & format->address[0].mask) << format->address[0].shift |
-			   (entry & format->address[1].mask) << format->address[1].shift);
+	uint64_t address = (entry & format->address[0].mask) << format->address[0].shift;
+
+	if (format->address[1].mask != 0)
+		address |= (entry & format->address[1].mask) << format->address[1].shift;
+	return lh_physical(address);
 }
 
 static inline uint64_t lh_format_address_mask(const lh_paging_format *format)
@@ -119,8 +123,11 @@ static inline uint64_t lh_level_frame_mask(const lh_paging_format *format, unsig
 {
 	unsigned shift = lh_level_shift(format, level);
 
+	/* A format's address has no bits below a page. */
+	if (level == 0)
+		return lh_format_address_mask(format);
 	return lh_part_frame_mask(format->address[0], shift) |
-	       lh_part_frame_mask(format->address[1], shift);
+	       (format->address[1].mask == 0 ? 0 : lh_part_frame_mask(format->address[1], shift));
 }
 
 /* --- entries --- */
@@ -179,6 +186,25 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
  */
 uint64_t lh_entry_carry_flags(const lh_paging_format *format, uint64_t before, uint64_t now,
 			      uint64_t entry, bool user);
+
+/*
+ * A present leaf without the rights that are not among these, if that is as simple as changing the bits of those:
+ * it can still be read, and where the format keeps what is dirty is not touched. => 0: it is not.
+ */
+static inline uint64_t lh_entry_restricted(const lh_paging_format *format, uint64_t entry, lh_rights rights,
+					   bool user)
+{
+	const lh_entry_rights *tests = &lh_format_half_of(format, user)->leaf_rights;
+
+	if (format->dirty_kept != 0 || (rights & LH_RIGHT_READ) == 0 ||
+	    !lh_entry_is_present(format, entry) || !lh_test_holds(tests->read, entry))
+		return 0;
+	if ((rights & LH_RIGHT_WRITE) == 0)
+		entry = (entry & ~tests->write.mask) | lh_test_bits(tests->write, false);
+	if ((rights & LH_RIGHT_EXECUTE) == 0)
+		entry = (entry & ~tests->execute.mask) | lh_test_bits(tests->execute, false);
+	return entry;
+}
 
 /* NULL if the format allows this entry at this place, else what is wrong with it. */
 const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint64_t entry, bool user);

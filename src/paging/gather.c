@@ -18,16 +18,6 @@
 
 #define FRAME_MASK ((UINT64_C(1) << LH_GATHER_LEVEL_SHIFT) - 1)
 
-void lh_gather_begin(lh_gather *gather, lh_directory *directory)
-{
-	gather->directory = directory;
-	gather->span.base = lh_virtual(0);
-	gather->span.pages = 0;
-	gather->global = directory->is_kernel;
-	gather->tables = 0;
-	gather->frame_count = 0;
-}
-
 void lh_gather_note_range(lh_gather *gather, lh_virtual_range range)
 {
 	lh_virtual_range *span = &gather->span;
@@ -79,7 +69,7 @@ static bool read_cpus(const lh_gather *gather, unsigned cpu, lh_cpu_set *cpus)
 	bool alone = true;
 
 	for (unsigned i = 0; i < sizeof(cpus->bits) / sizeof(cpus->bits[0]); i++) {
-		uint64_t mine = i == cpu / 64 ? UINT64_C(1) << cpu % 64 : 0;
+		uint64_t mine = i == lh_cpu_word(cpu) ? lh_cpu_bit(cpu) : 0;
 
 		cpus->bits[i] = lh_atomic_load_total(&directory->active.bits[i]);
 		if (gather->tables != 0)
@@ -92,7 +82,7 @@ static bool read_cpus(const lh_gather *gather, unsigned cpu, lh_cpu_set *cpus)
 
 static bool has_cpu(const lh_cpu_set *cpus, unsigned cpu)
 {
-	return cpus->bits[cpu / 64] >> cpu % 64 & 1;
+	return (cpus->bits[lh_cpu_word(cpu)] & lh_cpu_bit(cpu)) != 0;
 }
 
 static flush_order order_for(const lh_gather *gather)

@@ -13,7 +13,11 @@
  * Validate: the range is empty, the spares suffice. Commit: one descent, a row of leaves in each table
  * (row.h). The caller keeps others from writing to the range and from taking its tables, so nothing
  * fails in between.
+ *
+ * A range whose leaves are one row of a table that the CPU remembers (near.h) needs no table, and is looked at
+ * and written in one step.
  */
+#include "paging/near.h"
 #include "paging/row.h"
 
 /* --- tables --- */
@@ -46,6 +50,18 @@ uint64_t lh_tables_there(lh_directory *directory, lh_virtual_range range, unsign
 	return count;
 }
 
+/* Is the range part of a table of a level that this CPU remembers? Then no table is missing. */
+static bool has_table(lh_directory *directory, lh_virtual_range range, unsigned level)
+{
+	bool found;
+	lh_walk walk;
+
+	lh_walk_begin_near(&walk, directory, range);
+	found = walk.near && walk.level == level;
+	lh_walk_end(&walk);
+	return found;
+}
+
 lh_error lh_directory_prepare_level(lh_directory *directory, lh_virtual_range range, unsigned level,
 				    lh_spare_tables *spares)
 {
@@ -53,6 +69,8 @@ lh_error lh_directory_prepare_level(lh_directory *directory, lh_virtual_range ra
 
 	LH_ASSERT(directory->port,
 		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
+	if (has_table(directory, range, level))
+		return LH_OK;
 	for (unsigned table = level; table < lh_format_top(directory->format); table++)
 		needed += lh_tables_crossed(directory->format, table, range);
 	return lh_spare_tables_take(directory->frames,
@@ -91,6 +109,14 @@ static unsigned fitting_level(const lh_paging_format *format, unsigned level, lh
 	return level;
 }
 
+/* Are all leaves of a range that lies in one table of the first one's level as large as that? */
+static bool is_one_size(const lh_paging_format *format, unsigned highest, lh_virtual_range range)
+{
+	unsigned level = fitting_level(format, highest, range.base, range.pages);
+
+	return (range.pages & (lh_level_pages(format, level) - 1)) == 0;
+}
+
 /* Entries of a level in the range that leaves of that level or above, up to the highest, take whole. */
 static uint64_t entries_taken(const lh_paging_format *format, unsigned level, unsigned highest,
 			      lh_virtual_range range)
@@ -127,6 +153,9 @@ lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range rang
 
 	if (highest == 0)
 		return lh_directory_prepare(directory, range, spares);
+	if (is_one_size(directory->format, highest, range) &&
+	    has_table(directory, range, fitting_level(directory->format, highest, range.base, range.pages)))
+		return LH_OK;
 	/* Lower tables that are there already are counted, too: a few at each end. */
 	return lh_spare_tables_take(directory->frames,
 				    tables_needed(directory->format, range, highest) -
@@ -141,7 +170,7 @@ static bool is_empty(lh_directory *directory, lh_virtual_range range)
 	bool empty = true;
 	lh_walk walk;
 
-	lh_walk_begin(&walk, directory, range);
+	lh_walk_begin_near(&walk, directory, range);
 	while (empty && lh_walk_next(&walk)) {
 		empty = lh_walk_is_table(&walk);
 		if (walk.tables >= LH_TABLES_AT_A_TIME) {
@@ -239,28 +268,62 @@ static void go_to(lh_walk *walk, unsigned level, lh_spare_tables *spares)
 	}
 }
 
-lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
-			  const lh_frame_number *frames, lh_spare_tables *spares)
+/* Is nothing in the row at the cursor? => held */
+static bool is_row_empty(const lh_row *row)
 {
-	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
-	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames };
+	uint64_t slot = 0;
+
+	while (slot < row->count && lh_atomic_load_relaxed(&row->slots[slot]) == 0)
+		slot++;
+	return slot == row->count;
+}
+
+static void learn_leaf(struct pattern *pattern, const lh_directory *directory, lh_leaf leaf)
+{
+	leaf.frame = lh_frame(0);
+	lh_alike_learn(&pattern->alike, leaf.level,
+		       lh_entry_make_leaf(directory->format, leaf, pattern->alike.user));
+}
+
+/* All leaves of the range, if they are one row of a table that this CPU remembers. => false: nothing done. */
+static bool map_near(lh_directory *directory, lh_virtual_range range, lh_leaf leaf, unsigned highest,
+		     struct pattern *pattern)
+{
+	bool done = false;
+	lh_walk walk;
+	lh_row row;
+
+	leaf.level = (uint8_t)fitting_level(directory->format, highest, range.base, range.pages);
+	lh_walk_begin_near(&walk, directory, range);
+	if (walk.near && walk.level == leaf.level && is_one_size(directory->format, highest, range) &&
+	    lh_walk_hold(&walk)) {
+		row = lh_walk_row(&walk);
+		done = is_row_empty(&row);
+		if (done) {
+			learn_leaf(pattern, directory, leaf);
+			fill_row(&walk, &row, pattern);
+		}
+	}
+	lh_walk_end(&walk);
+	return done;
+}
+
+/* => validated. */
+static void map_far(lh_directory *directory, lh_virtual_range range, lh_leaf leaf, unsigned highest,
+		    struct pattern *pattern, lh_spare_tables *spares)
+{
 	lh_walk walk;
 
-	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
-	LH_TRY(validate(directory, range, highest, spares));
-	lh_alike_begin(&pattern.alike, directory->format, !directory->is_kernel);
-	leaf.frame = lh_frame(0);
 	lh_walk_begin(&walk, directory, range);
 	while (walk.page < range.pages) {
 		lh_row row;
 
 		leaf.level = (uint8_t)fitting_level(directory->format, highest, lh_walk_address(&walk),
 						    range.pages - walk.page);
-		lh_alike_learn(&pattern.alike, leaf.level,
-			       lh_entry_make_leaf(directory->format, leaf, pattern.alike.user));
+		learn_leaf(pattern, directory, leaf);
 		go_to(&walk, leaf.level, spares);
 		row = row_to_fill(&walk);
-		fill_row(&walk, &row, &pattern);
+		fill_row(&walk, &row, pattern);
 		lh_walk_skip_slots(&walk, row.count);
 		if (walk.tables >= LH_TABLES_AT_A_TIME && walk.page < range.pages) {
 			lh_walk_end(&walk);
@@ -268,6 +331,20 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 		}
 	}
 	lh_walk_end(&walk);
+}
+
+lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
+			  const lh_frame_number *frames, lh_spare_tables *spares)
+{
+	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
+	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames };
+
+	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	lh_alike_begin(&pattern.alike, directory->format, !directory->is_kernel);
+	if (!map_near(directory, range, leaf, highest, &pattern)) {
+		LH_TRY(validate(directory, range, highest, spares));
+		map_far(directory, range, leaf, highest, &pattern, spares);
+	}
 	lh_directory_announce_kernels(directory, range);
 	return LH_OK;
 }

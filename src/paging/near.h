@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A walk that begins at its end: most entries that a CPU is interested in lie in the leaf table that it
- * held last, so each part of a directory remembers that table for one CPU.
+ * A walk that begins at its end: most entries that a CPU is interested in lie in the tables that it
+ * held last, so each part of a directory remembers those for one CPU.
  *
  * When it may be believed. A table is remembered by who holds its lock, so it was in the tree then; with
  * it, how many tables had been taken out of the tree before (`retired`). Who takes a table out has its
@@ -22,109 +22,204 @@
  * What it cannot do is go up. A walk that must, or finds the lock taken, pauses, and then it
  * begins at the root like any other.
  *
- * The memory belongs to the first CPU of the part that had something to remember: only it reads or
- * writes that, with interrupts off. With more than LH_DIRECTORY_PARTS CPUs the others walk from the root.
+ * The memory belongs to a CPU that runs the directory, the first of the part that had something to remember: only
+ * it reads or writes that, with interrupts off, until it leaves the directory. With more than LH_DIRECTORY_PARTS
+ * CPUs in it the others walk from the root; so do walkers that do not run it.
+ *
+ * It has a table of level 0 and one of level 1: pages, huge leaves, and the tables side by side that a large
+ * range has. Only tables that fill a page are remembered; then what a slot spans is the same in every format.
  */
 #ifndef LANDHOLD_PAGING_NEAR_H
 #define LANDHOLD_PAGING_NEAR_H
 
 #include "paging/walk.h"
 
-static inline uint64_t lh_near_prefix(const lh_paging_format *format, lh_virtual_address address)
+#define LH_NEAR_BITS (LH_PAGE_SHIFT - 3u)
+#define LH_NEAR_SLOTS (UINT64_C(1) << LH_NEAR_BITS)
+
+/* The number of an address's slot, of all of a level. */
+static inline uint64_t lh_near_slot(unsigned level, lh_virtual_address address)
 {
-	return address.value >> lh_level_shift(format, 1);
+	return address.value >> (LH_PAGE_SHIFT + level * LH_NEAR_BITS);
 }
 
-static inline bool lh_part_remembers(const lh_directory *directory, const lh_directory_part *part,
-				     unsigned cpu, lh_virtual_address address)
+/* => the part is this CPU's. => true: the slots from that of one address to that of another, not below it, are
+ * the table's. */
+static inline bool lh_near_has(const lh_directory *directory, const lh_near_table *table, unsigned level,
+			       lh_virtual_address first, lh_virtual_address last)
 {
-	return lh_atomic_load_relaxed(&part->owner) == cpu + 1u &&
-	       part->prefix == lh_near_prefix(directory->format, address) &&
-	       part->retired == lh_atomic_load_total(&directory->retired);
+	return ((lh_near_slot(level, first) - table->first) |
+		(lh_near_slot(level, last) - table->first)) < LH_NEAR_SLOTS &&
+	       table->retired == lh_atomic_load_total(&directory->retired);
+}
+
+/* => true: it runs the directory. */
+static inline bool lh_part_is_of(const lh_directory_part *part, unsigned cpu)
+{
+	return lh_atomic_load_relaxed(&part->owner) == cpu + 1u;
 }
 
 /* What is remembered is the table's. (In a test build this also tells the machine, which looks for changes where a
  * pointer was asked for, that the table may change.) */
-static inline void lh_part_assert(const lh_directory *directory, const lh_directory_part *part)
+static inline void lh_near_assert(const lh_directory *directory, const lh_near_table *table)
 {
-	LH_ASSERT_INTERNAL(directory->port, part->entries == lh_frame_pointer(directory->frames, part->frame));
-	LH_ASSERT_INTERNAL(directory->port, part->entry == lh_table_entry(directory->frames, part->frame));
-	(void)directory, (void)part;
+	LH_ASSERT_INTERNAL(directory->port, table->entries == lh_frame_pointer(directory->frames, table->frame));
+	LH_ASSERT_INTERNAL(directory->port, table->entry == lh_table_entry(directory->frames, table->frame));
+	(void)directory, (void)table;
 }
 
-/* For a range within one leaf table: begins there if that table is remembered, else at the root. */
+static inline void lh_walk_go_near(lh_walk *walk, const lh_near_table *table, unsigned level)
+{
+	lh_near_assert(walk->directory, table);
+	walk->path[level].frame = table->frame;
+	walk->path[level].entries = table->entries;
+	walk->near = table->entry;
+	walk->level = walk->top = level;
+}
+
+/* At the lowest remembered table that the range lies in; else at the root. */
 static inline void lh_walk_begin_near(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
+	lh_virtual_address last = lh_virtual_range_last_page(range);
 	const lh_directory_part *part;
 
 	lh_walk_start(walk, directory, range);
 	part = lh_walk_part(walk);
-	walk->is_near = lh_part_remembers(directory, part, walk->cpu, range.base);
-	if (walk->is_near) {
-		lh_part_assert(directory, part);
-		walk->path[0].frame = part->frame;
-		walk->path[0].entries = part->entries;
-		walk->level = 0;
-	} else {
-		lh_walk_go_to_root(walk);
-	}
+	if (lh_part_is_of(part, walk->cpu))
+		for (unsigned level = 0; level < LH_NEAR_LEVELS; level++)
+			if (lh_near_has(directory, &part->near[level], level, range.base, last)) {
+				lh_walk_go_near(walk, &part->near[level], level);
+				return;
+			}
+	lh_walk_go_to_root(walk);
 }
 
-/* => held, at level 0, in the directory's own half. */
-static inline void lh_walk_remember(const lh_walk *walk)
+/* Is a table of this level one that may be remembered? */
+static inline bool lh_is_near_level(const lh_paging_format *format, unsigned level)
 {
-	lh_directory_part *part = lh_walk_part(walk);
-	uint64_t owner = lh_atomic_load_relaxed(&part->owner);
+	return level < LH_NEAR_LEVELS &&
+	       lh_level_shift(format, level + 1) == LH_PAGE_SHIFT + (level + 1) * LH_NEAR_BITS;
+}
 
-	if (owner != walk->cpu + 1u &&
-	    (owner != 0 || !lh_atomic_compare_exchange(&part->owner, &owner, walk->cpu + UINT64_C(1))))
-		return;
-	part->prefix = lh_near_prefix(walk->directory->format, lh_walk_address(walk));
-	part->retired = lh_atomic_load_total(&walk->directory->retired);
-	part->frame = walk->path[0].frame;
-	part->entries = walk->path[0].entries;
-	part->entry = walk->held;
+/* Makes a part this CPU's that is nobody's, if it runs the directory. => false: it is another's. */
+static inline bool lh_part_take(lh_directory *directory, lh_directory_part *part, unsigned cpu)
+{
+	uint64_t nobody = 0;
+
+	if (lh_part_is_of(part, cpu))
+		return true;
+	if (!lh_directory_runs_on(directory, cpu) || lh_atomic_load_relaxed(&part->owner) != 0 ||
+	    !lh_atomic_compare_exchange(&part->owner, &nobody, cpu + UINT64_C(1)))
+		return false;
+	for (unsigned level = 0; level < LH_NEAR_LEVELS; level++)
+		part->near[level].retired = UINT64_MAX;
+	return true;
+}
+
+/* This CPU leaves the directory. Interrupts are off. */
+static inline void lh_near_forget(lh_directory *directory, unsigned cpu)
+{
+	lh_directory_part *part = &directory->parts[cpu % LH_DIRECTORY_PARTS];
+
+	if (lh_part_is_of(part, cpu))
+		lh_atomic_store(&part->owner, UINT64_C(0));
 }
 
 /*
- * The shortest walk: one slot of the remembered table, held. Only on a CPU that runs the directory, which needs
- * to enter no set; and it gives up at once where anything is not as it should be.
+ * The table that the walk stands in, of the directory's own half. => retired: the count at a moment before that at
+ * which the walk knew the table to be in the tree: of now, if it is held.
  */
+static inline void lh_walk_remember(const lh_walk *walk, lh_frame_entry *entry, uint64_t retired)
+{
+	lh_directory_part *part = lh_walk_part(walk);
+	lh_near_table *table;
+
+	if (!lh_is_near_level(walk->directory->format, walk->level) ||
+	    !lh_part_take(walk->directory, part, walk->cpu))
+		return;
+	table = &part->near[walk->level];
+	table->first = lh_near_slot(walk->level, lh_walk_address(walk)) & ~(LH_NEAR_SLOTS - 1);
+	table->retired = retired;
+	table->frame = walk->path[walk->level].frame;
+	table->entries = walk->path[walk->level].entries;
+	table->entry = entry;
+}
+
+/*
+ * The shortest walk: one slot of a remembered table, held or only found. It enters no set, as the CPU runs the
+ * directory, and it gives up at once where anything is not as it should be. In line, with the level a constant,
+ * and whatever it is not made for out of the way, so that it calls nothing but the port and keeps no registers.
+ */
+#define LH_STRAIGHT static inline __attribute__((always_inline))
+#define LH_FAR static __attribute__((noinline))
+
 typedef struct lh_near {
 	lh_directory_part *part;
+	lh_frame_entry *table;
 	uint64_t *slot;
 	uintptr_t interrupts;
+	unsigned cpu;
 } lh_near;
 
-/* => false: not open; take the long way. */
-static inline bool lh_near_open(lh_near *near, lh_directory *directory, lh_virtual_address address)
+/* => false: this CPU remembers nothing, and is not in a walk. */
+LH_STRAIGHT bool lh_near_begin(lh_near *near, lh_directory *directory)
 {
-	lh_port *port = directory->port;
-	unsigned cpu;
-
-	near->interrupts = lh_port_interrupts_off(port);
-	cpu = lh_port_cpu(port);
-	near->part = &directory->parts[cpu % LH_DIRECTORY_PARTS];
-	if ((lh_atomic_load_relaxed(&directory->active.bits[cpu / 64]) >> cpu % 64 & 1) != 0 &&
-	    lh_part_remembers(directory, near->part, cpu, address) &&
-	    lh_table_try_lock(port, near->part->entry)) {
-		lh_part_assert(directory, near->part);
-		near->slot = &near->part->entries[lh_level_index(directory->format, 0, address)];
+	near->interrupts = lh_port_interrupts_off(directory->port);
+	near->cpu = lh_port_cpu(directory->port);
+	near->part = &directory->parts[near->cpu % LH_DIRECTORY_PARTS];
+	if (lh_part_is_of(near->part, near->cpu))
 		return true;
-	}
-	lh_port_interrupts_restore(port, near->interrupts);
+	lh_port_interrupts_restore(directory->port, near->interrupts);
+	return false;
+}
+
+/* To be read, in a walk. => false: the table is not remembered. */
+LH_STRAIGHT bool lh_near_look(lh_near *near, const lh_directory *directory, lh_virtual_address address,
+			      unsigned level)
+{
+	const lh_near_table *table = &near->part->near[level];
+	uint64_t index = lh_near_slot(level, address) - table->first;
+
+	if (index >= LH_NEAR_SLOTS || table->retired != lh_atomic_load_total(&directory->retired))
+		return false;
+	lh_near_assert(directory, table);
+	near->slot = &table->entries[index];
+	near->table = table->entry;
+	return true;
+}
+
+LH_STRAIGHT void lh_near_leave(const lh_near *near, const lh_directory *directory)
+{
+	lh_port_interrupts_restore(directory->port, near->interrupts);
+}
+
+/* To be written, its table's lock held. => false: not open; take the long way. */
+LH_STRAIGHT bool lh_near_open(lh_near *near, lh_directory *directory, lh_virtual_address address,
+			      unsigned level)
+{
+	if (!lh_near_begin(near, directory))
+		return false;
+	if (lh_near_look(near, directory, address, level) && lh_table_try_lock(directory->port, near->table))
+		return true;
+	lh_near_leave(near, directory);
 	return false;
 }
 
 /* With so many leaves more in the table; less by adding what is below zero. */
-static inline void lh_near_close(const lh_near *near, lh_directory *directory, uint64_t leaves)
+LH_STRAIGHT void lh_near_close(const lh_near *near, lh_directory *directory, unsigned level, uint64_t leaves)
 {
-	if (leaves != 0) {
-		lh_table_add_live(near->part->entry, leaves);
-		lh_atomic_add_relaxed(&near->part->leaves, leaves);
-	}
-	lh_table_unlock(directory->port, near->part->entry);
-	lh_port_interrupts_restore(directory->port, near->interrupts);
+	uint64_t counted = lh_atomic_load_relaxed(&near->part->counted);
+
+	lh_atomic_store_relaxed(&near->part->counted, counted + (leaves << level * LH_NEAR_BITS));
+	lh_table_unlock_with(directory->port, near->table, leaves);
+	lh_near_leave(near, directory);
+}
+
+/* Nothing was changed. */
+LH_STRAIGHT void lh_near_let_go(const lh_near *near, lh_directory *directory)
+{
+	lh_table_unlock(directory->port, near->table);
+	lh_near_leave(near, directory);
 }
 
 #endif

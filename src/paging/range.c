@@ -3,7 +3,7 @@
  * Operations on ranges: each is a loop over one walk (walk.h), and in each table that it comes to a
  * loop over a row (row.h), under one lock, with one change of each count.
  */
-#include "paging/near.h"
+#include "paging/one.h"
 #include "paging/row.h"
 
 static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
@@ -14,26 +14,15 @@ static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range
 	walk->visits = true;
 }
 
-/* True if the range is part of what one leaf table spans. */
-static bool is_in_one_table(const lh_paging_format *format, lh_virtual_range range)
-{
-	return range.pages < lh_paging_entries(format, 0) &&
-	       lh_near_prefix(format, range.base) == lh_near_prefix(format, lh_virtual_range_last(range));
-}
-
 /* For those who look at leaves only, and not at the tables above: a small range may be near. */
 static void begin_at_leaves(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
-	if (!is_in_one_table(directory->format, range)) {
-		begin(walk, directory, range);
-		return;
-	}
 	lh_walk_begin_near(walk, directory, range);
 	LH_ASSERT(directory->port,
-		  walk->is_near || lh_virtual_range_covers(lh_directory_own_range(directory), range));
+		  walk->near || lh_virtual_range_covers(lh_directory_own_range(directory), range));
 	walk->visits = true;
-	/* A visit holds each table that it enters; into this one it was put. */
-	if (walk->is_near && !lh_walk_hold(walk))
+	/* A visit holds each leaf table that it enters; into this one it was put. */
+	if (walk->level == 0 && !lh_walk_hold(walk))
 		lh_walk_pause(walk);
 }
 
@@ -171,6 +160,8 @@ void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, l
 	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
+	if (lh_one_clear(directory, range, gather))
+		return;
 	begin_alike(&alike, directory);
 	begin_at_leaves(&walk, directory, range);
 	while (next(&walk)) {
@@ -310,6 +301,8 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
 	lh_walk walk;
 
 	LH_ASSERT(directory->port, gather->directory == directory);
+	if (lh_one_restrict(directory, range, rights, gather))
+		return;
 	begin_alike(&alike, directory);
 	begin_at_leaves(&walk, directory, range);
 	while (next(&walk)) {
@@ -430,11 +423,9 @@ void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_
 	lh_walk walk;
 
 	begin_alike(&alike, directory);
-	if (is_in_one_table(directory->format, range))
-		lh_walk_begin_near(&walk, directory, range);
-	else
-		begin(&walk, directory, range);
-	walk.visits = false;
+	lh_walk_begin_near(&walk, directory, range);
+	LH_ASSERT(directory->port,
+		  walk.near || lh_virtual_range_covers(lh_directory_own_range(directory), range));
 	while (more && next(&walk))
 		if (!lh_walk_is_table(&walk))
 			more = query_row(&walk, &alike, visit, context);

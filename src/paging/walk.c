@@ -17,6 +17,11 @@ static lh_frame_entry *table_at(const lh_walk *walk, unsigned level)
 	return lh_table_entry(walk->directory->frames, walk->path[level].frame);
 }
 
+lh_frame_entry *lh_walk_table_entry(const lh_walk *walk)
+{
+	return walk->near && walk->level == walk->top ? walk->near : table_at(walk, walk->level);
+}
+
 /* --- begin and end --- */
 
 static void open_table(lh_walk *walk, unsigned level, lh_frame_number frame)
@@ -29,7 +34,9 @@ static void open_table(lh_walk *walk, unsigned level, lh_frame_number frame)
 
 void lh_walk_go_to_root(lh_walk *walk)
 {
-	open_table(walk, lh_format_top(format_of(walk)), walk->directory->root);
+	walk->top = lh_format_top(format_of(walk));
+	walk->near = NULL;
+	open_table(walk, walk->top, walk->directory->root);
 }
 
 void lh_walk_begin_again(lh_walk *walk)
@@ -53,14 +60,14 @@ void lh_walk_pause(lh_walk *walk)
 
 bool lh_walk_try_hold(lh_walk *walk)
 {
-	lh_frame_entry *table = walk->is_near ? lh_walk_part(walk)->entry : table_at(walk, walk->level);
+	lh_frame_entry *table = lh_walk_table_entry(walk);
 
 	if (!lh_table_try_lock(port_of(walk), table))
 		return false;
 	walk->held = table;
 	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
-	if (walk->level == 0 && !walk->is_near)
-		lh_walk_remember(walk);
+	if (table != walk->near)
+		lh_walk_remember(walk, table, lh_atomic_load_total(&walk->directory->retired));
 	return true;
 }
 
@@ -81,7 +88,7 @@ void lh_walk_climb(lh_walk *walk)
 	if (walk->page == walk->range.pages)
 		return;
 	/* Index 0 after a step forward: the cursor left this table by its end. */
-	while (walk->level < lh_format_top(format) &&
+	while (walk->level < walk->top &&
 	       lh_level_index(format, walk->level, lh_walk_address(walk)) == 0) {
 		lh_walk_let_go(walk);
 		walk->level++;
@@ -209,10 +216,11 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 
 	locked[level] = walk->held;
 	while (lh_table_live(locked[level]) == 1 && lh_walk_may_go(walk, level)) {
-		if (walk->is_near)
-			return false; /* to go up, it has to come down again */
-		locked[level + 1] = table_at(walk, level + 1);
-		if (!lh_table_try_lock(port_of(walk), locked[level + 1])) {
+		bool is_there = level < walk->top; /* else it has to come down again */
+
+		if (is_there)
+			locked[level + 1] = table_at(walk, level + 1);
+		if (!is_there || !lh_table_try_lock(port_of(walk), locked[level + 1])) {
 			for (; level > walk->level; level--)
 				lh_table_unlock(port_of(walk), locked[level]);
 			return false;

@@ -43,6 +43,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/cpus.h"
 #include "base/lock_order.h"
 #include "paging/entry.h"
 
@@ -62,7 +63,8 @@ typedef struct lh_walk {
 	bool at_slot;	    /* the slot under the cursor was given out by next */
 	bool visits;	    /* next holds each leaf table that it enters: set after begin */
 	bool is_foreign;    /* this walk put its CPU into the set of walkers */
-	bool is_near;	    /* it began at a leaf table: `path` has nothing above (near.h) */
+	unsigned top;	    /* where it began: `path` has nothing above */
+	lh_frame_entry *near; /* of the table there, if that is not the root (near.h); else NULL */
 	unsigned cpu;
 	uint32_t tables;    /* entered or taken out since begin or the last pause */
 	uint64_t entry;	    /* what the slot held when it was looked at */
@@ -118,6 +120,9 @@ static inline lh_leaf lh_walk_leaf(const lh_walk *walk)
 lh_virtual_range lh_walk_span(const lh_walk *walk);
 /* True if that is all of it. */
 bool lh_walk_covers(const lh_walk *walk);
+
+/* In the frame array, of the table that the slot is in. */
+lh_frame_entry *lh_walk_table_entry(const lh_walk *walk);
 
 /* lh_walk_hold, where the lock is not held yet. */
 bool lh_walk_try_hold(lh_walk *walk);
@@ -231,26 +236,30 @@ static inline void lh_table_count(lh_frame_entry *table, bool up)
 	lh_table_add_live(table, up ? 1 : UINT64_MAX);
 }
 
-/* A table's lock. => in a walk. */
+/* A table's lock. => in a walk. (Where it is locked already, the bit that is set was set; so the holder may
+ * write the word by plain stores.) */
 LH_MUST_USE static inline bool lh_table_try_lock(lh_port *port, lh_frame_entry *table)
 {
-	uint64_t word = lh_atomic_load_relaxed(&table->word);
-
 	lh_order_may_try(port, table, LH_LOCK_TABLE);
-	if ((word & LH_TABLE_LOCKED) != 0 ||
-	    !lh_atomic_compare_exchange(&table->word, &word, word | LH_TABLE_LOCKED))
+	if ((lh_atomic_or(&table->word, LH_TABLE_LOCKED) & LH_TABLE_LOCKED) != 0)
 		return false;
 	lh_order_took(port, table, LH_LOCK_TABLE);
 	return true;
 }
 
-static inline void lh_table_unlock(lh_port *port, lh_frame_entry *table)
+/* Lets it go, with so many live entries more; less by adding what is below zero. */
+static inline void lh_table_unlock_with(lh_port *port, lh_frame_entry *table, uint64_t live)
 {
 	uint64_t word = lh_atomic_load_relaxed(&table->word);
 
 	LH_ASSERT(port, (word & LH_TABLE_LOCKED) != 0);
 	lh_order_let_go(port, table, LH_LOCK_TABLE);
-	lh_atomic_store(&table->word, word & ~LH_TABLE_LOCKED);
+	lh_atomic_store(&table->word, word + live - LH_TABLE_LOCKED);
+}
+
+static inline void lh_table_unlock(lh_port *port, lh_frame_entry *table)
+{
+	lh_table_unlock_with(port, table, 0);
 }
 
 /* A chain of tables through their frames' words: 0, or the first one's frame number + 1. */
@@ -332,24 +341,36 @@ static inline void lh_walk_let_go(lh_walk *walk)
 	walk->held = NULL;
 }
 
+/* Does this CPU run the directory? Then it is called in any case before a table is freed. Interrupts are off. */
+static inline bool lh_directory_runs_on(const lh_directory *directory, unsigned cpu)
+{
+	return (lh_atomic_load_relaxed(&directory->active.bits[lh_cpu_word(cpu)]) & lh_cpu_bit(cpu)) != 0;
+}
+
+/* Does no other CPU run it, so that none can have cached anything of it? Read after the generation was raised. */
+static inline bool lh_directory_runs_only_on(const lh_directory *directory, unsigned cpu)
+{
+	for (unsigned i = 0; i < sizeof directory->active.bits / sizeof directory->active.bits[0]; i++)
+		if (lh_atomic_load_total(&directory->active.bits[i]) !=
+		    (i == lh_cpu_word(cpu) ? lh_cpu_bit(cpu) : 0))
+			return false;
+	return true;
+}
+
 /*
- * Interrupts off, and into a set whose CPUs are called before a table is freed. A CPU that runs the directory
- * is called in any case. Nested in another walk of the same directory on this CPU, the outer one's mark is
- * enough. The walk stands nowhere yet.
+ * Interrupts off, and into a set whose CPUs are called before a table is freed. Nested in another walk of the
+ * same directory on this CPU, the outer one's mark is enough. The walk stands nowhere yet.
  */
 static inline void lh_walk_start_again(lh_walk *walk)
 {
 	lh_directory *directory = walk->directory;
-	uint64_t bit;
 
 	walk->interrupts = lh_port_interrupts_off(directory->port);
 	walk->cpu = lh_port_cpu(directory->port);
-	bit = UINT64_C(1) << walk->cpu % 64;
-	walk->is_foreign =
-		(lh_atomic_load_relaxed(&directory->active.bits[walk->cpu / 64]) & bit) == 0 &&
-		(lh_atomic_or(&directory->walkers.bits[walk->cpu / 64], bit) & bit) == 0;
+	walk->is_foreign = !lh_directory_runs_on(directory, walk->cpu) &&
+			   (lh_atomic_or(&directory->walkers.bits[lh_cpu_word(walk->cpu)],
+					 lh_cpu_bit(walk->cpu)) & lh_cpu_bit(walk->cpu)) == 0;
 	walk->at_slot = false;
-	walk->is_near = false;
 	walk->tables = 0;
 }
 
@@ -371,8 +392,8 @@ static inline void lh_walk_end(lh_walk *walk)
 {
 	lh_walk_let_go(walk);
 	if (walk->is_foreign)
-		lh_atomic_and(&walk->directory->walkers.bits[walk->cpu / 64],
-			      ~(UINT64_C(1) << walk->cpu % 64));
+		lh_atomic_and(&walk->directory->walkers.bits[lh_cpu_word(walk->cpu)],
+			      ~lh_cpu_bit(walk->cpu));
 	lh_port_interrupts_restore(walk->directory->port, walk->interrupts);
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Single entries.
+ * Slots: an entry held still, and what may be written there (slot.h).
  *
  * The hardware sets accessed and dirty bits behind our back, so an entry that may be
  * present is only changed by exchange and compare-exchange, although its table's lock is held.
  */
 #include "paging/near.h"
+#include "paging/plain.h"
 #include "paging/slot.h"
 
 static lh_virtual_range page_of(lh_virtual_address address)
@@ -14,32 +15,6 @@ static lh_virtual_range page_of(lh_virtual_address address)
 
 	return page;
 }
-
-/* True if the address lies in a half, and this root leads there. */
-static bool is_reached(const lh_directory *directory, lh_virtual_address address)
-{
-	unsigned half_bits = lh_format_half_bits(directory->format);
-	uint64_t above = address.value >> half_bits;
-
-	if (directory->format->root_each)
-		return above == (directory->is_kernel ? UINT64_MAX >> half_bits : 0);
-	return above == 0 || above == UINT64_MAX >> half_bits;
-}
-
-lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
-{
-	lh_walk walk;
-
-	if (!is_reached(directory, address))
-		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0,
-					  true);
-	lh_walk_begin_near(&walk, directory, page_of(address));
-	lh_walk_descend(&walk);
-	lh_walk_end(&walk);
-	return lh_walk_leaf(&walk);
-}
-
-/* --- slots --- */
 
 lh_step lh_walk_step_towards(lh_walk *walk, unsigned level, lh_spare_tables *spares)
 {
@@ -63,7 +38,7 @@ lh_error lh_slot_open(lh_slot *slot, lh_directory *directory, lh_virtual_address
 {
 	slot->linked = false;
 	lh_walk_begin_near(&slot->walk, directory, page_of(address));
-	if (level == 0 && slot->walk.is_near && lh_walk_try_hold(&slot->walk))
+	if (level == 0 && slot->walk.level == 0 && lh_walk_try_hold(&slot->walk))
 		return LH_OK;
 	for (;;) {
 		switch (lh_walk_step_towards(&slot->walk, level, spares)) {
@@ -137,37 +112,31 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 		 (old.rights & ~new.rights) == 0));
 }
 
-/* Leaves of level 0 of which nothing is noted are worked out once a directory for each set of rights. */
-static uint64_t plain_bits(lh_directory *directory, lh_rights rights)
+static void learn_plain(lh_directory *directory, const lh_leaf *leaf)
 {
-	uint64_t bits = lh_atomic_load_relaxed(&directory->plain[rights]);
-	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = rights };
+	lh_leaf plain = { .kind = LH_LEAF_PRESENT, .rights = leaf->rights, .level = leaf->level,
+			  .flags = leaf->flags & LH_LEAF_UNCOUNTED };
+	uint64_t *bits = &directory->plain[leaf->level == 0 ? 0 : 1][lh_plain_index(leaf)];
 
-	if (__builtin_expect(bits == 0, 0)) {
-		bits = lh_entry_make_leaf(directory->format, leaf, !directory->is_kernel) &
-		       ~directory->format->type_mask[0];
-		lh_atomic_store_relaxed(&directory->plain[rights], bits);
-	}
-	return bits;
+	lh_atomic_store_relaxed(bits, lh_entry_make_leaf(directory->format, plain, !directory->is_kernel));
 }
 
-static uint64_t make_entry(lh_directory *directory, lh_leaf leaf)
+uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf)
 {
-	const lh_paging_format *format = directory->format;
+	uint64_t entry = lh_plain_entry(directory, leaf);
 
-	if (leaf.kind != LH_LEAF_PRESENT || (leaf.level | leaf.key) != 0 ||
-	    (leaf.flags & (LH_LEAF_ACCESSED | LH_LEAF_DIRTY)) != 0)
-		return lh_entry_make_leaf(format, leaf, !directory->is_kernel);
-	return plain_bits(directory, leaf.rights) | format->type[leaf.type][0] |
-	       (leaf.flags & LH_LEAF_UNCOUNTED ? format->software[0] : 0) |
-	       lh_entry_address_bits(format, lh_frame_address(leaf.frame));
+	if (__builtin_expect(entry != 0, 1))
+		return entry;
+	if (lh_leaf_is_plain(leaf))
+		learn_plain(directory, leaf);
+	return lh_entry_make_leaf(directory->format, *leaf, !directory->is_kernel);
 }
 
 static void write_fresh(lh_slot *slot, lh_leaf leaf)
 {
 	lh_walk *walk = &slot->walk;
 
-	walk->entry = make_entry(walk->directory, leaf);
+	walk->entry = lh_directory_make_entry(walk->directory, &leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	lh_table_count(walk->held, true);
 	lh_walk_count(walk, 0, lh_level_pages(walk->directory->format, walk->level));
@@ -178,7 +147,7 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
 	bool user = !walk->directory->is_kernel;
-	uint64_t entry = make_entry(walk->directory, leaf);
+	uint64_t entry = lh_directory_make_entry(walk->directory, &leaf);
 	uint64_t seen = walk->entry;
 
 	/* The hardware changes nothing in a mark, and no CPU has it cached. */
@@ -217,7 +186,7 @@ void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 
 	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
 	leaf.kind = LH_LEAF_BUSY;
-	busy = make_entry(walk->directory, leaf);
+	busy = lh_directory_make_entry(walk->directory, &leaf);
 	lh_gather_add_entry(gather, walk->level, lh_atomic_exchange(lh_walk_slot(walk), busy));
 	lh_gather_note_range(gather, lh_walk_span(walk));
 	walk->entry = busy;
@@ -232,116 +201,7 @@ bool lh_slot_settle(lh_slot *slot, lh_leaf leaf)
 	    now.level != leaf.level)
 		return false;
 	/* Not present: the hardware changes nothing in it behind our back. */
-	walk->entry = make_entry(walk->directory, leaf);
+	walk->entry = lh_directory_make_entry(walk->directory, &leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
-	return true;
-}
-
-/* --- whole operations --- */
-
-/* Into an empty slot of the table that this CPU remembers. => false: it is not so, nothing done. */
-static bool write_near(lh_directory *directory, lh_virtual_address address, lh_leaf leaf)
-{
-	lh_near near;
-	bool empty;
-
-	if (!lh_near_open(&near, directory, address))
-		return false;
-	empty = lh_atomic_load_relaxed(near.slot) == 0;
-	if (empty)
-		lh_atomic_store_total(near.slot, make_entry(directory, leaf));
-	lh_near_close(&near, directory, empty ? 1 : 0);
-	return empty;
-}
-
-/* From the table that this CPU remembers, if it does not become empty. => false: as above. */
-static bool clear_near(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
-{
-	uint64_t entry;
-	lh_near near;
-	bool is_last;
-
-	if (!lh_near_open(&near, directory, address))
-		return false;
-	entry = lh_atomic_load_relaxed(near.slot);
-	is_last = lh_table_live(near.part->entry) == 1;
-	if (entry == 0 || is_last) {
-		lh_near_close(&near, directory, 0);
-		return entry == 0;
-	}
-	lh_gather_add_entry(gather, 0, lh_atomic_exchange(near.slot, UINT64_C(0)));
-	lh_gather_note(gather, address);
-	lh_near_close(&near, directory, UINT64_MAX);
-	return true;
-}
-
-lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
-			    lh_spare_tables *spares)
-{
-	lh_slot slot;
-	lh_error error;
-
-	LH_ASSERT(directory->port, leaf.level == 0);
-	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
-	if (write_near(directory, address, leaf)) {
-		lh_directory_announce_kernels(directory, page_of(address));
-		return LH_OK;
-	}
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
-	LH_TRY(lh_slot_open(&slot, directory, address, 0, spares));
-	error = lh_slot_write(&slot, leaf);
-	lh_slot_close(&slot);
-	if (error == LH_OK)
-		lh_directory_announce_kernels(directory, page_of(address));
-	return error;
-}
-
-static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
-{
-	uint64_t pages;
-
-	if (leaf.level == 0 || leaf.level >= format->levels || !format->leaf_at[leaf.level])
-		return false;
-	pages = lh_level_pages(format, leaf.level);
-	return (address.value >> format->page_shift) % pages == 0 && leaf.frame.value % pages == 0;
-}
-
-lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
-				  lh_spare_tables *spares)
-{
-	lh_slot slot;
-	lh_error error = LH_EXISTS;
-
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
-	if (!fits_level(directory->format, address, leaf))
-		return LH_INVALID;
-	LH_TRY(lh_slot_open(&slot, directory, address, leaf.level, spares));
-	if (slot.walk.entry == 0)
-		error = lh_slot_write(&slot, leaf);
-	lh_slot_close(&slot);
-	if (error == LH_OK)
-		lh_directory_announce_kernels(directory, page_of(address));
-	return error;
-}
-
-bool lh_directory_clear(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
-{
-	lh_walk walk;
-
-	LH_ASSERT(directory->port, gather->directory == directory);
-	if (lh_gather_is_full(gather))
-		return false;
-	if (clear_near(directory, address, gather))
-		return true;
-	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
-	lh_walk_begin_near(&walk, directory, page_of(address));
-	for (;;) {
-		lh_walk_descend(&walk);
-		LH_ASSERT(directory->port, walk.entry == 0 || walk.level == 0);
-		if (walk.entry == 0 || lh_walk_clear(&walk, gather))
-			break;
-		lh_walk_pause(&walk);
-	}
-	lh_walk_end(&walk);
 	return true;
 }

@@ -6,7 +6,6 @@
  * drops going through spies that write down what happens when. The rest of the floor is
  * the library's own.
  */
-#define lh_gather_begin spied_begin
 #define lh_gather_note spied_note
 #define lh_gather_note_range spied_note_range
 #define lh_gather_add_leaf spied_add_leaf
@@ -17,7 +16,6 @@
 #define lh_leaf_drop spy_leaf_drop
 #define lh_chain_drop spy_chain_drop
 #include "paging/gather.c"
-#undef lh_gather_begin
 #undef lh_gather_note
 #undef lh_gather_flush
 #undef lh_gather_flush_here
@@ -30,7 +28,6 @@
 #include <string.h>
 
 /* The library's own, whose headers were read under the other names. */
-void lh_gather_begin(lh_gather *gather, lh_directory *directory);
 void lh_gather_note(lh_gather *gather, lh_virtual_address address);
 void lh_gather_flush(lh_gather *gather);
 void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range,

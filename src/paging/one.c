@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whole operations on one leaf, a page or a huge one. Each is done by the shortest walk, if the CPU remembers the
+ * table that the leaf is in (near.h), and otherwise by a walk from the root.
+ *
+ *     the short way                               what it leaves to the long way
+ *     finds the slot, tries the table's lock      a table that is not remembered, or is locked
+ *     write: the slot is empty                    upgrades; what the format needs decoded
+ *     clear: a leaf, and not the table's last     a table that so becomes empty, and goes
+ *     restrict: by the bits of the rights         a leaf that loses all access
+ *     flushes at once, if only this CPU has       noted: the gather's flush
+ *     the directory loaded
+ *
+ * The hardware sets accessed and dirty bits behind our back, so an entry that may be present is only changed by
+ * exchange and compare-exchange. One that is empty is stored: its table's lock orders it with everybody who takes
+ * that, and to those who only read it is as if the walk came a moment later.
+ */
+#include "paging/one.h"
+
+#include "paging/plain.h"
+#include "paging/slot.h"
+
+static lh_virtual_range page_of(lh_virtual_address address)
+{
+	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
+
+	return page;
+}
+
+/* --- read --- */
+
+/* The entry for an address, and its level, if it is in a table that this CPU remembers. */
+LH_STRAIGHT bool read_near(lh_directory *directory, lh_virtual_address address, uint64_t *entry, unsigned *level)
+{
+	bool found;
+	lh_near near;
+
+	if (!lh_near_begin(&near, directory))
+		return false;
+	*level = 0;
+	found = lh_near_look(&near, directory, address, 0);
+	if (!found) {
+		*level = 1;
+		found = lh_near_look(&near, directory, address, 1);
+	}
+	*entry = found ? lh_atomic_load_total(near.slot) : 0;
+	lh_near_leave(&near, directory);
+	return found && !lh_entry_is_table(directory->format, *level, *entry);
+}
+
+/* True if the address lies in a half, and this root leads there. */
+static bool is_reached(const lh_directory *directory, lh_virtual_address address)
+{
+	unsigned half_bits = lh_format_half_bits(directory->format);
+	uint64_t above = address.value >> half_bits;
+
+	if (directory->format->root_each)
+		return above == (directory->is_kernel ? UINT64_MAX >> half_bits : 0);
+	return above == 0 || above == UINT64_MAX >> half_bits;
+}
+
+LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
+{
+	uint64_t retired = lh_atomic_load_total(&directory->retired);
+	lh_walk walk;
+
+	if (!is_reached(directory, address))
+		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0, true);
+	lh_walk_begin_near(&walk, directory, page_of(address));
+	lh_walk_descend(&walk);
+	if (walk.level != walk.top && lh_directory_owns(directory, address))
+		lh_walk_remember(&walk, lh_walk_table_entry(&walk), retired);
+	lh_walk_end(&walk);
+	return lh_walk_leaf(&walk);
+}
+
+lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
+{
+	uint64_t entry;
+	unsigned level;
+
+	if (read_near(directory, address, &entry, &level))
+		return lh_entry_read_leaf(directory->format, level, entry, !directory->is_kernel);
+	return read_far(directory, address);
+}
+
+/* --- write --- */
+
+/* Into an empty slot. => false: not done. */
+LH_STRAIGHT bool write_near(lh_directory *directory, lh_virtual_address address, unsigned level,
+			    const lh_leaf *leaf)
+{
+	uint64_t entry = lh_plain_entry(directory, leaf);
+	lh_near near;
+
+	if (entry == 0 || !lh_near_open(&near, directory, address, level))
+		return false;
+	if (lh_atomic_load_relaxed(near.slot) != 0) {
+		lh_near_let_go(&near, directory);
+		return false;
+	}
+	lh_atomic_store(near.slot, entry);
+	lh_near_close(&near, directory, level, 1);
+	return true;
+}
+
+LH_FAR lh_error announced(lh_directory *directory, lh_virtual_address address)
+{
+	lh_directory_announce(directory, page_of(address));
+	return LH_OK;
+}
+
+/* In user mode's half that is left to the fault that finds nothing to do. */
+LH_STRAIGHT lh_error written(lh_directory *directory, lh_virtual_address address)
+{
+	return directory->is_kernel ? announced(directory, address) : LH_OK;
+}
+
+LH_FAR lh_error write_far(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+			  lh_spare_tables *spares)
+{
+	lh_error error;
+	lh_slot slot;
+
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
+	LH_TRY(lh_slot_open(&slot, directory, address, leaf.level, spares));
+	error = leaf.level == 0 || slot.walk.entry == 0 ? lh_slot_write(&slot, leaf) : LH_EXISTS;
+	lh_slot_close(&slot);
+	return error == LH_OK ? written(directory, address) : error;
+}
+
+lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+			    lh_spare_tables *spares)
+{
+	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
+	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
+	if (write_near(directory, address, 0, &leaf))
+		return written(directory, address);
+	return write_far(directory, address, leaf, spares);
+}
+
+static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
+{
+	uint64_t pages;
+
+	if (leaf.level == 0 || leaf.level >= format->levels || !format->leaf_at[leaf.level])
+		return false;
+	pages = lh_level_pages(format, leaf.level);
+	return (((address.value >> format->page_shift) | leaf.frame.value) & (pages - 1)) == 0;
+}
+
+lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
+				  lh_spare_tables *spares)
+{
+	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
+	if (!fits_level(directory->format, address, leaf))
+		return LH_INVALID;
+	if (leaf.level == 1 && write_near(directory, address, 1, &leaf))
+		return written(directory, address);
+	return write_far(directory, address, leaf, spares);
+}
+
+/* --- clear, restrict --- */
+
+/*
+ * What the slot has lost, this CPU may have cached. If no other may, and no flush is due anyway, it goes at once;
+ * else it is noted. Publishes as any flush does: the generation first, then who runs the directory (gather.c).
+ */
+LH_STRAIGHT void flush_near(const lh_near *near, lh_virtual_address address, unsigned level, lh_gather *gather)
+{
+	lh_directory *directory = gather->directory;
+	uint64_t pages = UINT64_C(1) << level * LH_NEAR_BITS;
+	lh_virtual_range span = { lh_virtual(address.value & ~((pages << LH_PAGE_SHIFT) - 1)), pages };
+
+	if (lh_virtual_range_is_empty(gather->span)) {
+		lh_atomic_add(&directory->generation, UINT64_C(1));
+		if (lh_directory_runs_only_on(directory, near->cpu)) {
+			lh_architecture_flush_local(directory->port, directory->root, span,
+						    directory->is_kernel);
+			return;
+		}
+	}
+	lh_gather_note_range(gather, span);
+}
+
+/* => the gather has room. => false: not done. */
+LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address, unsigned level,
+			    lh_gather *gather)
+{
+	uint64_t entry;
+	lh_near near;
+
+	if (!lh_near_open(&near, directory, address, level))
+		return false;
+	entry = lh_atomic_load_relaxed(near.slot);
+	if (entry == 0 || lh_table_live(near.table) == 1 ||
+	    lh_entry_is_table(directory->format, level, entry)) {
+		lh_near_let_go(&near, directory);
+		return entry == 0;
+	}
+	lh_gather_add_entry(gather, level, lh_atomic_exchange(near.slot, UINT64_C(0)));
+	flush_near(&near, address, level, gather);
+	lh_near_close(&near, directory, level, UINT64_MAX);
+	return true;
+}
+
+LH_FAR bool clear_far(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
+{
+	lh_walk walk;
+
+	LH_ASSERT(directory->port, lh_directory_owns(directory, address));
+	lh_walk_begin_near(&walk, directory, page_of(address));
+	for (;;) {
+		lh_walk_descend(&walk);
+		LH_ASSERT(directory->port, walk.entry == 0 || walk.level == 0);
+		if (walk.entry == 0 || lh_walk_clear(&walk, gather))
+			break;
+		lh_walk_pause(&walk);
+	}
+	lh_walk_end(&walk);
+	return true;
+}
+
+bool lh_directory_clear(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
+{
+	LH_ASSERT(directory->port, gather->directory == directory);
+	if (lh_gather_is_full(gather))
+		return false;
+	return clear_near(directory, address, 0, gather) || clear_far(directory, address, gather);
+}
+
+/* The level of which the range is one slot; LH_NEAR_LEVELS: of none that may be remembered. */
+LH_STRAIGHT unsigned level_of(lh_virtual_range range)
+{
+	if (range.pages == 1)
+		return 0;
+	return range.pages == LH_NEAR_SLOTS && ((range.base.value >> LH_PAGE_SHIFT) & (LH_NEAR_SLOTS - 1)) == 0
+		       ? 1 : LH_NEAR_LEVELS;
+}
+
+bool lh_one_clear(lh_directory *directory, lh_virtual_range range, lh_gather *gather)
+{
+	if (lh_gather_is_full(gather))
+		return false;
+	switch (level_of(range)) {
+	case 0:
+		return clear_near(directory, range.base, 0, gather);
+	case 1:
+		return clear_near(directory, range.base, 1, gather);
+	default:
+		return false;
+	}
+}
+
+/* Takes rights from what is in the slot. => false: not done. */
+LH_STRAIGHT bool restrict_slot(const lh_near *near, lh_virtual_address address, unsigned level,
+			       lh_rights rights, lh_gather *gather)
+{
+	const lh_paging_format *format = gather->directory->format;
+	bool user = !gather->directory->is_kernel;
+	uint64_t entry = lh_atomic_load_relaxed(near->slot), restricted;
+
+	if (entry == 0)
+		return true;
+	if (lh_entry_is_table(format, level, entry))
+		return false;
+	/* Only the CPU writes to it meanwhile, and only flags. */
+	do {
+		restricted = lh_entry_restricted(format, entry, rights, user);
+		if (restricted == 0 || restricted == entry)
+			return restricted != 0;
+	} while (!lh_atomic_compare_exchange(near->slot, &entry, restricted));
+	flush_near(near, address, level, gather);
+	return true;
+}
+
+LH_STRAIGHT bool restrict_near(lh_directory *directory, lh_virtual_address address, unsigned level,
+			       lh_rights rights, lh_gather *gather)
+{
+	lh_near near;
+	bool done;
+
+	if (!lh_near_open(&near, directory, address, level))
+		return false;
+	done = restrict_slot(&near, address, level, rights, gather);
+	lh_near_let_go(&near, directory);
+	return done;
+}
+
+bool lh_one_restrict(lh_directory *directory, lh_virtual_range range, lh_rights rights, lh_gather *gather)
+{
+	switch (level_of(range)) {
+	case 0:
+		return restrict_near(directory, range.base, 0, rights, gather);
+	case 1:
+		return restrict_near(directory, range.base, 1, rights, gather);
+	default:
+		return false;
+	}
+}

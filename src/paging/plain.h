@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The entries of plain leaves: present, write-back, key 0, nothing noted of them but whether they are counted. A
+ * directory works them out once for each set of rights; to that the frame's address is or-ed.
+ */
+#ifndef LANDHOLD_PAGING_PLAIN_H
+#define LANDHOLD_PAGING_PLAIN_H
+
+#include "base/atomic.h"
+#include "paging/entry.h"
+
+/* A plain leaf's place in directory->plain. */
+static inline unsigned lh_plain_index(const lh_leaf *leaf)
+{
+	return leaf->rights | (leaf->flags & LH_LEAF_UNCOUNTED);
+}
+
+static inline bool lh_leaf_is_plain(const lh_leaf *leaf)
+{
+	return leaf->kind == LH_LEAF_PRESENT && leaf->key == 0 && leaf->type == LH_MEMORY_WRITE_BACK &&
+	       (leaf->flags & (LH_LEAF_ACCESSED | LH_LEAF_DIRTY)) == 0;
+}
+
+/* The entry of a leaf; 0: it is not plain, or not worked out yet. */
+static inline uint64_t lh_plain_entry(const lh_directory *directory, const lh_leaf *leaf)
+{
+	const lh_paging_format *format = directory->format;
+	uint64_t bits = lh_atomic_load_relaxed(
+		&directory->plain[leaf->level == 0 ? 0 : 1][lh_plain_index(leaf)]);
+
+	if (!lh_leaf_is_plain(leaf) || bits == 0)
+		return 0;
+	return bits | lh_entry_address_bits(format, lh_frame_address(leaf->frame));
+}
+
+/* lh_entry_make_leaf for a leaf of this directory, whatever it is. */
+uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf);
+
+#endif
