@@ -140,6 +140,7 @@ typedef struct lh_directory {
 	lh_cpu_set walkers;		/* a others that are walking its tables */
 	uint64_t generation;		/* a flushes published: raised before active is read */
 	uint64_t retired;		/* a tables taken out of the tree: raised before they are flushed */
+	uint64_t passed;		/* a BUSY leaves that a restriction passed, each under its table's lock */
 	/* a The entry of a plain leaf (src/paging/plain.h), all but the frame: [0] at level 0, [1] above, by its
 	 * rights and flags; 0: not worked out yet. */
 	uint64_t plain[2][(LH_RIGHTS_ALL | LH_LEAF_UNCOUNTED) + 1];

@@ -20,6 +20,11 @@
  * made it one without access: that is split like any other; a promotion then leaves it so, and the next
  * fault upgrades it. Between the steps an access faults; so who changes the kernel's half of such a
  * format keeps everybody off the range.
+ *
+ * Who takes rights away passes a BUSY leaf and counts that (lh_directory.passed), under the lock of its table. So did
+ * who broke it read that count with the BUSY leaf, and now he compares: if anybody passed one, of whatever leaf,
+ * then what is put there grants nothing. The first frame is held between the steps: taken away and written again,
+ * it would not be the same.
  */
 #include "paging/row.h"
 #include "paging/slot.h"
@@ -137,9 +142,39 @@ static bool put_table(lh_walk *walk, lh_leaf leaf, lh_spare_tables *spares)
 	return true;
 }
 
-/* Makes the leaf BUSY, lets go, and flushes. => what it was, to be put back. */
-static lh_leaf break_leaf(lh_walk *walk)
+/* What was broken, to be put back. */
+struct broken {
+	lh_leaf leaf;
+	uint64_t passed;
+};
+
+/* What leaves are there from now on goes on living, if anybody counts it. */
+static void hold_broken(const lh_directory *directory, const struct broken *broken)
 {
+	if ((broken->leaf.flags & LH_LEAF_UNCOUNTED) == 0)
+		lh_frame_hold(directory->frames, broken->leaf.frame);
+}
+
+static void drop_broken(const lh_directory *directory, const struct broken *broken)
+{
+	if ((broken->leaf.flags & LH_LEAF_UNCOUNTED) == 0)
+		lh_frame_drop(directory->frames, broken->leaf.frame);
+}
+
+/* What may be put there: without access, if a restriction passed. => the table's lock is held. */
+static lh_leaf leaf_to_put(const lh_directory *directory, const struct broken *broken)
+{
+	lh_leaf leaf = broken->leaf;
+
+	if (lh_atomic_load(&directory->passed) != broken->passed)
+		leaf.kind = LH_LEAF_NO_ACCESS;
+	return leaf;
+}
+
+/* Makes the leaf BUSY, holds its frame, lets go, and flushes. */
+static struct broken break_leaf(lh_walk *walk)
+{
+	struct broken broken = { .passed = lh_atomic_load(&walk->directory->passed) };
 	lh_leaf leaf = lh_walk_leaf(walk);
 	lh_gather gather;
 	uint64_t busy;
@@ -147,29 +182,35 @@ static lh_leaf break_leaf(lh_walk *walk)
 	leaf.kind = LH_LEAF_BUSY;
 	busy = make_entry(walk, leaf);
 	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), busy);
-	leaf = lh_walk_leaf(walk);
+	broken.leaf = lh_walk_leaf(walk);
 	/* Somebody else's change, which is cut short. */
-	if (leaf.kind == LH_LEAF_BUSY)
-		leaf.kind = LH_LEAF_NO_ACCESS;
+	if (broken.leaf.kind == LH_LEAF_BUSY)
+		broken.leaf.kind = LH_LEAF_NO_ACCESS;
+	hold_broken(walk->directory, &broken);
 	lh_gather_begin(&gather, walk->directory);
 	lh_gather_note_range(&gather, slot_span(walk));
 	lh_walk_end(walk);
 	lh_gather_finish(&gather);
 	lh_walk_begin_again(walk);
-	return leaf;
+	return broken;
+}
+
+static bool is_broken_leaf(const lh_walk *walk, const struct broken *broken)
+{
+	lh_leaf now = lh_walk_leaf(walk);
+
+	return now.kind == LH_LEAF_BUSY && now.frame.value == broken->leaf.frame.value;
 }
 
 /* Breaks before it makes. Whatever came between is looked at again by who called. */
 static void break_and_put(lh_walk *walk, lh_spare_tables *spares)
 {
 	unsigned level = walk->level;
-	lh_leaf before = break_leaf(walk), now;
+	struct broken broken = break_leaf(walk);
 
-	if (!hold_level(walk, level) || lh_walk_is_table(walk))
-		return;
-	now = lh_walk_leaf(walk);
-	if (now.kind == LH_LEAF_BUSY && now.frame.value == before.frame.value)
-		(void)put_table(walk, before, spares);
+	if (hold_level(walk, level) && !lh_walk_is_table(walk) && is_broken_leaf(walk, &broken))
+		(void)put_table(walk, leaf_to_put(walk->directory, &broken), spares);
+	drop_broken(walk->directory, &broken);
 }
 
 /* Splits until no leaf straddles the page's lower end. */
@@ -301,24 +342,50 @@ static void put_leaf(lh_walk *walk, lh_frame_entry *table, lh_leaf leaf, lh_gath
 	walk->entry = entry;
 }
 
-/* The second step, after the flush. => false: somebody has taken the BUSY leaf over, as is his right. */
-static bool settle(lh_directory *directory, lh_virtual_address address, lh_leaf leaf)
+/* The second step, after the flush. => false: somebody has taken the BUSY leaf over, as is his right, or has
+ * taken rights away. */
+static bool settle(lh_directory *directory, lh_virtual_address address, const struct broken *broken)
 {
 	bool settled;
 	lh_slot slot;
+	lh_leaf leaf;
 
 	lh_slot_find(&slot, directory, address);
 	lh_slot_hold(&slot);
-	settled = lh_slot_settle(&slot, leaf);
+	leaf = leaf_to_put(directory, broken);
+	settled = lh_slot_settle(&slot, leaf) && leaf.kind == broken->leaf.kind;
 	lh_slot_close(&slot);
+	drop_broken(directory, broken);
 	return settled;
+}
+
+/* => the walk stands at the slot, held, with its table locked. => false: not done. *broken: what is to be put back. */
+static bool replace_table(lh_walk *walk, lh_frame_entry *table, struct broken *broken, lh_gather *gather)
+{
+	lh_directory *directory = walk->directory;
+	unsigned level = walk->level;
+	lh_leaf first;
+
+	if (!is_uniform(directory, lh_entry_table(directory->format, walk->entry), level, &broken->leaf) ||
+	    !lh_walk_may_go(walk, level - 1)) {
+		lh_table_unlock(directory->port, table);
+		return false;
+	}
+	first = broken->leaf;
+	if (directory->format->break_before_make) {
+		first.kind = LH_LEAF_BUSY;
+		broken->passed = lh_atomic_load(&directory->passed);
+		hold_broken(directory, broken);
+	}
+	put_leaf(walk, table, first, gather);
+	return true;
 }
 
 bool lh_directory_promote(lh_directory *directory, lh_virtual_address address, unsigned level)
 {
-	bool breaks = directory->format->break_before_make, promoted = false;
+	bool promoted = false;
+	struct broken broken;
 	lh_frame_entry *table;
-	lh_leaf leaf, first;
 	lh_gather gather;
 	lh_walk walk;
 
@@ -326,18 +393,10 @@ bool lh_directory_promote(lh_directory *directory, lh_virtual_address address, u
 	lh_gather_begin(&gather, directory);
 	lh_walk_begin(&walk, directory, page_at(address));
 	if (level < directory->format->levels && directory->format->leaf_at[level] &&
-	    hold_table(&walk, level, &table)) {
-		promoted = is_uniform(directory, lh_entry_table(directory->format, walk.entry), level, &leaf) &&
-			   lh_walk_may_go(&walk, level - 1);
-		first = leaf;
-		if (breaks)
-			first.kind = LH_LEAF_BUSY;
-		if (promoted)
-			put_leaf(&walk, table, first, &gather);
-		else
-			lh_table_unlock(directory->port, table);
-	}
+	    hold_table(&walk, level, &table))
+		promoted = replace_table(&walk, table, &broken, &gather);
 	lh_walk_end(&walk);
 	lh_gather_finish(&gather);
-	return promoted && breaks ? settle(directory, address, leaf) : promoted;
+	return promoted && directory->format->break_before_make ? settle(directory, address, &broken)
+								: promoted;
 }

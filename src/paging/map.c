@@ -31,20 +31,29 @@ uint64_t lh_tables_crossed(const lh_paging_format *format, unsigned level, lh_vi
 }
 
 /*
- * Without a pause: begun again from the root, the walk would count upper tables twice, and it opens
- * none of the lowest.
+ * After a pause the walk comes again through the upper tables that it was in. It opens none of the lowest.
  */
 uint64_t lh_tables_there(lh_directory *directory, lh_virtual_range range, unsigned level)
 {
-	uint64_t count = 0;
+	uint64_t count = 0, paused_at = range.pages;
+	unsigned paused_in = 0;
 	lh_walk walk;
 
 	lh_walk_begin(&walk, directory, range);
 	while (lh_walk_next(&walk)) {
-		if (lh_walk_is_table(&walk) && walk.level > level)
+		bool is_counted = walk.page == paused_at && walk.level > paused_in;
+
+		if (lh_walk_is_table(&walk) && walk.level > level && !is_counted)
 			count++;
-		if (walk.level <= level + 1)
-			lh_walk_skip(&walk);
+		if (walk.level > level + 1)
+			continue;
+		lh_walk_skip(&walk);
+		if (walk.tables >= LH_TABLES_AT_A_TIME && walk.page < range.pages) {
+			paused_at = walk.page;
+			paused_in = walk.level;
+			lh_walk_end(&walk);
+			lh_walk_begin_again(&walk);
+		}
 	}
 	lh_walk_end(&walk);
 	return count;

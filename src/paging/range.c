@@ -236,6 +236,15 @@ static void replace(const lh_walk *walk, uint64_t *slot, uint64_t seen, uint64_t
 		;
 }
 
+/*
+ * A BUSY leaf grants nothing, but what its owner puts there would: he finds under the same lock that the count has
+ * changed, and grants nothing either (huge.c). Faults have versions for it.
+ */
+static void pass_busy(lh_directory *directory)
+{
+	lh_atomic_add(&directory->passed, UINT64_C(1));
+}
+
 /* What taking rights away does to entries like this one. */
 static void learn_restriction(lh_alike *alike, unsigned level, uint64_t entry, lh_rights rights)
 {
@@ -279,6 +288,8 @@ static uint64_t restrict_row(const lh_walk *walk, lh_alike *alike, lh_rights rig
 			if (lh_entry_is_table(alike->format, walk->level, entry))
 				break;
 			learn_restriction(alike, walk->level, entry, rights);
+			if (alike->leaf.kind == LH_LEAF_BUSY)
+				pass_busy(walk->directory);
 		}
 		if (entry == 0 || alike->change == 0) {
 			slot++;

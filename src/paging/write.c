@@ -132,11 +132,16 @@ uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf)
 	return lh_entry_make_leaf(directory->format, *leaf, !directory->is_kernel);
 }
 
+static uint64_t make_entry(lh_directory *directory, lh_leaf leaf)
+{
+	return lh_directory_make_entry(directory, &leaf);
+}
+
 static void write_fresh(lh_slot *slot, lh_leaf leaf)
 {
 	lh_walk *walk = &slot->walk;
 
-	walk->entry = lh_directory_make_entry(walk->directory, &leaf);
+	walk->entry = make_entry(walk->directory, leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	lh_table_count(walk->held, true);
 	lh_walk_count(walk, 0, lh_level_pages(walk->directory->format, walk->level));
@@ -147,7 +152,7 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 {
 	const lh_paging_format *format = walk->directory->format;
 	bool user = !walk->directory->is_kernel;
-	uint64_t entry = lh_directory_make_entry(walk->directory, &leaf);
+	uint64_t entry = make_entry(walk->directory, leaf);
 	uint64_t seen = walk->entry;
 
 	/* The hardware changes nothing in a mark, and no CPU has it cached. */
@@ -186,7 +191,7 @@ void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 
 	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
 	leaf.kind = LH_LEAF_BUSY;
-	busy = lh_directory_make_entry(walk->directory, &leaf);
+	busy = make_entry(walk->directory, leaf);
 	lh_gather_add_entry(gather, walk->level, lh_atomic_exchange(lh_walk_slot(walk), busy));
 	lh_gather_note_range(gather, lh_walk_span(walk));
 	walk->entry = busy;
@@ -201,7 +206,7 @@ bool lh_slot_settle(lh_slot *slot, lh_leaf leaf)
 	    now.level != leaf.level)
 		return false;
 	/* Not present: the hardware changes nothing in it behind our back. */
-	walk->entry = lh_directory_make_entry(walk->directory, &leaf);
+	walk->entry = make_entry(walk->directory, leaf);
 	lh_atomic_store_total(lh_walk_slot(walk), walk->entry);
 	return true;
 }

@@ -47,6 +47,28 @@ static test_scene *open_level(uint8_t level)
 	return scene;
 }
 
+/* By a format that breaks before it makes, and is otherwise that of the machine. */
+static void *open_breaking(uint8_t level)
+{
+	static lh_paging_format format;
+	test_scene *scene = open_level(level);
+
+	format = *directory_of(scene)->format;
+	format.break_before_make = true;
+	directory_of(scene)->format = &format;
+	return scene;
+}
+
+static void *open_leaf_breaking(void)
+{
+	return open_breaking(1);
+}
+
+static void *open_table_breaking(void)
+{
+	return open_breaking(0);
+}
+
 static void *open_leaf(void)
 {
 	return open_level(1);
@@ -95,11 +117,32 @@ static void unmap_all(void *context)
 	lh_gather_finish(&gather);
 }
 
+static void restrict_all(void *context)
+{
+	test_scene *scene = context;
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory_of(scene));
+	lh_directory_restrict_range(directory_of(scene), pages_at(0, PAGES), LH_RIGHT_READ, &gather);
+	lh_gather_finish(&gather);
+}
+
 static void promote(void *context)
 {
 	test_scene *scene = context;
 
 	scene->values[scene_cpu()][0] = lh_directory_promote(directory_of(scene), lh_virtual(ADDRESS), 1);
+}
+
+static void close_pages(test_scene *scene)
+{
+	CHECK_SOUND(lh_directory_check(directory_of(scene)));
+	unmap_all(scene);
+	for (unsigned fibre = 0; fibre < 2; fibre++) {
+		lh_spare_tables_give_back(scene->world.frames, spares_of(scene, fibre));
+		free(scene->items[fibre]);
+	}
+	scene_check(scene);
 }
 
 /* Pages from one on are gone; all else is there still. */
@@ -112,13 +155,18 @@ static void check_gone(test_scene *scene, uint64_t gone, uint64_t count)
 		else
 			check_page(scene, page);
 	}
-	CHECK_SOUND(lh_directory_check(directory_of(scene)));
-	unmap_all(scene);
-	for (unsigned fibre = 0; fibre < 2; fibre++) {
-		lh_spare_tables_give_back(scene->world.frames, spares_of(scene, fibre));
-		free(scene->items[fibre]);
-	}
-	scene_check(scene);
+	close_pages(scene);
+}
+
+/* What could be written can no longer, whichever leaf it lies in now. */
+static void check_restricted(void *context)
+{
+	test_scene *scene = context;
+
+	for (uint64_t page = 0; page < PAGES; page++)
+		CHECK_EQUAL(lh_directory_read(directory_of(scene), pages_at(page, 1).base).rights & LH_RIGHT_WRITE,
+			    0);
+	close_pages(scene);
 }
 
 static void check_two_gone(void *context)
@@ -149,3 +197,6 @@ HUGE_LEAF(huge_unmap_unmap, open_leaf, unmap_one, unmap_one, check_two_gone)
 HUGE_LEAF(huge_unmap_read, open_leaf, unmap_one, read_pages, check_one_gone)
 HUGE_LEAF(huge_promote_unmap, open_table, promote, unmap_all, check_all_gone)
 HUGE_LEAF(huge_promote_read, open_table, promote, read_pages, check_none_gone)
+HUGE_LEAF(huge_break_restrict, open_leaf_breaking, unmap_one, restrict_all, check_restricted)
+HUGE_LEAF(huge_break_promote_restrict, open_table_breaking, promote, restrict_all, check_restricted)
+HUGE_LEAF(huge_break_promote_unmap, open_table_breaking, promote, unmap_all, check_all_gone)

@@ -2,6 +2,8 @@
 /* Huge leaves, as a kernel's direct map has them; the audit; wide ranges over little. */
 #include "room.h"
 
+#include "paging/walk.h"
+
 #include <string.h>
 
 #define DIRECT (UPPER_HALF + 8 * TIB)
@@ -373,6 +375,29 @@ TEST(b20_a_dirty_bit_that_the_hardware_sets_meanwhile_survives)
 	CHECK_EQUAL(leaf.flags, LH_LEAF_DIRTY);
 	CHECK_EQUAL(leaf.rights, LH_RIGHT_READ);
 	room_clear(&room.user, range_of(0x7000, 1));
+	lh_frame_drop(room.frames, frame);
+	room_close(&room);
+}
+
+TEST(tables_of_a_wide_range_are_counted_once_over_pauses)
+{
+	enum { APART = 3 * LH_TABLES_AT_A_TIME + 5 };
+	lh_virtual_range range = range_of(GIB, APART * (GIB / 4096));
+	lh_frame_number frame;
+	test_room room;
+
+	room_open(&room, 1024, 1);
+	room_build(&room);
+	frame = room_frame(&room);
+	/* A table of each of the two lowest levels every GiB; at some of them two. */
+	for (uint64_t i = 0; i < APART; i++)
+		room_map(&room, &room.user, (1 + i) * GIB, leaf_of(frame, LH_RIGHT_READ));
+	for (uint64_t i = 0; i < APART; i += 7)
+		room_map(&room, &room.user, (1 + i) * GIB + 2 * MIB, leaf_of(frame, LH_RIGHT_READ));
+	CHECK_EQUAL(lh_tables_there(&room.user, range, 0) + 1, lh_directory_tables(&room.user));
+	CHECK_EQUAL(lh_tables_there(&room.user, range, 1), 1 + APART);
+	CHECK_EQUAL(lh_tables_there(&room.user, range, 2), 1);
+	room_clear(&room.user, range);
 	lh_frame_drop(room.frames, frame);
 	room_close(&room);
 }
