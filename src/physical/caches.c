@@ -329,7 +329,7 @@ bool lh_cache_refill(lh_frames *frames, struct frame_cache *cache, enum frame_ki
 void lh_frames_set_node(lh_frames *frames, unsigned cpu, unsigned node)
 {
 	if (cpu < frames->cpu_count && node < frames->node_count)
-		lh_atomic_store_relaxed(&frames->caches[cpu].node, (uint16_t)node);
+		lh_atomic_store_relaxed(&frames->caches[cpu].node, (uint8_t)node);
 }
 
 /* --- Zeroed frames --- */

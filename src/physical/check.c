@@ -213,12 +213,14 @@ static const char *check_use(const lh_frames *frames, const struct frame_cache *
 static bool is_usual_known(const struct frame_cache *cache)
 {
 	lh_frame_state state = lh_head_state(cache->usual);
+	lh_frame_source source = lh_head_source(cache->usual);
 	unsigned order = lh_head_order(cache->usual);
 
 	return cache->usual == 0 ||
 	       (lh_order_is_kept(order) && cache->usual_size == UINT64_C(1) << order &&
+		cache->usual_cost == (source == LH_FRAME_CHARGED ? cache->usual_size : 0) &&
 		cache->usual_keep == lh_keep_of(lh_frame_kind(state), order) &&
-		cache->usual_taken == lh_taken_of(state, lh_head_source(cache->usual)));
+		cache->usual_taken == lh_taken_of(state, source));
 }
 
 static const char *check_cache(const lh_frames *frames, const struct frame_cache *cache)

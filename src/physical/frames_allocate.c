@@ -94,9 +94,11 @@ static inline lh_frame_number take_at(const lh_frames *frames, struct frame_cach
 				      uint64_t place, lh_frame_state state,
 				      lh_frame_source source, unsigned order)
 {
+	lh_frame_number frame = lh_place_frame(frames, place);
+
 	take_entry(frames, lh_place_entry(frames, place), state, source, order);
 	lh_count_taken(cache, lh_taken_of(state, source), UINT64_C(1) << order);
-	return lh_place_frame(frames, place);
+	return frame;
 }
 
 /* The hottest of what a keep has. => it has one; the cache is entered. */

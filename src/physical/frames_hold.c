@@ -37,6 +37,12 @@ static inline unsigned count_of(uint64_t head)
 	return lh_taken_of(lh_head_state(head), lh_head_source(head));
 }
 
+/* What it takes from the slack that the cache keeps it. */
+static inline uint64_t cost_of(uint64_t head, uint64_t size)
+{
+	return lh_head_source(head) == LH_FRAME_CHARGED ? size : 0;
+}
+
 /* Makes the entry that of a free frame. => the cache is entered. */
 static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, unsigned taken,
 			      uint64_t size)
@@ -48,14 +54,13 @@ static inline void free_entry(struct frame_cache *cache, lh_frame_entry *entry, 
 
 /* => there is room, and the slack is enough. */
 static inline void keep_freed(struct frame_cache *cache, struct frame_keep *keep, uint64_t place,
-			      uint64_t head, uint64_t size)
+			      uint64_t cost)
 {
 	uint32_t count = keep->count;
 
 	keep->places[count] = (uint32_t)place;
 	lh_keep_set_count(keep, count + 1);
-	if (lh_head_source(head) == LH_FRAME_CHARGED)
-		cache->slack -= size;
+	cache->slack -= cost;
 }
 
 static void give_to_index(lh_frames *frames, struct frame_cache *cache, uint64_t place,
@@ -77,7 +82,7 @@ static struct frame_keep *room_for(lh_frames *frames, struct frame_cache *cache,
 				   const struct frame_span *span, uint64_t head)
 {
 	unsigned order = lh_head_order(head), keep;
-	uint64_t cost = lh_head_source(head) == LH_FRAME_CHARGED ? UINT64_C(1) << order : 0;
+	uint64_t cost = cost_of(head, UINT64_C(1) << order);
 
 	if (!cache->in_use || span->node != cache->node || !lh_order_is_kept(order))
 		return NULL;
@@ -97,7 +102,7 @@ static __attribute__((noinline)) void put_away(lh_frames *frames, const struct f
 
 	free_entry(cache, entry, count_of(head), size);
 	if (keep)
-		keep_freed(cache, keep, place, head, size);
+		keep_freed(cache, keep, place, cost_of(head, size));
 	else
 		give_to_index(frames, cache, place, head);
 	lh_cache_leave(frames, cache, interrupts);
@@ -110,6 +115,7 @@ static inline void note_usual(struct frame_cache *cache, uint64_t head, unsigned
 	cache->usual_keep = (uint8_t)keep;
 	cache->usual_taken = (uint8_t)count_of(head);
 	cache->usual_size = (uint16_t)size;
+	cache->usual_cost = (uint16_t)cost_of(head, size);
 }
 
 /* The same at once where it needs no lock. => the order is kept.
@@ -120,18 +126,17 @@ static bool put_at_hand(lh_frames *frames, const struct frame_span *span,
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
 	unsigned number = lh_keep_of(lh_frame_kind(lh_head_state(head)), order);
-	uint64_t size = UINT64_C(1) << order;
+	uint64_t size = UINT64_C(1) << order, cost = cost_of(head, size);
 	struct frame_keep *keep;
 	bool has_room;
 
 	if (!cache)
 		return false;
 	keep = &cache->keeps[number];
-	has_room = keep->count < keep->capacity && span->node == cache->node &&
-		   (lh_head_source(head) == LH_FRAME_UNCHARGED || cache->slack >= size);
+	has_room = keep->count < keep->capacity && span->node == cache->node && cache->slack >= cost;
 	if (has_room) {
 		free_entry(cache, entry, count_of(head), size);
-		keep_freed(cache, keep, lh_span_place(span, frame), head, size);
+		keep_freed(cache, keep, lh_span_place(span, frame), cost);
 		note_usual(cache, head, number, size);
 	}
 	lh_cache_leave_own(frames, interrupts);
@@ -146,20 +151,16 @@ put_usual(lh_frames *frames, const struct frame_span *span, lh_frame_entry *entr
 	uintptr_t interrupts;
 	struct frame_cache *cache = lh_cache_enter_own(frames, &interrupts);
 	struct frame_keep *keep;
-	uint64_t usual, size;
 	bool has_room;
 
 	if (!cache)
 		return false;
-	size = cache->usual_size;
-	usual = lh_atomic_load_relaxed(&cache->usual); /* twice: not what the entry has */
 	keep = &cache->keeps[cache->usual_keep];
-	has_room = head == lh_atomic_load_relaxed(&cache->usual) && keep->count < keep->capacity &&
-		   span->node == cache->node &&
-		   (lh_head_source(usual) == LH_FRAME_UNCHARGED || cache->slack >= size);
+	has_room = head == cache->usual && keep->count < keep->capacity &&
+		   span->node == cache->node && cache->slack >= cache->usual_cost;
 	if (has_room) {
-		free_entry(cache, entry, cache->usual_taken, size);
-		keep_freed(cache, keep, lh_span_place(span, frame), usual, size);
+		free_entry(cache, entry, cache->usual_taken, cache->usual_size);
+		keep_freed(cache, keep, lh_span_place(span, frame), cache->usual_cost);
 	}
 	lh_cache_leave_own(frames, interrupts);
 	return has_room;

@@ -141,11 +141,12 @@ enum frame_keeps { KEEP_SINGLE, KEEP_EIGHT = KIND_COUNT, KEEP_ZEROED = 2 * KIND_
 
 struct frame_cache {
 	struct frame_keep keeps[KEEP_COUNT] __attribute__((aligned(64)));
-	uint16_t node;	   /* a: of its CPU */
+	uint8_t node;	   /* a: of its CPU */
 	bool in_use;	   /* o; if not, it has nothing but its node */
-	/* o: of what came back last, its keep, count, frames and head (frames_hold.c) */
+	/* o: of what came back last, its keep, count, frames, those of them charged, and head
+	 * (frames_hold.c) */
 	uint8_t usual_keep, usual_taken;
-	uint16_t usual_size;
+	uint16_t usual_size, usual_cost;
 	uint64_t usual;
 	uint64_t slack;	   /* o: charge.c */
 	int64_t committed; /* o: charge.c */

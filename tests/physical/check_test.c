@@ -114,6 +114,7 @@ TEST(a_corrupted_cache_is_found)
 	CHECK_FINDS(cache->usual_keep, KEEP_SINGLE + KIND_LASTING);
 	CHECK_FINDS(cache->usual_taken, LH_FRAME_ANONYMOUS);
 	CHECK_FINDS(cache->usual_size, 8);
+	CHECK_FINDS(cache->usual_cost, 0);
 	CHECK_FINDS(frames->in_use.bits[0], 0);
 	CHECK_FINDS(frames->in_use.bits[0], 3);
 	CHECK_FINDS(frames->caches[1].slack, 1);
