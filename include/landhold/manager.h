@@ -177,7 +177,7 @@ LH_MUST_USE lh_error lh_manager_create_scoped(lh_manager *manager, lh_directory 
 /* --- statistics --- */
 
 typedef struct lh_statistics {
-	lh_frame_counters frames;
+	lh_frame_counters frames;   /* what the pools keep for a while counts as free */
 	uint64_t table_pages;	    /* all directories */
 	uint64_t user_regions, kernel_regions, spaces, objects;
 	uint64_t pool_items;	    /* regions, objects and index nodes in use */
@@ -191,6 +191,12 @@ typedef struct lh_statistics {
 	uint64_t faults_refused;    /* not OK */
 	uint64_t forks;
 } lh_statistics;
+
+/*
+ * Gives back what the library keeps because it may soon be of use: empty pages of its pools, one each. The manager
+ * is a shrinker (reclaim.h) that does the same. => frames. Context: interrupts on, no spinning lock.
+ */
+uint64_t lh_manager_trim(lh_manager *manager);
 
 /* Exact while nothing changes; stops nobody (lh_frames_estimate_counters). */
 void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics);

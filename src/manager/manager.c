@@ -9,6 +9,7 @@
 #include "object/machine.h"
 #include "object/object.h"
 #include "object/page_index.h"
+#include "object/readers.h"
 #include "space/space.h"
 
 #include "base/assert.h"
@@ -61,6 +62,15 @@ static lh_error build(lh_manager *manager, const lh_manager_setup *setup)
 					&manager->zero_frame);
 }
 
+static uint64_t scan(lh_shrinker *shrinker, unsigned priority, uint64_t most)
+{
+	char *within = (char *)shrinker;
+
+	(void)priority;
+	(void)most;
+	return lh_readers_reclaim((lh_manager *)(void *)(within - offsetof(lh_manager, shrinker)));
+}
+
 lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manager **manager)
 {
 	lh_manager *made = memory;
@@ -76,6 +86,8 @@ lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manag
 		.zero_frame = { LH_NO_FRAME },
 	};
 	lh_directory_init(&made->kernel_directory, made->frames, made->format);
+	made->shrinker.scan = scan;
+	lh_shrinker_add(made->frames, &made->shrinker);
 	error = build(made, setup);
 	if (error != LH_OK) {
 		lh_manager_destroy(made);
@@ -89,13 +101,14 @@ void lh_manager_destroy(lh_manager *manager)
 {
 	LH_ASSERT(manager->port, manager->counts.spaces == 0 && manager->counts.objects == 0);
 	LH_ASSERT(manager->port, manager->kernel_tree.count == 0);
+	lh_shrinker_remove(manager->frames, &manager->shrinker);
 	if (!lh_frame_is_none(manager->zero_frame))
 		lh_frame_drop(manager->frames, manager->zero_frame);
 	manager->zero_frame.value = LH_NO_FRAME;
 	/* Who could read looks up in a space; there is none. (Pools that were never made keep nothing.) */
 	if (manager->nodes.frames) {
-		(void)lh_pool_trim(&manager->regions, NULL);
-		(void)lh_pool_trim(&manager->objects, NULL);
+		(void)lh_pool_trim(&manager->regions, 0, NULL);
+		(void)lh_pool_trim(&manager->objects, 0, NULL);
 	}
 	lh_directory_destroy(&manager->kernel_directory);
 }
@@ -122,6 +135,15 @@ static uint64_t pool_items(const lh_manager *manager)
 	       lh_atomic_load_relaxed(&manager->nodes.in_use);
 }
 
+/* Parts may have changed since they were read: none wraps. */
+static void count_reserve_as_free(lh_frame_counters *counters, uint64_t pages)
+{
+	if (pages > counters->used[LH_FRAME_POOL])
+		pages = counters->used[LH_FRAME_POOL];
+	counters->used[LH_FRAME_POOL] -= pages;
+	counters->free += pages;
+}
+
 void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 {
 	const lh_event_counts *counts = &manager->counts;
@@ -143,7 +165,13 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.forks = lh_atomic_load_relaxed(&counts->forks),
 	};
 	lh_frames_estimate_counters(manager->frames, &statistics->frames);
+	count_reserve_as_free(&statistics->frames, lh_readers_reserve(manager));
 	statistics->table_pages = statistics->frames.used[LH_FRAME_TABLE];
+}
+
+uint64_t lh_manager_trim(lh_manager *manager)
+{
+	return lh_readers_reclaim(manager);
 }
 
 /* --- audit --- */

@@ -13,6 +13,7 @@
 
 #include <landhold/manager.h>
 #include <landhold/pool.h>
+#include <landhold/reclaim.h>
 
 /* Counted by atomic additions; read without a lock. */
 typedef struct lh_event_counts {
@@ -44,6 +45,7 @@ struct lh_manager {
 	lh_event_counts counts;		/* [a] */
 	lh_surplus surplus;		/* [a] */
 	lh_cpu_set readers;		/* [a] CPUs that ever read without a lock */
+	lh_shrinker shrinker;		/* of what their pools keep */
 };
 
 #endif

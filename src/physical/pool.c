@@ -398,19 +398,32 @@ static void empty_fronts(lh_pool *pool, lh_port *port)
 	}
 }
 
-uint64_t lh_pool_trim(lh_pool *pool, const lh_cpu_set *readers)
+/* Pages chained by next, in no list any more; NULL: there are not more than are to be kept. */
+static struct pool_page *take_empty_pages_locked(lh_pool *pool, uint64_t keep)
+{
+	struct pool_page *dead = NULL;
+
+	while (pool->empty_pages > keep) {
+		struct pool_page *page = page_of_frame(pool, pool->empty);
+
+		list_remove(pool, &pool->empty, page);
+		page->next = dead ? dead->frame.value : LH_NO_FRAME;
+		dead = page;
+		pool->pages--;
+		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages - 1);
+	}
+	return dead;
+}
+
+uint64_t lh_pool_trim(lh_pool *pool, uint64_t keep, const lh_cpu_set *readers)
 {
 	lh_port *port = lh_frames_port(pool->frames);
-	struct pool_page *dead = NULL;
+	struct pool_page *dead;
 	uintptr_t interrupts;
 
 	empty_fronts(pool, port);
 	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	if (pool->empty != LH_NO_FRAME)
-		dead = page_of_frame(pool, pool->empty);
-	pool->empty = LH_NO_FRAME;
-	pool->pages -= pool->empty_pages;
-	lh_atomic_store_relaxed(&pool->empty_pages, UINT64_C(0));
+	dead = take_empty_pages_locked(pool, keep);
 	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
 	/* A reader has interrupts off: on a CPU that has taken a call it is done, and a new one cannot come
 	 * to a page that is in no list and holds no item that anything leads to. */

@@ -88,14 +88,14 @@ static void run(uint32_t item_size, bool fronts, bool keeps)
 		else if (count != 0)
 			give_back(test_random_below(count));
 		if (test_random_below(200) == 0)
-			(void)lh_pool_trim(&pool, keeps ? &two_cpus : NULL);
+			(void)lh_pool_trim(&pool, 0, keeps ? &two_cpus : NULL);
 		if (step % 64 == 0)
 			check_all();
 	}
 	while (count != 0)
 		give_back(test_random_below(count));
 	check_all();
-	(void)lh_pool_trim(&pool, NULL);
+	(void)lh_pool_trim(&pool, 0, NULL);
 	check_all();
 	CHECK_EQUAL(pool.pages, 0);
 	CHECK_EQUAL(free_frames(), 100);
@@ -132,12 +132,12 @@ TEST(a16_a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
 	CHECK_EQUAL(pool.pages, 1);
 	CHECK(take()); /* the same page serves again */
 	CHECK_EQUAL(pool.pages, 1);
-	CHECK_EQUAL(lh_pool_trim(&pool, &two_cpus), 0);
+	CHECK_EQUAL(lh_pool_trim(&pool, 0, &two_cpus), 0);
 	CHECK_EQUAL(small_machine_called.bits[0], 0); /* nothing to give, nobody is called */
 	memset(looked_at, 0x5c, 64);
 	give_back(0);
 	small_machine_on_call = look;
-	CHECK_EQUAL(lh_pool_trim(&pool, &two_cpus), 1);
+	CHECK_EQUAL(lh_pool_trim(&pool, 0, &two_cpus), 1);
 	CHECK_EQUAL(small_machine_called.bits[0], 3);
 	CHECK_EQUAL(free_frames(), 100);
 	check_all();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The first things that a space must do: map, fault, fork, protect, unmap. */
+#include <landhold/reclaim.h>
+
+#include "space/space.h"
 #include "world/world.h"
 
 TEST(a_space_is_made_and_goes_without_a_trace)
@@ -174,5 +177,85 @@ TEST(shared_memory_is_one_memory)
 	CHECK_EQUAL(world_peek(&world, 1, world_page(&world, 72)), 100);
 	CHECK_EQUAL(world_frame_counters(&world).used[LH_FRAME_OBJECT], 1);
 	world_check(&world);
+	world_close(&world);
+}
+
+/* --- the pools' reserve --- */
+
+static void map_and_unmap_beyond(test_world *world)
+{
+	world_map(world, 0, 900, 1, READ_WRITE);
+	world_unmap(world, 0, 900, 1);
+}
+
+/* Regions that fill a page of their pool, seen by two CPUs. */
+static void fill_a_page_of_regions(test_world *world)
+{
+	uint64_t page = 10;
+
+	world_open(world, &(world_setup){ 0 });
+	world_make(world, 0);
+	do {
+		world_map(world, 0, page, 1, READ_WRITE);
+		page += 2;
+	} while (world->manager->regions.in_use % world->manager->regions.items_per_page != 0);
+	for (unsigned cpu = 0; cpu < 2; cpu++)
+		CHECK_EQUAL(world_access(world, cpu, 0, world_page(world, 10), MMU_WRITE, &page, 8),
+			    LH_FAULT_OK);
+}
+
+TEST(a_region_beyond_a_full_page_comes_and_goes_without_a_call)
+{
+	test_world world;
+	uint64_t calls, pages, free_before;
+
+	fill_a_page_of_regions(&world);
+	pages = world.manager->regions.pages;
+	free_before = world_statistics(&world).frames.free;
+	map_and_unmap_beyond(&world);
+	calls = world.machine->calls;
+	for (unsigned n = 0; n < 10; n++) {
+		map_and_unmap_beyond(&world);
+		CHECK_EQUAL(world.manager->regions.pages, pages + 1);
+		CHECK_EQUAL(world_statistics(&world).frames.free, free_before);
+	}
+	CHECK_EQUAL(world.machine->calls, calls);
+	CHECK_EQUAL(lh_frames_reclaim(world.frames, 1), 1);
+	CHECK_EQUAL(world.manager->regions.pages, pages);
+	CHECK_EQUAL(world_statistics(&world).frames.free, free_before);
+	CHECK_EQUAL(lh_manager_trim(world.manager), 0);
+	world_close(&world);
+}
+
+TEST(only_one_empty_page_of_regions_is_kept)
+{
+	test_world world;
+	uint64_t pages;
+
+	fill_a_page_of_regions(&world);
+	pages = world.manager->regions.pages;
+	for (uint64_t page = 200; page < 400; page += 2)
+		world_map(&world, 0, page, 1, READ_WRITE);
+	CHECK(world.manager->regions.pages > pages + 2);
+	world_unmap(&world, 0, 200, 200);
+	CHECK_EQUAL(world.manager->regions.pages, pages + 1);
+	world_close(&world);
+}
+
+TEST(no_page_of_regions_is_kept_where_memory_is_short)
+{
+	test_world world;
+	uint64_t pages, count = 0;
+	lh_frame_number eaten[2048];
+
+	fill_a_page_of_regions(&world);
+	pages = world.manager->regions.pages;
+	while (lh_frames_have(world.frames, lh_frames_watermarks(world.frames).low))
+		CHECK_OK(lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
+					   &eaten[count++]));
+	map_and_unmap_beyond(&world);
+	CHECK_EQUAL(world.manager->regions.pages, pages);
+	while (count > 0)
+		lh_frame_drop(world.frames, eaten[--count]);
 	world_close(&world);
 }

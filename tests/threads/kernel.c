@@ -179,7 +179,7 @@ static void use_a_new_pool(void *context, unsigned cpu)
 	use_pool(kernel, cpu);
 	machine_meet(kernel->world.machine);
 	if (cpu == 0 && kernel->with_fronts) {
-		(void)lh_pool_trim(&kernel->pool, NULL);
+		(void)lh_pool_trim(&kernel->pool, 0, NULL);
 		free(kernel->pool.fronts);
 	}
 	if (cpu == 0)

@@ -96,6 +96,7 @@ void world_close(test_world *world)
 	machine_watch(world->machine, NULL, NULL);
 	lh_manager_destroy(world->manager);
 	free(world->manager);
+	world->manager = NULL;
 	CHECK_EQUAL(world_frame_counters(world).free, world->free_before);
 	CHECK_SOUND(lh_frames_check(world->frames));
 	machine_destroy(world->machine);
@@ -306,6 +307,8 @@ lh_frame_counters world_frame_counters(test_world *world)
 {
 	lh_frame_counters counters;
 
+	if (world->manager)
+		(void)lh_manager_trim(world->manager);
 	lh_frames_read_counters(world->frames, &counters);
 	return counters;
 }

@@ -106,6 +106,7 @@ void world_unmap(test_world *world, unsigned n, uint64_t page, uint64_t pages);
 void world_map_object(test_world *world, unsigned n, uint64_t page, uint64_t pages, lh_rights rights,
 		      uint32_t flags, lh_object *object, uint64_t object_page);
 lh_space_counters world_counters(test_world *world, unsigned n);
+/* As they are once the manager's pools keep nothing. */
 lh_frame_counters world_frame_counters(test_world *world);
 lh_statistics world_statistics(test_world *world);
 /* An anonymous object of so many bytes. Must succeed. */
