@@ -178,12 +178,21 @@ void subject_start_thread(unsigned number)
 	lh_manager_activate(manager);
 }
 
+static __attribute__((noinline)) uint64_t allocate_zeroed(uint64_t bytes, uint64_t alignment)
+{
+	lh_virtual_address address;
+
+	must(lh_heap_allocate_zeroed(&heap, bytes, alignment, &address));
+	return address.value;
+}
+
 uint64_t subject_allocate(uint64_t bytes, uint64_t alignment, bool zeroed)
 {
 	lh_virtual_address address;
 
-	must(zeroed ? lh_heap_allocate_zeroed(&heap, bytes, alignment, &address)
-		    : lh_heap_allocate(&heap, bytes, alignment, &address));
+	if (zeroed)
+		return allocate_zeroed(bytes, alignment);
+	must(lh_heap_allocate(&heap, bytes, alignment, &address));
 	return address.value;
 }
 
@@ -205,7 +214,7 @@ void *subject_bytes(uint64_t block, uint64_t offset)
 {
 	uint64_t at = block + offset, added;
 
-	added = __atomic_load_n(&translations[(at >> LH_PAGE_SHIFT) % HEAP_PAGES], __ATOMIC_RELAXED);
+	added = __atomic_load_n(&translations[(uint32_t)at >> LH_PAGE_SHIFT], __ATOMIC_RELAXED);
 	if (__builtin_expect(added == 0, 0))
 		return translate(at);
 	return (void *)(uintptr_t)(at + added);

@@ -6,9 +6,10 @@
  * Small sizes are rounded up to one of LH_HEAP_CLASSES classes and come from slabs, runs of two to
  * eight pages cut into equal items, longer where there are many; larger ones are runs of pages of their
  * own. A run has an unmapped page before and behind it. Each CPU keeps a few items of each class at hand,
- * its front. The heap shrinks as it grows: a run without a used item is kept for a while, for whatever fits;
- * beyond a share of the heap such runs go back to the frames, many by one flush, and so do as many pages
- * as the heap grows by although it keeps some.
+ * its front. The heap shrinks as it grows: a run without a used item is kept for a while, for whatever fits,
+ * so that the heap never takes more than it used of late, but for some pages. As the heap is used further, what
+ * it once used is forgotten, and such runs go back to the frames, many by one flush; so do as many pages
+ * as the heap grows by although it keeps some, and all when frames run out (the heap is a shrinker).
  *
  * All bookkeeping lies outside the memory that is given out, in frames of its own: neither an
  * overrun nor a use after free can lead the heap astray. Items come in random order.
@@ -30,6 +31,7 @@
 
 #include <landhold/manager.h>
 #include <landhold/pool.h>
+#include <landhold/reclaim.h>
 #include <landhold/region_tree.h>
 
 #ifdef __cplusplus
@@ -66,7 +68,7 @@ typedef struct lh_heap_counters {
 	uint64_t frames; /* those, and single ones of the heap's books; not its pools' */
 } lh_heap_counters;
 
-/* An upper table of the heap's map: the tables below, NULL where there is none. */
+/* An upper table of the heap's map: the tables below. */
 typedef struct lh_heap_table {
 	void *tables[LH_HEAP_TABLES];
 	uint64_t frames_and_used[LH_HEAP_TABLES]; /* of each: frame << 16 | entries in use */
@@ -99,6 +101,8 @@ typedef struct lh_heap {
 	uint64_t spare_pages;			       /* [h] */
 	uint64_t grown_pages;			       /* [h] since kept runs were last given for them */
 	uint64_t live_pages, peak_pages;	       /* [h] in runs with items, now and of late */
+	uint64_t batches;			       /* [h] given back: the clock of what "of late" means */
+	lh_shrinker shrinker;
 	struct lh_heap_quarantine *quarantine;	       /* of a checked heap */
 	uint64_t mark;				       /* [h] number of the next block of a checked heap */
 } lh_heap;

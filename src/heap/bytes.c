@@ -27,7 +27,7 @@ void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uin
 	while (bytes != 0) {
 		uint64_t part = part_of(address, bytes);
 
-		memset(lh_heap_pointer(heap, lh_virtual(address)), byte, part);
+		memset(lh_heap_byte(heap, address), byte, part);
 		address += part;
 		bytes -= part;
 	}
@@ -38,8 +38,7 @@ void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_
 	while (bytes != 0) {
 		uint64_t part = part_of(to, part_of(from, bytes));
 
-		memcpy(lh_heap_pointer(heap, lh_virtual(to)), lh_heap_pointer(heap, lh_virtual(from)),
-		       part);
+		memcpy(lh_heap_byte(heap, to), lh_heap_byte(heap, from), part);
 		to += part;
 		from += part;
 		bytes -= part;
@@ -50,7 +49,7 @@ uint64_t lh_heap_bytes_find_other(const lh_heap *heap, uint64_t address, uint8_t
 {
 	while (bytes != 0) {
 		uint64_t part = part_of(address, bytes);
-		const uint8_t *at = lh_heap_pointer(heap, lh_virtual(address));
+		const uint8_t *at = lh_heap_byte(heap, address);
 
 		for (uint64_t i = 0; i < part; i++)
 			if (at[i] != byte)

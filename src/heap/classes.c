@@ -7,6 +7,23 @@
  */
 #include "heap/heap_internal.h"
 
+#define STEPS 4 /* classes a doubling */
+
+/* In units less one, what is asked for lies in [STEPS << shift, 2 * STEPS << shift), or below, where shift is 0. */
+#define AT(units, shift) (uint8_t)(((units) >> (shift)) + (shift) * STEPS)
+#define CLASS(units) \
+	((units) < 8 ? AT(units, 0) : (units) < 16 ? AT(units, 1) : (units) < 32 ? AT(units, 2) : \
+	 (units) < 64 ? AT(units, 3) : (units) < 128 ? AT(units, 4) : (units) < 256 ? AT(units, 5) : \
+	 (units) < 512 ? AT(units, 6) : AT(units, 7))
+#define CLASSES_4(u) CLASS(u), CLASS((u) + 1), CLASS((u) + 2), CLASS((u) + 3)
+#define CLASSES_16(u) CLASSES_4(u), CLASSES_4((u) + 4), CLASSES_4((u) + 8), CLASSES_4((u) + 12)
+#define CLASSES_64(u) CLASSES_16(u), CLASSES_16((u) + 16), CLASSES_16((u) + 32), CLASSES_16((u) + 48)
+
+const uint8_t lh_heap_class_of_units[LH_HEAP_CLASS_LARGEST / ITEM_LEAST] = {
+	CLASSES_64(0),	 CLASSES_64(64),  CLASSES_64(128), CLASSES_64(192), CLASSES_64(256),
+	CLASSES_64(320), CLASSES_64(384), CLASSES_64(448), CLASSES_64(512), CLASSES_64(576),
+};
+
 uint64_t lh_heap_class_size(uint32_t size_class)
 {
 	uint32_t shift = size_class < STEPS ? 0 : size_class / STEPS - 1;

@@ -21,11 +21,27 @@
 _Static_assert(sizeof(struct lh_heap_front) <= LH_PAGE_SIZE, "a front's head is one frame");
 _Static_assert(STACK_MOST <= ITEMS_A_FRAME, "a stack lies in one frame");
 
+const struct lh_heap_front lh_heap_no_front;
+
+static bool is_one(const struct lh_heap_front *front)
+{
+	return front != &lh_heap_no_front;
+}
+
+void lh_heap_fronts_init(lh_heap *heap)
+{
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		heap->fronts[cpu] = (struct lh_heap_front *)(uintptr_t)&lh_heap_no_front;
+}
+
+/* A power of two, so that half of it is one. */
 static uint32_t capacity_of(uint32_t size_class)
 {
-	uint64_t items = STACK_BYTES / lh_heap_class_size(size_class) & ~UINT64_C(1);
+	uint32_t items = STACK_MOST;
 
-	return (uint32_t)(items > STACK_MOST ? STACK_MOST : items < STACK_LEAST ? STACK_LEAST : items);
+	while (items > STACK_LEAST && items * lh_heap_class_size(size_class) > STACK_BYTES)
+		items /= 2;
+	return items;
 }
 
 unsigned lh_heap_front_batch(uint32_t size_class)
@@ -101,7 +117,7 @@ static bool is_wanted(lh_heap *heap)
 {
 	lh_port *port = lh_heap_port(heap);
 	uintptr_t interrupts = lh_port_interrupts_off(port);
-	bool is_missing = heap->fronts[lh_port_cpu(port)] == NULL;
+	bool is_missing = !is_one(heap->fronts[lh_port_cpu(port)]);
 
 	lh_port_interrupts_restore(port, interrupts);
 	return is_missing;
@@ -119,7 +135,7 @@ void lh_heap_front_make(lh_heap *heap)
 		return;
 	interrupts = lh_port_interrupts_off(port);
 	own = &heap->fronts[lh_port_cpu(port)];
-	if (!*own) {
+	if (!is_one(*own)) {
 		lh_atomic_store(own, front);
 		front = NULL;
 	}
@@ -136,7 +152,7 @@ unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_bl
 	lh_port *port = lh_heap_port(heap);
 	uintptr_t interrupts = lh_port_interrupts_off(port);
 	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
-	unsigned room = stack ? (unsigned)(stack->end - stack->top) : 0;
+	unsigned room = (unsigned)(stack->end - stack->top);
 
 	if (count > room)
 		count = room;
@@ -153,10 +169,9 @@ unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *
 	lh_port *port = lh_heap_port(heap);
 	uintptr_t interrupts = lh_port_interrupts_off(port);
 	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
-	unsigned count = 0;
+	unsigned count = stack->top == stack->end ? (unsigned)(stack->end - stack->bottom) / 2 : 0;
 
-	if (stack && stack->top == stack->end) {
-		count = (unsigned)(stack->end - stack->bottom) / 2;
+	if (count != 0) {
 		memcpy(items, stack->bottom, count * sizeof items[0]);
 		memmove(stack->bottom, stack->bottom + count,
 			(size_t)(stack->top - stack->bottom - count) * sizeof items[0]);
@@ -178,7 +193,7 @@ static void take_own_front(void *argument)
 	unsigned cpu = lh_port_cpu(lh_heap_port(drain->heap));
 
 	drain->fronts[cpu] = drain->heap->fronts[cpu];
-	lh_atomic_store(&drain->heap->fronts[cpu], NULL);
+	lh_atomic_store(&drain->heap->fronts[cpu], (struct lh_heap_front *)(uintptr_t)&lh_heap_no_front);
 }
 
 static void give_all(lh_heap *heap, const struct lh_heap_front *front)
@@ -198,7 +213,7 @@ static bool find_cpus(const lh_heap *heap, lh_cpu_set *cpus)
 
 	*cpus = (lh_cpu_set){ { 0 } };
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
-		if (lh_atomic_load(&heap->fronts[cpu])) {
+		if (is_one(lh_atomic_load(&heap->fronts[cpu]))) {
 			cpus->bits[cpu / 64] |= UINT64_C(1) << cpu % 64;
 			found = true;
 		}
@@ -214,7 +229,7 @@ void lh_heap_fronts_drain(lh_heap *heap)
 		return;
 	lh_port_call_cpus(lh_heap_port(heap), &cpus, take_own_front, &drain);
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
-		if (drain.fronts[cpu]) {
+		if (drain.fronts[cpu] && is_one(drain.fronts[cpu])) {
 			give_all(heap, drain.fronts[cpu]);
 			give_frames_back(heap, drain.fronts[cpu]);
 		}
@@ -228,7 +243,7 @@ uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class)
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++) {
 		const struct lh_heap_front *front = lh_atomic_load(&heap->fronts[cpu]);
 
-		if (front)
+		if (is_one(front))
 			count += (uint64_t)(lh_atomic_load_relaxed(&front->stacks[size_class].top) -
 					    front->stacks[size_class].bottom);
 	}

@@ -17,6 +17,8 @@ static lh_error prepare(lh_heap *heap, const lh_kernel_request *request)
 	lh_error error;
 
 	heap->port = lh_frames_port(frames);
+	lh_heap_fronts_init(heap);
+	lh_heap_map_init(heap);
 	for (unsigned i = 0; i < 3; i++)
 		LH_TRY(lh_pool_init(&heap->pools[i], frames, "heap runs",
 				    (uint32_t)RUN_STATES + rooms[i]));
@@ -36,6 +38,16 @@ static lh_error prepare(lh_heap *heap, const lh_kernel_request *request)
 	return error;
 }
 
+/* Empty runs, a page a thing; in the end all that is kept. */
+static uint64_t shrink(lh_shrinker *shrinker, unsigned priority, uint64_t most)
+{
+	lh_heap *heap = (lh_heap *)(void *)((char *)shrinker - offsetof(lh_heap, shrinker));
+
+	if (priority == 0)
+		return lh_heap_trim(heap);
+	return lh_heap_runs_end(heap, lh_heap_spare_some(heap, most));
+}
+
 lh_error lh_heap_create(lh_heap *heap, lh_manager *manager, const lh_kernel_request *request,
 			uint32_t flags)
 {
@@ -45,11 +57,14 @@ lh_error lh_heap_create(lh_heap *heap, lh_manager *manager, const lh_kernel_requ
 		return LH_INVALID;
 	*heap = (lh_heap){ .manager = manager, .flags = flags };
 	error = prepare(heap, request);
-	if (error != LH_OK)
+	if (error != LH_OK) {
 		heap->manager = NULL;
-	else
-		heap->random = lh_port_random(lh_heap_port(heap)) | 1;
-	return error;
+		return error;
+	}
+	heap->random = lh_port_random(lh_heap_port(heap)) | 1;
+	heap->shrinker.scan = shrink;
+	lh_shrinker_add(lh_manager_frames(manager), &heap->shrinker);
+	return LH_OK;
 }
 
 void lh_heap_destroy(lh_heap *heap)
@@ -58,6 +73,7 @@ void lh_heap_destroy(lh_heap *heap)
 
 	if (!heap->manager)
 		return;
+	lh_shrinker_remove(lh_manager_frames(heap->manager), &heap->shrinker);
 	(void)lh_heap_trim(heap);
 	while ((region = lh_region_tree_first(&heap->runs)) != NULL) {
 		struct lh_heap_run *run = RUN_OF(region);
@@ -133,9 +149,9 @@ static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, 
 
 static lh_error take_small(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
-	uint64_t taken = lh_heap_front_take(heap, lh_heap_port(heap), size_class);
+	uint64_t taken;
 
-	if (taken == 0)
+	if (!lh_heap_front_take(heap, lh_heap_port(heap), size_class, &taken))
 		LH_TRY(take_slowly(heap, size_class, flags, &taken));
 	if ((flags & LH_HEAP_ZEROED) != 0)
 		lh_heap_bytes_fill(heap, taken, 0, lh_heap_class_size(size_class));
@@ -209,8 +225,7 @@ lh_error lh_heap_allocate(lh_heap *heap, uint64_t bytes, uint64_t alignment,
 	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	taken = lh_heap_take_quickly(heap, bytes, alignment);
-	if (__builtin_expect(taken == 0, 0))
+	if (__builtin_expect(!lh_heap_take_quickly(heap, bytes, alignment, &taken), 0))
 		return allocate_slowly(heap, bytes, alignment, 0, __builtin_return_address(0), address);
 	*address = lh_virtual(taken);
 	return LH_OK;
@@ -222,8 +237,7 @@ lh_error lh_heap_allocate_zeroed(lh_heap *heap, uint64_t bytes, uint64_t alignme
 	uint64_t taken;
 
 	lh_heap_require_outside(heap, 0);
-	taken = lh_heap_take_quickly(heap, bytes, alignment);
-	if (__builtin_expect(taken == 0, 0))
+	if (__builtin_expect(!lh_heap_take_quickly(heap, bytes, alignment, &taken), 0))
 		return allocate_slowly(heap, bytes, alignment, LH_HEAP_ZEROED, __builtin_return_address(0),
 				       address);
 	clear(heap, taken, bytes);
@@ -246,24 +260,16 @@ lh_error lh_heap_allocate_as(lh_heap *heap, const lh_heap_request *request,
 
 /* --- giving back --- */
 
-/* Of a slab exact, an offset in it times its size being less than 2^32; a large run's is 0. */
-static inline uint64_t index_of(const struct lh_heap_run *run, uint64_t offset)
-{
-	return run->inverse * offset >> 32;
-}
-
 const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_heap_item *item)
 {
 	struct lh_heap_run *run = lh_heap_run_of(heap, address.value);
-	uint64_t offset, index;
 
 	if (!run)
 		return "heap: not an address of the heap";
-	offset = address.value - run->base;
-	index = index_of(run, offset);
-	if (index * run->size != offset || index >= run->items)
+	if (!lh_heap_is_beginning(run, address.value - run->base, &item->index) ||
+	    item->index >= run->items)
 		return "heap: not the beginning of a block";
-	*item = (lh_heap_item){ run, index };
+	item->run = run;
 	return NULL;
 }
 
@@ -336,25 +342,16 @@ static __attribute__((noinline)) void free_slowly(lh_heap *heap, lh_virtual_addr
 	lh_heap_give_block(heap, item, flags);
 }
 
-/*
- * A small block, to this CPU's front. => false: it is something else, or has to go elsewhere. No
- * state behind the last item is GIVEN, so the index needs no look at how many there are; and
- * large runs have a stack without room.
- */
+/* A small block, to this CPU's front. => false: it is something else, or has to go elsewhere; large runs have a
+ * stack without room. */
 static inline bool free_quickly(lh_heap *heap, uint64_t address, uint64_t bytes)
 {
-	struct lh_heap_run *run = lh_heap_run_of(heap, address);
-	uint64_t offset, index;
-	lh_heap_block item;
+	lh_heap_item item;
 
-	if (!run)
+	if (!lh_heap_find_quickly(heap, address, &item) || bytes > item.run->size)
 		return false;
-	offset = address - run->base;
-	index = index_of(run, offset);
-	item = (lh_heap_block){ address, &run->states[index] };
-	if (index * run->size != offset || bytes > run->size || lh_atomic_load_relaxed(item.state) != GIVEN)
-		return false;
-	return lh_heap_front_put(heap, heap->port, run->size_class, item);
+	return lh_heap_front_put(heap, heap->port, item.run->size_class,
+				 (lh_heap_block){ address, &item.run->states[item.index] });
 }
 
 void lh_heap_free(lh_heap *heap, lh_virtual_address address, uint64_t bytes)

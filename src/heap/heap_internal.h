@@ -119,18 +119,13 @@ uint64_t lh_heap_class_items(uint32_t size_class, uint64_t pages);
 /* The smallest class that fits; LARGE if none does. => bytes not 0; alignment: a power of two */
 uint32_t lh_heap_class_for(uint64_t bytes, uint64_t alignment);
 
-#define STEPS 4 /* classes a doubling */
+/* By units of ITEM_LEAST less one: for the quick ways, in which the arithmetic would be a seventh. */
+extern const uint8_t lh_heap_class_of_units[LH_HEAP_CLASS_LARGEST / ITEM_LEAST];
 
-/*
- * The smallest class of at least so many bytes, which are not 0 and no more than one has. In units,
- * what is asked for lies in [STEPS << shift, 2 * STEPS << shift), or below STEPS, where shift is 0.
- */
+/* The smallest class of at least so many bytes, which are not 0 and no more than one has. */
 static inline uint32_t lh_heap_class_of_size(uint64_t bytes)
 {
-	uint64_t unit = (bytes - 1) / ITEM_LEAST;
-	uint32_t shift = 61u - (uint32_t)__builtin_clzll(unit | STEPS);
-
-	return (uint32_t)(unit >> shift) + shift * STEPS;
+	return lh_heap_class_of_units[(bytes - 1) / ITEM_LEAST];
 }
 
 /* --- page_map.c --- */
@@ -145,6 +140,8 @@ struct lh_heap_leaf {
 	void *bytes[MAP_ENTRIES];	       /* the frame's, constant while in the run */
 };
 
+/* There is nothing in it yet. */
+void lh_heap_map_init(lh_heap *heap);
 /* Makes room in the map for pages of the reservation. => the heap's lock is held. LH_NO_MEMORY. */
 LH_MUST_USE lh_error lh_heap_map_hold_locked(lh_heap *heap, lh_virtual_range range);
 /* Clears them and gives the room back. => locked */
@@ -154,7 +151,7 @@ void lh_heap_map_enter(lh_heap *heap, struct lh_heap_run *run, uint64_t first);
 /* Recounts. */
 const char *lh_heap_map_check(lh_heap *heap);
 
-/* A page by its number in the reservation. => NULL: the map has no room for it. */
+/* A page by its number in the reservation. => NULL: beyond it */
 static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t page)
 {
 	const lh_heap_table *middle;
@@ -162,7 +159,7 @@ static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t
 	if (page >= heap->pages)
 		return NULL;
 	middle = lh_atomic_load(&heap->map.tables[page / (MAP_ENTRIES * MAP_ENTRIES)]);
-	return middle ? lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]) : NULL;
+	return lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]);
 }
 
 /* The run that an address is in; NULL: in none. */
@@ -202,7 +199,7 @@ LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, 
 
 /* How long the next slab of a class should be. */
 uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class);
-/* Takes up to want items, FREE to FRONT, in random order. => how many; 0: grow. */
+/* Takes up to want items, a power of two up to FRONT_BATCH_MOST, FREE to FRONT, in random order. => how many; 0: grow. */
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
 /* The same of a new run, which becomes live. => at least one. */
 unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
@@ -214,8 +211,10 @@ void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run);
 bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run);
 /* An empty run of so many pages or few more, aligned to so many, for a large block; NULL. */
 struct lh_heap_run *lh_heap_spare_take(lh_heap *heap, uint64_t pages, uint64_t alignment);
-/* Detaches spare runs beyond the share that may be kept, or all. => a list for lh_heap_runs_end. */
+/* Detaches spare runs beyond what may be kept, or all; then what was used before is forgotten. => a list for lh_heap_runs_end. */
 struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all);
+/* Detaches so many pages or few more, as far as there are. => as above */
+struct lh_heap_run *lh_heap_spare_some(lh_heap *heap, uint64_t pages);
 /* Detaches what is to go because the heap is about to grow by so many pages. => as above */
 struct lh_heap_run *lh_heap_spare_for_growth(lh_heap *heap, uint64_t pages);
 
@@ -228,7 +227,7 @@ struct lh_heap_stack {
 	uint64_t padding; /* found by a shift */
 };
 
-#define FRONT_FRAMES_MOST 8
+#define FRONT_FRAMES_MOST 24
 
 struct lh_heap_front {
 	struct lh_heap_stack stacks[LH_HEAP_CLASSES + 1]; /* that of large runs has no room */
@@ -236,32 +235,34 @@ struct lh_heap_front {
 	lh_frame_number frames[FRONT_FRAMES_MOST]; /* the first is this one's own */
 };
 
-/* => this CPU's stack of a class, NULL: it has no front; interrupts off */
+/* Where a CPU has none: its stacks have neither items nor room, so it is never written to. */
+extern const struct lh_heap_front lh_heap_no_front;
+
+/* => this CPU's stack of a class; interrupts off */
 static inline struct lh_heap_stack *lh_heap_front_stack(const lh_heap *heap, lh_port *port,
 							uint32_t size_class)
 {
-	struct lh_heap_front *front = heap->fronts[lh_port_cpu(port)];
-
-	return front ? &front->stacks[size_class] : NULL;
+	return &heap->fronts[lh_port_cpu(port)]->stacks[size_class];
 }
 
-/* From FRONT to GIVEN. => its address; 0: this CPU's front has none. Context: any */
-static inline uint64_t lh_heap_front_take(lh_heap *heap, lh_port *port, uint32_t size_class)
+/* From FRONT to GIVEN. => false: this CPU's front has none. Context: any */
+static inline bool lh_heap_front_take(lh_heap *heap, lh_port *port, uint32_t size_class,
+				      uint64_t *address)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(port);
 	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
-	uint64_t address = 0;
+	bool is_taken = stack->top != stack->bottom;
 
-	if (stack && stack->top != stack->bottom) {
+	if (is_taken) {
 		lh_heap_block *item = stack->top - 1;
 
 		LH_ASSERT_INTERNAL(port, lh_atomic_load_relaxed(item->state) == FRONT);
 		lh_atomic_store_relaxed(&stack->top, item);
 		lh_atomic_store_relaxed(item->state, (uint8_t)GIVEN);
-		address = item->address;
+		*address = item->address;
 	}
 	lh_port_interrupts_restore(port, interrupts);
-	return address;
+	return is_taken;
 }
 
 /* From any state to FRONT. => false: there is no room, or no front; nothing changed. Context: any */
@@ -270,7 +271,7 @@ static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size
 {
 	uintptr_t interrupts = lh_port_interrupts_off(port);
 	struct lh_heap_stack *stack = lh_heap_front_stack(heap, port, size_class);
-	bool is_put = stack && stack->top != stack->end;
+	bool is_put = stack->top != stack->end;
 
 	if (is_put) {
 		lh_heap_block *top = stack->top;
@@ -283,21 +284,18 @@ static inline bool lh_heap_front_put(lh_heap *heap, lh_port *port, uint32_t size
 	return is_put;
 }
 
+/* No CPU has one yet. */
+void lh_heap_fronts_init(lh_heap *heap);
 /* Puts items that are FRONT, the first ones, as far as they fit. => how many. Context: any */
 unsigned lh_heap_front_fill(lh_heap *heap, uint32_t size_class, const lh_heap_block *items,
 			    unsigned count);
-/* 0, or a power of two that every block is aligned to. */
-static inline bool lh_heap_is_kept_always(uint64_t alignment)
+/* A small block, from this CPU's front: => false: not so easily. A checked heap has no fronts. */
+static inline bool lh_heap_take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment,
+					uint64_t *address)
 {
-	return alignment <= ITEM_LEAST && (UINT32_C(0x10117) >> alignment & 1) != 0;
-}
-
-/* A small block, from this CPU's front: => 0: not so easily. A checked heap has no fronts. */
-static inline uint64_t lh_heap_take_quickly(lh_heap *heap, uint64_t bytes, uint64_t alignment)
-{
-	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || !lh_heap_is_kept_always(alignment))
-		return 0;
-	return lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes));
+	if (bytes - 1 >= LH_HEAP_CLASS_LARGEST || (alignment & ~(uint64_t)ITEM_LEAST) != 0)
+		return false;
+	return lh_heap_front_take(heap, heap->port, lh_heap_class_of_size(bytes), address);
 }
 
 /* Takes half a full stack out, oldest first. => how many. Context: any */
@@ -306,11 +304,11 @@ unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *
 void lh_heap_front_make(lh_heap *heap);
 /* Takes the fronts of all CPUs away and gives their items back. Context: may wait */
 void lh_heap_fronts_drain(lh_heap *heap);
-/* How many to take at a time. */
+/* How many to take at a time: a power of two. */
 unsigned lh_heap_front_batch(uint32_t size_class);
 /* Items of a class in all fronts. => locked; exact while nobody uses them */
 uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class);
-#define FRONT_BATCH_MOST 32
+#define FRONT_BATCH_MOST 64
 
 /* --- heap.c --- */
 
@@ -335,6 +333,20 @@ static inline void lh_heap_require_outside(const lh_heap *heap, uint32_t flags)
 		lh_order_may_wait(heap->port, "the heap");
 }
 
+/*
+ * Whether an item begins so many bytes into the run, and which: offset times inverse is the quotient,
+ * and behind it, in 32 bits, what is left of the remainder: less than inverse if it is 0 (Lemire, Kaser, Kurz,
+ * "Faster remainder by direct computation", 2019: exact while offset and size are below 2^16). Of a large
+ * run the first byte alone.
+ */
+static inline bool lh_heap_is_beginning(const struct lh_heap_run *run, uint64_t offset, uint64_t *index)
+{
+	uint64_t product = run->inverse * offset;
+
+	*index = product >> 32;
+	return (uint32_t)product < run->inverse || offset == 0;
+}
+
 static inline uint64_t lh_heap_item_address(lh_heap_item item)
 {
 	return item.run->base + item.index * item.run->size;
@@ -348,6 +360,18 @@ static inline lh_heap_block lh_heap_item_block(lh_heap_item item)
 static inline uint8_t lh_heap_state(lh_heap_item item)
 {
 	return lh_atomic_load_relaxed(&item.run->states[item.index]);
+}
+
+/* The block that is given out at an address, small or large. => false: there is none */
+static inline bool lh_heap_find_quickly(const lh_heap *heap, uint64_t address, lh_heap_item *item)
+{
+	struct lh_heap_run *run = lh_heap_run_of(heap, address);
+
+	if (!run || !lh_heap_is_beginning(run, address - run->base, &item->index))
+		return false;
+	/* No state behind the last item is GIVEN: so it need not be asked how many there are. */
+	item->run = run;
+	return lh_heap_state(*item) == GIVEN;
 }
 
 static inline void lh_heap_set_state(lh_heap_item item, uint8_t state)
@@ -403,6 +427,14 @@ LH_NO_RETURN void lh_heap_report(const lh_heap *heap, const char *what, uint64_t
 /* A zeroed frame, where it is seen. LH_NO_MEMORY. */
 LH_MUST_USE lh_error lh_heap_frame_take(lh_heap *heap, lh_frame_number *frame, void **pointer);
 void lh_heap_frame_give_back(lh_heap *heap, lh_frame_number frame);
+
+/* Where a byte of a run that is committed is seen. */
+static inline void *lh_heap_byte(const lh_heap *heap, uint64_t address)
+{
+	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
+
+	return (char *)lh_heap_leaf_of(heap, page)->bytes[page % MAP_ENTRIES] + address % LH_PAGE_SIZE;
+}
 
 /* --- bytes.c: through the frames. => the bytes are committed --- */
 

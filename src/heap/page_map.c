@@ -2,18 +2,50 @@
 /*
  * From a page of the reservation to its run and its frame's bytes: a radix tree of three levels, the top
  * one in the heap itself, the others frames that come and go with the runs in them. Each
- * upper entry counts the pages in use below it, beside the frame's number.
+ * upper entry counts the pages in use below it, beside the frame's number. Where there is no table, one without
+ * entries stands in its place, so that the ways down are free of questions.
  *
  * Written under the heap's lock; read without. Whoever has an address was given it after its page was
- * entered, and the page stays until he gives it back. A stray address finds NULL, or some
+ * entered, and the page stays until he gives it back. A stray address finds no run, or some
  * run, or a table that is just being freed: as with all misuse, what is seen then is luck.
  */
 #include "heap/heap_internal.h"
 
+#include "base/memory.h"
 #include "object/machine.h"
+
+/* What stands where there is no table, so that nobody has to look whether there is: never written to. */
+static const struct lh_heap_leaf no_leaf;
+
+#define TABLES_4(table) (void *)&(table), (void *)&(table), (void *)&(table), (void *)&(table)
+#define TABLES_16(table) TABLES_4(table), TABLES_4(table), TABLES_4(table), TABLES_4(table)
+#define TABLES_64(table) TABLES_16(table), TABLES_16(table), TABLES_16(table), TABLES_16(table)
+
+static const lh_heap_table no_middle = {
+	.tables = { TABLES_64(no_leaf), TABLES_64(no_leaf), TABLES_64(no_leaf), TABLES_64(no_leaf) },
+};
+
+_Static_assert(MAP_ENTRIES == 256, "a table has four times 64 entries");
 
 #define USED_MASK UINT64_C(0xffff)
 #define ONE_FRAME UINT64_C(0x10000)
+
+/* What stands in an upper table for a table that is not there. */
+static void *nothing_below(const lh_heap *heap, const lh_heap_table *upper)
+{
+	return upper == &heap->map ? (void *)(uintptr_t)&no_middle : (void *)(uintptr_t)&no_leaf;
+}
+
+static bool is_there(const lh_heap *heap, const lh_heap_table *upper, uint64_t at)
+{
+	return upper->tables[at] != nothing_below(heap, upper);
+}
+
+void lh_heap_map_init(lh_heap *heap)
+{
+	for (uint64_t i = 0; i < MAP_ENTRIES; i++)
+		heap->map.tables[i] = nothing_below(heap, &heap->map);
+}
 
 /* The table below an upper one, where there may be none yet. */
 static lh_error make_table(lh_heap *heap, lh_heap_table *upper, uint64_t at)
@@ -21,9 +53,11 @@ static lh_error make_table(lh_heap *heap, lh_heap_table *upper, uint64_t at)
 	lh_frame_number frame;
 	void *table;
 
-	if (upper->tables[at])
+	if (is_there(heap, upper, at))
 		return LH_OK;
 	LH_TRY(lh_heap_frame_take(heap, &frame, &table));
+	if (upper == &heap->map)
+		memcpy(table, &no_middle, sizeof no_middle);
 	upper->frames_and_used[at] = frame.value * ONE_FRAME;
 	lh_atomic_store(&upper->tables[at], table);
 	return LH_OK;
@@ -38,7 +72,7 @@ static bool use_less(lh_heap *heap, lh_heap_table *upper, uint64_t at, uint64_t 
 	upper->frames_and_used[at] -= count;
 	if ((upper->frames_and_used[at] & USED_MASK) != 0)
 		return false;
-	lh_atomic_store(&upper->tables[at], NULL);
+	lh_atomic_store(&upper->tables[at], nothing_below(heap, upper));
 	upper->frames_and_used[at] = 0;
 	lh_heap_frame_give_back(heap, lh_frame(frame));
 	return true;
@@ -61,7 +95,7 @@ static lh_error hold_page(lh_heap *heap, uint64_t page)
 
 	LH_TRY(make_table(heap, &heap->map, top_index(page)));
 	middle = heap->map.tables[top_index(page)];
-	if (!middle->tables[middle_index(page)]) {
+	if (!is_there(heap, middle, middle_index(page))) {
 		error = make_table(heap, middle, middle_index(page));
 		if (error == LH_OK)
 			heap->map.frames_and_used[top_index(page)]++;
@@ -174,7 +208,7 @@ static const char *check_middle(const lh_heap *heap, uint64_t at, uint64_t *page
 	uint64_t used = 0;
 
 	for (uint64_t i = 0; !finding && i < MAP_ENTRIES; i++) {
-		if (!middle->tables[i])
+		if (!is_there(heap, middle, i))
 			continue;
 		finding = check_leaf(heap, middle, i, (at * MAP_ENTRIES + i) * MAP_ENTRIES, pages);
 		used++;
@@ -190,7 +224,7 @@ const char *lh_heap_map_check(lh_heap *heap)
 	uint64_t pages = 0;
 
 	for (uint64_t i = 0; !finding && i < MAP_ENTRIES; i++)
-		if (heap->map.tables[i])
+		if (is_there(heap, &heap->map, i))
 			finding = check_middle(heap, i, &pages);
 	if (!finding && pages != heap->page_count)
 		finding = "the map of a heap has not the pages of its runs";

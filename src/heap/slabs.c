@@ -3,12 +3,13 @@
  * Items and empty runs, under the heap's lock: lists and states change here, nothing is waited for,
  * and whatever makes or ends a run is done before or after.
  *
- * Random order: a slab is searched from a random place on, and what was taken is shuffled, so that neither
- * the next address nor the neighbour of a block can be foretold.
+ * Random order: a slab is searched from a random place on, and what was taken is put in another order, so that
+ * neither the next address nor the neighbour of a block can be foretold.
  *
- * Empty runs are kept for any size of as many pages: a few, and an eighth of what the heap used of late.
- * When there are more, half of them go at once: one flush for many. "Of late" is counted in
- * such moments, there being no clock: each brings the remembered peak nearer to what is used.
+ * Empty runs are kept for any size of as many pages: a few, and as many as the heap uses less than it did of
+ * late: who took memory once, and gave it back, often takes it again. "Of late" is counted in batches of items,
+ * there being no clock: each few thousand bring the remembered peak nearer to what is used. What is then too much goes
+ * at once: one flush for many. Who runs out of frames asks for the rest (heap.c).
  * A heap that grows although it keeps runs keeps the wrong ones: for so many pages, it gives as many back.
  */
 #include "heap/heap_internal.h"
@@ -16,8 +17,8 @@
 #include "base/memory.h"
 
 #define SPARE_PAGES_LEAST 32
-#define SPARE_SHARE 8
 #define PEAK_DECAY 8
+#define BATCHES_A_STEP 8192 /* each of some tens of items, or a large block */
 #define GROWN_MOST 32
 #define SLABS_MANY 8
 
@@ -77,6 +78,12 @@ static void take_spare_out(lh_heap *heap, struct lh_heap_run *run)
 
 /* --- taking. => locked --- */
 
+/* Read without the lock by lh_heap_slab_pages. */
+static void note_taken(lh_heap *heap, uint32_t size_class, uint64_t more)
+{
+	lh_atomic_store_relaxed(&heap->taken[size_class], heap->taken[size_class] + more);
+}
+
 /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016. */
 static uint64_t draw_bits(lh_heap *heap)
 {
@@ -91,43 +98,133 @@ static uint64_t draw(lh_heap *heap, uint64_t below)
 	return (draw_bits(heap) >> 32) * below >> 32;
 }
 
+#define ALL_EIGHT UINT64_C(0x8080808080808080)
+#define ONE_EACH UINT64_C(0x0101010101010101)
+#define EIGHT_FRONT (FRONT * ONE_EACH)
+
 /* Eight states: a bit at the top of each byte that is FREE. Exact, as no state comes near 0x80. */
 static uint64_t free_in(const struct lh_heap_run *run, uint64_t word)
 {
 	uint64_t states = lh_atomic_load_relaxed((const uint64_t *)(const void *)run->states + word);
 
-	return ~(states + UINT64_C(0x7f7f7f7f7f7f7f7f)) & UINT64_C(0x8080808080808080);
+	return ~(states + UINT64_C(0x7f7f7f7f7f7f7f7f)) & ALL_EIGHT;
 }
 
-static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items, unsigned want)
+/*
+ * The order of a batch: each item goes to a place of its own among so many, a power of two. Sums, odd factors
+ * and exclusive ors only exchange what they are done to, modulo a power of two; which ones is drawn anew for each
+ * batch. (To shuffle would take three times as long, for orders that nobody needs so many of.)
+ */
+struct order {
+	uint32_t next, step, exchange, factor, mask;
+};
+
+static struct order draw_order(lh_heap *heap, unsigned places)
+{
+	uint64_t bits = draw_bits(heap);
+
+	return (struct order){ (uint32_t)(bits >> 8), (uint32_t)(bits >> 16) | 1, (uint32_t)(bits >> 24),
+			       (uint32_t)(bits >> 32) | 1, places - 1 };
+}
+
+static inline unsigned next_place(struct order *order)
+{
+	order->next += order->step;
+	return ((order->next ^ order->exchange) * order->factor) & order->mask;
+}
+
+/*
+ * Eight items in a row, all FREE: so nobody else changes a state among them, and they are written at once. Given out in
+ * random order, their lines would come one by one: they are asked for together, while they lie in a row. (Of items
+ * in the next page, whose frame is another, the wrong ones; no harm but the time.)
+ */
+static void take_eight(lh_heap *heap, struct lh_heap_run *run, uint64_t word, lh_heap_block *items,
+		       struct order *order)
+{
+	uint64_t size = run->size, address = run->base + word * 8 * size;
+	uint8_t *states = &run->states[word * 8];
+	const char *bytes = lh_heap_byte(heap, address);
+
+	lh_atomic_store_relaxed((uint64_t *)(void *)states, EIGHT_FRONT);
+	for (unsigned i = 0; i < 8; i++) {
+		items[next_place(order)] = (lh_heap_block){ address, states + i };
+		__builtin_prefetch(bytes, 1);
+		address += size;
+		bytes += size;
+	}
+}
+
+/* => found: which of the eight are to be taken */
+static void take_some(struct lh_heap_run *run, uint64_t word, uint64_t found, lh_heap_block *items,
+		      struct order *order)
+{
+	for (; found != 0; found &= found - 1) {
+		uint64_t index = word * 8 + (unsigned)__builtin_ctzll(found) / 8;
+		lh_heap_block item = lh_heap_item_block((lh_heap_item){ run, index });
+
+		lh_atomic_store_relaxed(item.state, (uint8_t)FRONT);
+		items[next_place(order)] = item;
+	}
+}
+
+/* The first so many of those found. */
+static uint64_t limit(uint64_t found, unsigned most)
+{
+	uint64_t rest = found;
+
+	while (most-- != 0)
+		rest &= rest - 1;
+	return found & ~rest;
+}
+
+static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, unsigned want, lh_heap_block *items,
+			  struct order *order)
 {
 	uint64_t words = (run->items + 7) / 8, word = draw(heap, words);
 	uint64_t left = run->items - run->taken;
 	unsigned count = 0, most = left < want ? (unsigned)left : want;
 
 	while (count < most) {
-		for (uint64_t found = free_in(run, word); found != 0 && count < most; found &= found - 1) {
-			uint64_t index = word * 8 + (unsigned)__builtin_ctzll(found) / 8;
+		uint64_t found = free_in(run, word);
 
-			items[count] = lh_heap_item_block((lh_heap_item){ run, index });
-			lh_atomic_store_relaxed(items[count++].state, (uint8_t)FRONT);
-		}
+		if (most - count < 8)
+			found = limit(found, most - count);
+		if (found == ALL_EIGHT)
+			take_eight(heap, run, word, items, order);
+		else
+			take_some(run, word, found, items, order);
+		count += (unsigned)((found >> 7) * ONE_EACH >> 56);
 		word = word + 1 == words ? 0 : word + 1;
 	}
 	run->taken += count;
 	return count;
 }
 
+/* Fewer than were wanted, each in its place: moves them to the front. => order: as it was at first */
+static void close_up(lh_heap_block *items, unsigned count, struct order order)
+{
+	uint64_t filled = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		filled |= UINT64_C(1) << next_place(&order);
+	for (unsigned i = 0; filled != 0; filled &= filled - 1)
+		items[i++] = items[__builtin_ctzll(filled)];
+}
+
 static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
+	struct order order = draw_order(heap, want), first = order;
 	struct lh_heap_run *run;
 	unsigned count = 0;
 
 	while (count < want && (run = heap->partial[size_class]) != NULL) {
-		count += take_from(heap, run, items + count, want - count);
+		count += take_from(heap, run, want - count, items, &order);
 		if (run->taken == run->items)
 			take_out(&heap->partial[size_class], run);
 	}
+	if (count != want)
+		close_up(items, count, first);
+	note_taken(heap, size_class, count);
 	return count;
 }
 
@@ -176,39 +273,13 @@ static bool begin_spare_slab(lh_heap *heap, uint32_t size_class)
 	return true;
 }
 
-/* Four steps by each number drawn: sixteen bits are enough to choose among so few. */
-static void shuffle(lh_heap *heap, lh_heap_block *items, unsigned count)
-{
-	uint64_t bits = 0;
-
-	for (unsigned i = count; i > 1; i--) {
-		lh_heap_block item = items[i - 1];
-		uint64_t other;
-
-		if ((count - i) % 4 == 0)
-			bits = draw_bits(heap);
-		other = (bits & 0xffff) * i >> 16;
-		bits >>= 16;
-		items[i - 1] = items[other];
-		items[other] = item;
-	}
-}
-
-/* Read without the lock by lh_heap_slab_pages. */
-static void note_taken(lh_heap *heap, uint32_t size_class, uint64_t more)
-{
-	lh_atomic_store_relaxed(&heap->taken[size_class], heap->taken[size_class] + more);
-}
-
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
 	uintptr_t interrupts = lock(heap);
-	unsigned count = take_partial(heap, size_class, items, want);
+	unsigned count = 0;
 
-	if (count == 0 && begin_spare_slab(heap, size_class))
+	if (heap->partial[size_class] || begin_spare_slab(heap, size_class))
 		count = take_partial(heap, size_class, items, want);
-	note_taken(heap, size_class, count);
-	shuffle(heap, items, count);
 	unlock(heap, interrupts);
 	return count;
 }
@@ -224,8 +295,6 @@ unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_
 	heap->random = (heap->random ^ fresh) | 1;
 	begin_slab(heap, run, size_class);
 	count = take_partial(heap, size_class, items, want);
-	note_taken(heap, size_class, count);
-	shuffle(heap, items, count);
 	unlock(heap, interrupts);
 	return count;
 }
@@ -234,13 +303,16 @@ unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_
 
 static uint64_t spare_most(const lh_heap *heap)
 {
-	return SPARE_PAGES_LEAST + heap->peak_pages / SPARE_SHARE;
+	return SPARE_PAGES_LEAST + (heap->peak_pages - heap->live_pages);
 }
 
+/* There is no clock but what is done. */
 static void note_peak(lh_heap *heap)
 {
 	if (heap->live_pages > heap->peak_pages)
 		heap->peak_pages = heap->live_pages;
+	if (++heap->batches % BATCHES_A_STEP == 0)
+		heap->peak_pages -= (heap->peak_pages - heap->live_pages) / PEAK_DECAY;
 }
 
 static bool is_surplus(const lh_heap *heap)
@@ -248,35 +320,39 @@ static bool is_surplus(const lh_heap *heap)
 	return heap->spare_pages > spare_most(heap);
 }
 
-/* => run: the item's */
-static void give(lh_heap *heap, struct lh_heap_run *run, lh_heap_block item)
+/* The first of the items that are in one run. => how many */
+static unsigned give_run(lh_heap *heap, const lh_heap_block *items, unsigned count)
 {
-	struct lh_heap_run **partial = &heap->partial[run->size_class];
+	struct lh_heap_run *run = lh_heap_run_of(heap, items[0].address);
+	uint64_t base = run->base, bytes = run->items * run->size;
+	unsigned given = 0;
 
-	LH_REQUIRE(lh_heap_port(heap), lh_atomic_load_relaxed(item.state) != FREE);
-	lh_atomic_store_relaxed(item.state, (uint8_t)FREE);
-	if (run->taken-- == run->items)
-		push(partial, run);
-	if (run->taken != 0)
-		return;
-	take_out(partial, run);
-	push_spare(heap, run);
+	do {
+		LH_REQUIRE(lh_heap_port(heap), lh_atomic_load_relaxed(items[given].state) != FREE);
+		lh_atomic_store_relaxed(items[given++].state, (uint8_t)FREE);
+	} while (given != count && items[given].address - base < bytes);
+	if (run->taken == run->items)
+		push(&heap->partial[run->size_class], run);
+	run->taken -= given;
+	if (run->taken == 0) {
+		take_out(&heap->partial[run->size_class], run);
+		push_spare(heap, run);
+	}
+	return given;
 }
 
 bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count)
 {
 	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *run;
 	bool found;
 
 	note_peak(heap);
-	run = lh_heap_run_of(heap, items[0].address);
-	note_taken(heap, run->size_class, -(uint64_t)count);
-	for (unsigned i = 0; i < count; i++) {
-		/* Often of the same run as the one before. */
-		if (items[i].address - run->base >= run->region.range.pages << LH_PAGE_SHIFT)
-			run = lh_heap_run_of(heap, items[i].address);
-		give(heap, run, items[i]);
+	note_taken(heap, lh_heap_run_of(heap, items[0].address)->size_class, -(uint64_t)count);
+	while (count != 0) {
+		unsigned given = give_run(heap, items, count);
+
+		items += given;
+		count -= given;
 	}
 	found = is_surplus(heap);
 	unlock(heap, interrupts);
@@ -370,14 +446,21 @@ static struct lh_heap_run *detach(lh_heap *heap, uint64_t keep)
 struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all)
 {
 	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *list = NULL;
+	struct lh_heap_run *list;
 
 	note_peak(heap);
 	if (all)
-		list = detach(heap, 0);
-	else if (is_surplus(heap))
-		list = detach(heap, spare_most(heap) / 2);
-	heap->peak_pages -= (heap->peak_pages - heap->live_pages) / PEAK_DECAY;
+		heap->peak_pages = heap->live_pages;
+	list = detach(heap, all ? 0 : spare_most(heap));
+	unlock(heap, interrupts);
+	return list;
+}
+
+struct lh_heap_run *lh_heap_spare_some(lh_heap *heap, uint64_t pages)
+{
+	uintptr_t interrupts = lock(heap);
+	struct lh_heap_run *list = detach(heap, heap->spare_pages < pages ? 0 : heap->spare_pages - pages);
+
 	unlock(heap, interrupts);
 	return list;
 }
