@@ -249,6 +249,9 @@ typedef struct lh_frame_row {
 	lh_frame_entry *entries; /* of the first and those that follow */
 } lh_frame_row;
 
+/* Whether any of so many frames in a row is one of the map's. */
+bool lh_frames_have_any(const lh_frames *frames, lh_frame_number first, uint64_t count);
+
 /* The longest row that has the frame; empty if the frame is not one of the map's. */
 lh_frame_row lh_frame_row_of(lh_frames *frames, lh_frame_number frame);
 

@@ -78,7 +78,7 @@ LH_MUST_USE lh_error lh_manager_map(lh_manager *manager, lh_region *region,
  * tables): physical is the address of the first page, page-aligned. The frames are not
  * counted. Uses the largest leaves that alignment and format allow.
  * => LH_INVALID also: physical unaligned, or beyond what a table entry can name. LH_EXISTS also: a page
- *    of it is seen with another memory type, in a region made so, or being a frame of the allocator's.
+ *    of it is seen with another memory type, in a region made so or an object, or being a frame of the allocator's.
  */
 LH_MUST_USE lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 					     const lh_kernel_request *request,

@@ -64,13 +64,17 @@ typedef struct lh_object_setup {
 } lh_object_setup;
 
 /*
- * Makes an object with one holder. => LH_INVALID: a kind's field is missing or the
- * size beyond 2^63; LH_NO_MEMORY: no pool item or charge. Nothing changed.
+ * Makes an object with one holder. => LH_INVALID: a kind's field is missing, the size beyond 2^63, or
+ * PHYSICAL's frames beyond what a table entry can name; LH_NO_MEMORY: no pool item or charge; LH_EXISTS: a page of
+ * PHYSICAL is seen with another memory type, by the kernel (lh_manager_map_physical) or as another object,
+ * or is one of the allocator's frames, which are seen as write-back. Nothing changed.
+ * Context: no lock.
  */
 LH_MUST_USE lh_error lh_object_create(struct lh_manager *manager, const lh_object_setup *setup,
 				      lh_object **object);
 
-/* One holder more, or less: the last one frees every page and calls the pager's release. */
+/* One holder more, or less: the last one frees every page and calls the pager's release. Context of the
+ * last one: no lock. */
 void lh_object_hold(lh_object *object);
 void lh_object_drop(lh_object *object);
 

@@ -2,18 +2,12 @@
 /*
  * Kernel regions over memory that somebody else looks at too: firmware, device registers, devices
  * that read and write memory themselves.
- *
- * One physical page is seen with one memory type. Two types at once make what a CPU reads depend on which
- * cache line is evicted when (Intel SDM 3A, 12.12.4, "Programming the PAT"). The allocator's
- * frames are seen as write-back by lh_port_frame_pointer; of other memory each region over it notes the
- * first frame, in the place of an object's page, and the type, among its flags. They are few: a new
- * one is compared with each.
+ * With which memory type a page is seen, by these and by physical objects: object/views.h.
  */
 #include "manager/kernel.h"
+#include "object/views.h"
 
 #include "base/memory.h"
-
-#define TYPE_SHIFT 24
 
 static uint64_t pages_of(const lh_kernel_request *request)
 {
@@ -21,57 +15,16 @@ static uint64_t pages_of(const lh_kernel_request *request)
 								: request->specifically.pages;
 }
 
-/* --- one type a page --- */
-
-static bool overlaps(uint64_t a, uint64_t a_pages, uint64_t b, uint64_t b_pages)
-{
-	return a < b ? b - a < a_pages : a - b < b_pages;
-}
-
-static bool is_seen_otherwise(const lh_region *region, const struct lh_kernel_content *content,
-			      uint64_t pages)
-{
-	return (region->flags & LH_REGION_PHYSICAL) != 0 &&
-	       region->flags >> TYPE_SHIFT != (uint32_t)content->type &&
-	       overlaps(region->object_page, region->range.pages, content->frame, pages);
-}
-
-static bool has_frame_of_allocator(lh_manager *manager, uint64_t frame, uint64_t pages)
-{
-	for (uint64_t page = 0; page < pages; page++)
-		if (lh_frame_entry_of(manager->frames, lh_frame(frame + page)))
-			return true;
-	return false;
-}
-
 lh_error lh_kernel_note_physical_locked(lh_manager *manager, lh_region *region,
 					const lh_kernel_request *request,
 					const struct lh_kernel_content *content)
 {
-	uint64_t pages = pages_of(request);
+	lh_view_of of = { content->frame, pages_of(request), content->type };
 
-	if (content->type != LH_MEMORY_WRITE_BACK &&
-	    has_frame_of_allocator(manager, content->frame, pages))
-		return LH_EXISTS;
-	for (const lh_region *other = lh_region_tree_first(&manager->kernel_tree); other;
-	     other = lh_region_tree_next(other))
-		if (is_seen_otherwise(other, content, pages))
-			return LH_EXISTS;
-	region->flags |= LH_REGION_PHYSICAL | (uint32_t)content->type << TYPE_SHIFT;
-	region->object_page = content->frame;
-	return LH_OK;
+	return lh_view_note_locked(manager, region, &of);
 }
 
 /* --- memory that is there --- */
-
-/* Can an entry hold the address of each of the pages? */
-static bool is_addressable(const lh_paging_format *format, lh_physical_address first, uint64_t pages)
-{
-	uint64_t end = lh_physical_frame(lh_paging_format_last(format)).value;
-	uint64_t frame = lh_physical_frame(first).value;
-
-	return frame <= end && pages <= end - frame + 1;
-}
 
 lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 				 const lh_kernel_request *request, lh_physical_address physical,
@@ -81,9 +34,10 @@ lh_error lh_manager_map_physical(lh_manager *manager, lh_region *region,
 					     .frame = lh_physical_frame(physical).value,
 					     .is_physical = true };
 
-	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT)
-		return LH_INVALID;
-	if (!is_addressable(manager->format, physical, pages_of(request)))
+	lh_view_of of = { content.frame, pages_of(request), type };
+
+	if ((physical.value & (LH_PAGE_SIZE - 1)) != 0 || type >= LH_MEMORY_TYPE_COUNT ||
+	    !lh_view_is_addressable(manager, &of))
 		return LH_INVALID;
 	return lh_kernel_make(manager, region, request, &content);
 }

@@ -243,5 +243,7 @@ const char *lh_manager_check(lh_manager *manager)
 		finding = "the manager miscounts its user regions";
 	if (!finding && manager->objects.in_use != lh_atomic_load(&manager->counts.objects))
 		finding = "the manager miscounts its objects";
+	if (!finding)
+		finding = lh_views_check(manager);
 	return finding ? finding : check_rest(manager);
 }

@@ -44,6 +44,7 @@ struct lh_manager {
 	lh_directory kernel_directory;	/* has a lock of its own */
 	lh_event_counts counts;		/* [a] */
 	lh_surplus surplus;		/* [a] */
+	struct lh_view *views;		/* [k] of physical objects: views.h */
 	lh_cpu_set readers;		/* [a] CPUs that ever read without a lock */
 	lh_shrinker shrinker;		/* of what their pools keep */
 };

@@ -46,8 +46,15 @@ uint64_t lh_object_pages(lh_object *object)
 	return pages;
 }
 
-static lh_error validate(const lh_object_setup *setup)
+static lh_view_of view_of(const lh_object_setup *setup)
 {
+	return (lh_view_of){ setup->physical.value, pages_of(setup->size), setup->type };
+}
+
+static lh_error validate(const lh_manager *manager, const lh_object_setup *setup)
+{
+	lh_view_of view;
+
 	if (setup->size > SIZE_MAX_BYTES || setup->type >= LH_MEMORY_TYPE_COUNT)
 		return LH_INVALID;
 	switch (setup->kind) {
@@ -56,7 +63,8 @@ static lh_error validate(const lh_object_setup *setup)
 	case LH_OBJECT_FILE:
 		return setup->pager && !setup->committed ? LH_OK : LH_INVALID;
 	case LH_OBJECT_PHYSICAL:
-		return lh_frame_is_none(setup->physical) || setup->committed ? LH_INVALID : LH_OK;
+		view = view_of(setup);
+		return !setup->committed && lh_view_is_addressable(manager, &view) ? LH_OK : LH_INVALID;
 	}
 	return LH_INVALID;
 }
@@ -75,26 +83,42 @@ static void build(lh_object *object, lh_manager *manager, const lh_object_setup 
 	object->regions = NULL;
 	object->pager = setup->pager;
 	object->file = setup->file;
-	object->physical = setup->physical;
-	object->type = setup->type;
 	lh_atomic_store(&object->holders, 1u);
+}
+
+static void give_memory_back(lh_manager *manager, lh_object *object)
+{
+	lh_pool_give_back(&manager->objects, object);
+	lh_readers_trim(manager, &manager->objects);
+}
+
+/* What may fail once the object has its memory. */
+static lh_error begin_view(lh_object *object, lh_manager *manager, const lh_object_setup *setup)
+{
+	object->view.of = view_of(setup);
+	return setup->kind == LH_OBJECT_PHYSICAL ? lh_view_begin(manager, &object->view) : LH_OK;
 }
 
 lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_object **object)
 {
 	uint64_t charge = setup->committed ? pages_of(setup->size) : 0;
 	lh_object *made;
-	void *item;
+	void *item = NULL;
 	lh_error error;
 
-	LH_TRY(validate(setup));
+	LH_TRY(validate(manager, setup));
 	LH_TRY(lh_charge_take(manager->frames, charge));
 	error = lh_pool_take(&manager->objects, &item);
+	made = item;
+	if (error == LH_OK) {
+		error = begin_view(made, manager, setup);
+		if (error != LH_OK)
+			give_memory_back(manager, made);
+	}
 	if (error != LH_OK) {
 		lh_charge_give_back(manager->frames, charge);
 		return error;
 	}
-	made = item;
 	build(made, manager, setup);
 	lh_atomic_add(&manager->counts.objects, 1u);
 	*object = made;
@@ -132,13 +156,14 @@ void lh_object_drop(lh_object *object)
 	lh_object_unlock(object);
 	if (object->committed)
 		lh_charge_give_back(manager->frames, pages_of(object->size));
+	if (object->kind == LH_OBJECT_PHYSICAL)
+		lh_view_end(manager, &object->view);
 	if (object->kind == LH_OBJECT_FILE) {
 		lh_order_may_wait(manager->port, "a pager's release");
 		object->pager->release(object->file);
 	}
 	lh_atomic_subtract(&manager->counts.objects, 1u);
-	lh_pool_give_back(&manager->objects, object);
-	lh_readers_trim(manager, &manager->objects);
+	give_memory_back(manager, object);
 }
 
 void lh_object_link_region_locked(lh_object *object, lh_region *region)

@@ -26,6 +26,7 @@
 
 #include "object/machine.h"
 #include "object/page_index.h"
+#include "object/views.h"
 
 struct lh_object {
 	lh_manager *manager;	  /* constant */
@@ -39,8 +40,7 @@ struct lh_object {
 	lh_region *regions;	  /* list through object_next */
 	const lh_pager *pager;	  /* constant */
 	void *file;		  /* constant */
-	lh_frame_number physical; /* constant */
-	lh_memory_type type;	  /* constant */
+	lh_view view;		  /* of a physical one: its frames, and their type */
 };
 
 /* What a page's frame carries in its word while it is in an object's index. Never 0. */

@@ -375,6 +375,18 @@ lh_frame_entry *lh_frame_entry_of(lh_frames *frames, lh_frame_number frame)
 	return span ? lh_span_entry(span, frame) : NULL;
 }
 
+bool lh_frames_have_any(const lh_frames *frames, lh_frame_number first, uint64_t count)
+{
+	for (uint32_t i = 0; i < frames->span_count; i++) {
+		const struct frame_span *span = &frames->spans[i];
+
+		if (first.value < span->base ? span->base - first.value < count
+					     : first.value - span->base < span->pages && count != 0)
+			return true;
+	}
+	return false;
+}
+
 unsigned lh_frame_order(lh_frames *frames, lh_frame_number frame)
 {
 	const lh_frame_entry *entry = lh_frame_entry_of(frames, frame);

@@ -106,9 +106,9 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 		leaf.rights = object_rights(plan);
 		break;
 	case LH_CASE_DEVICE:
-		leaf.frame = lh_frame(plan->object->physical.value + plan->object_page);
+		leaf.frame = lh_frame(plan->object->view.of.frame + plan->object_page);
 		leaf.flags = LH_LEAF_UNCOUNTED;
-		leaf.type = plan->object->type;
+		leaf.type = plan->object->view.of.type;
 		break;
 	case LH_CASE_UPGRADE:
 		leaf = plan->seen;

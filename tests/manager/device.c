@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "object/machine.h"
+#include "object/object.h"
 #include "world/walkers.h"
 #include "world/world.h"
 
@@ -199,6 +200,144 @@ TEST(a_frame_of_the_allocator_is_seen_as_write_back_only)
 	CHECK_OK(map_typed(&world, &region, frame.value * PAGE, 1, LH_MEMORY_WRITE_BACK));
 	lh_manager_unmap(world.manager, &region);
 	lh_frame_drop(world.frames, frame);
+	world_check(&world);
+	world_close(&world);
+}
+
+/* --- by the kernel and by programs --- */
+
+static lh_error make_device(test_world *world, uint64_t physical, uint64_t bytes, lh_memory_type type,
+			    lh_object **object)
+{
+	lh_object_setup setup = { .kind = LH_OBJECT_PHYSICAL, .size = bytes, .type = type,
+				  .physical = lh_physical_frame(lh_physical(physical)) };
+
+	return lh_object_create(world->manager, &setup, object);
+}
+
+/* In either order; at an edge a page is enough, beside it none is too many; and what has gone is forgotten. */
+TEST(an_object_over_what_the_kernel_sees_with_another_type_is_refused)
+{
+	test_world world;
+	lh_region region = { 0 };
+	lh_object *object, *other;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(map_typed(&world, &region, DEVICE, 4, LH_MEMORY_UNCACHED));
+	CHECK_ERROR(make_device(&world, DEVICE, 4 * PAGE, LH_MEMORY_WRITE_COMBINING, &object), LH_EXISTS);
+	CHECK_ERROR(make_device(&world, DEVICE + 3 * PAGE, 1, LH_MEMORY_WRITE_BACK, &object), LH_EXISTS);
+	CHECK_ERROR(make_device(&world, DEVICE - PAGE, PAGE + 1, LH_MEMORY_WRITE_BACK, &object), LH_EXISTS);
+	CHECK_OK(make_device(&world, DEVICE - PAGE, PAGE, LH_MEMORY_WRITE_BACK, &object));
+	lh_object_drop(object);
+	CHECK_OK(make_device(&world, DEVICE + 4 * PAGE, PAGE, LH_MEMORY_WRITE_COMBINING, &object));
+	CHECK_OK(make_device(&world, DEVICE + 2 * PAGE, 2 * PAGE, LH_MEMORY_UNCACHED, &other));
+	world_check(&world);
+	lh_manager_unmap(world.manager, &region);
+	CHECK_ERROR(make_device(&world, DEVICE + 2 * PAGE, 1, LH_MEMORY_WRITE_BACK, &object), LH_EXISTS);
+	CHECK_ERROR(map_typed(&world, &region, DEVICE + PAGE, 2, LH_MEMORY_WRITE_BACK), LH_EXISTS);
+	CHECK_ERROR(map_typed(&world, &region, DEVICE + 4 * PAGE, 1, LH_MEMORY_WRITE_BACK), LH_EXISTS);
+	CHECK_OK(map_typed(&world, &region, DEVICE, 2, LH_MEMORY_WRITE_BACK));
+	lh_manager_unmap(world.manager, &region);
+	lh_object_drop(other);
+	lh_object_drop(object);
+	CHECK_OK(map_typed(&world, &region, DEVICE, 5, LH_MEMORY_WRITE_BACK));
+	lh_manager_unmap(world.manager, &region);
+	world_check(&world);
+	world_close(&world);
+}
+
+/* It is seen so from when it is made, and as long as anybody holds it: a mapping is one who does. */
+TEST(an_object_keeps_its_type_until_the_last_mapping_has_gone)
+{
+	test_world world;
+	lh_region region = { 0 };
+	lh_object *object;
+
+	world_open(&world, &(world_setup){ 0 });
+	world_make(&world, 0);
+	CHECK_OK(make_device(&world, DEVICE, 2 * PAGE, LH_MEMORY_UNCACHED, &object));
+	world_map_object(&world, 0, 10, 2, READ_WRITE, LH_REGION_SHARED, object, 0);
+	lh_object_drop(object);
+	CHECK_EQUAL(lh_space_fault(world.space[0], lh_virtual(world_page(&world, 11)), LH_RIGHT_READ), LH_FAULT_OK);
+	CHECK_EQUAL(world_leaf(&world, 0, 11).type, LH_MEMORY_UNCACHED);
+	CHECK_EQUAL(world_leaf(&world, 0, 11).frame.value, DEVICE / PAGE + 1);
+	CHECK_ERROR(map_typed(&world, &region, DEVICE, 1, LH_MEMORY_WRITE_BACK), LH_EXISTS);
+	CHECK_OK(lh_space_unmap(world.space[0], world_range(&world, 10, 2)));
+	CHECK_OK(map_typed(&world, &region, DEVICE, 1, LH_MEMORY_WRITE_BACK));
+	lh_manager_unmap(world.manager, &region);
+	world_destroy(&world, 0);
+	world_check(&world);
+	world_close(&world);
+}
+
+TEST(an_object_over_frames_of_the_allocator_is_seen_as_write_back_only)
+{
+	test_world world;
+	lh_frame_number frame;
+	lh_object *object;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	CHECK_ERROR(make_device(&world, frame.value * PAGE, PAGE, LH_MEMORY_UNCACHED, &object), LH_EXISTS);
+	CHECK_OK(make_device(&world, frame.value * PAGE, PAGE, LH_MEMORY_WRITE_BACK, &object));
+	lh_object_drop(object);
+	lh_frame_drop(world.frames, frame);
+	CHECK_ERROR(make_device(&world, (UINT64_C(1) << 52) - PAGE, PAGE + 1, LH_MEMORY_UNCACHED, &object), LH_INVALID);
+	CHECK_OK(make_device(&world, DEVICE, 0, LH_MEMORY_UNCACHED, &object)); /* of no page */
+	lh_object_drop(object);
+	world_check(&world);
+	world_close(&world);
+}
+
+/* Each allocation fails in its turn, of an object, and of a kernel's region: then neither is seen any more. */
+TEST(what_could_not_be_made_is_seen_with_no_type)
+{
+	test_world world;
+	lh_region region = { 0 };
+	lh_object *object;
+	unsigned failed = 0;
+
+	for (uint64_t n = 1; failed < 2; n++) {
+		lh_error error;
+
+		world_open(&world, &(world_setup){ 0 });
+		lh_frames_fail_at(world.frames, n);
+		error = failed == 0 ? make_device(&world, DEVICE, PAGE, LH_MEMORY_UNCACHED, &object)
+				    : map_typed(&world, &region, DEVICE, 1, LH_MEMORY_UNCACHED);
+		lh_frames_fail_at(world.frames, 0);
+		if (error == LH_OK) {
+			CHECK(n > 1);
+			n = 0;
+			failed++;
+			CHECK_ERROR(make_device(&world, DEVICE, PAGE, LH_MEMORY_WRITE_BACK, &object), LH_EXISTS);
+		} else {
+			CHECK_EQUAL(error, LH_NO_MEMORY);
+			CHECK_OK(make_device(&world, DEVICE, PAGE, LH_MEMORY_WRITE_BACK, &object));
+			lh_object_drop(object);
+			world_check(&world);
+		}
+		if (error == LH_OK && failed == 1)
+			lh_object_drop(object);
+		else if (error == LH_OK)
+			lh_manager_unmap(world.manager, &region);
+		world_close(&world);
+	}
+}
+
+TEST(the_walker_finds_an_alias)
+{
+	test_world world;
+	lh_object *a, *b;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(make_device(&world, DEVICE, PAGE, LH_MEMORY_UNCACHED, &a));
+	CHECK_OK(make_device(&world, DEVICE, PAGE, LH_MEMORY_UNCACHED, &b));
+	CHECK(lh_manager_check(world.manager) == NULL);
+	b->view.of.type = LH_MEMORY_WRITE_COMBINING;
+	CHECK(lh_manager_check(world.manager) != NULL);
+	b->view.of.type = LH_MEMORY_UNCACHED;
+	lh_object_drop(a);
+	lh_object_drop(b);
 	world_check(&world);
 	world_close(&world);
 }

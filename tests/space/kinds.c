@@ -265,8 +265,7 @@ TEST(a_device_is_shown_shared_uncounted_and_never_copied)
 	test_world world;
 	lh_frame_number frame;
 	lh_object *object;
-	lh_object_setup setup = { .kind = LH_OBJECT_PHYSICAL, .size = 3 * PAGE,
-				  .type = LH_MEMORY_UNCACHED };
+	lh_object_setup setup = { .kind = LH_OBJECT_PHYSICAL, .size = 3 * PAGE };
 	lh_map_request private = { .pages = 3, .rights = READ };
 	uint64_t value, *bytes;
 
@@ -286,7 +285,6 @@ TEST(a_device_is_shown_shared_uncounted_and_never_copied)
 	bytes[1024] = 6;
 	CHECK_EQUAL(world_peek(&world, 0, world_page(&world, 12)), 6);
 	CHECK_EQUAL(world_read(&world, 0, world_page(&world, 13), &value), LH_FAULT_BUS);
-	CHECK_EQUAL(world_leaf(&world, 0, 11).type, LH_MEMORY_UNCACHED);
 	CHECK_EQUAL(world_holders(&world, lh_frame(frame.value + 1)), 1);
 	CHECK_OK(lh_space_fork(world.space[0], world.space[1]));
 	world_poke(&world, 1, world_page(&world, 11), 7);
