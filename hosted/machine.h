@@ -104,6 +104,8 @@ typedef struct machine_hooks {
 	/* A CPU's interrupts go off, or are on again: a moment at which another CPU could do
 	 * anything that the locks held allow. Not while CPUs are threads. */
 	void (*turn)(void *context);
+	/* A function of the map or SMP tier begins, but for those that only answer whether. */
+	void (*enter)(void *context, const char *function);
 } machine_hooks;
 
 struct lh_port {

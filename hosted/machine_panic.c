@@ -45,7 +45,7 @@ struct cpu_states {
 	unsigned current;
 	unsigned depth[LH_MAX_CPUS];
 	bool interrupts[LH_MAX_CPUS];
-	uint32_t locks[LH_MAX_CPUS]; /* held by the library */
+	lh_lock_record locks[LH_MAX_CPUS]; /* held by the library */
 };
 
 /* A thread that is one CPU looks at that one only. */
@@ -62,7 +62,7 @@ static void save_cpus(const lh_port *machine, struct cpu_states *states)
 			continue;
 		states->depth[i] = machine->cpus[i].depth;
 		states->interrupts[i] = machine->cpus[i].interrupts;
-		states->locks[i] = machine->cpus[i].locks.count;
+		states->locks[i] = machine->cpus[i].locks;
 	}
 }
 
@@ -74,7 +74,7 @@ static void restore_cpus(lh_port *machine, const struct cpu_states *states)
 			continue;
 		machine->cpus[i].depth = states->depth[i];
 		machine->cpus[i].interrupts = states->interrupts[i];
-		machine->cpus[i].locks.count = states->locks[i];
+		machine->cpus[i].locks = states->locks[i];
 	}
 }
 

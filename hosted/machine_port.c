@@ -47,7 +47,7 @@ static lh_lock_record begin_other(machine_cpu *cpu)
 {
 	lh_lock_record own = cpu->locks;
 
-	cpu->locks.count = 0;
+	cpu->locks = (lh_lock_record){ 0 };
 	return own;
 }
 
@@ -74,6 +74,12 @@ static bool let_others_unpark(lh_port *machine, machine_cpu *cpu, const uint32_t
 	return happened;
 }
 
+static void enter(lh_port *machine, const char *function)
+{
+	if (machine->hooks.enter)
+		machine->hooks.enter(machine->hooks.context, function);
+}
+
 /* --- map tier; lh_port_panic is in machine_panic.c --- */
 
 void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
@@ -81,6 +87,7 @@ void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 	lh_port *machine = machine_of(port, __func__);
 	void *bytes = machine_bytes(machine, frame.value);
 
+	enter(machine, __func__);
 	if (!bytes)
 		machine_report(machine, "lh_port_frame_pointer of frame %#llx, which is no RAM",
 			       (unsigned long long)frame.value);
@@ -93,6 +100,7 @@ void lh_port_log(lh_port *port, const char *message)
 	lh_port *machine = machine_of(port, __func__);
 	char *line;
 
+	enter(machine, __func__);
 	if (machine->threads)
 		machine_threads_lock(machine);
 	line = machine->log[machine->log_count++ % MACHINE_LOG_LINES];
@@ -127,6 +135,7 @@ uint64_t lh_port_random(lh_port *port)
 {
 	lh_port *machine = machine_of(port, __func__);
 
+	enter(machine, __func__);
 	if (machine->hooks.random)
 		return machine->hooks.random(machine->hooks.context);
 	return splitmix_number(
@@ -137,7 +146,10 @@ uint64_t lh_port_random(lh_port *port)
 
 unsigned lh_port_cpu(lh_port *port)
 {
-	return machine_current(machine_of(port, __func__));
+	lh_port *machine = machine_of(port, __func__);
+
+	enter(machine, __func__);
+	return machine_current(machine);
 }
 
 /*
@@ -159,6 +171,7 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
+	enter(port, __func__);
 	cpu = this_cpu(port);
 	were_on = cpu->interrupts;
 	machine_settle(port, !were_on);
@@ -177,6 +190,7 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
+	enter(port, __func__);
 	cpu = this_cpu(port);
 	if (cpu->interrupts || cpu->depth == 0 ||
 	    (state | 1) != interrupt_state(port, cpu, true))
@@ -225,6 +239,7 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 {
 	lh_port *machine = machine_of(port, __func__);
 
+	enter(machine, __func__);
 	require_interrupts_on(machine, __func__);
 	machine_settle(machine, false);
 	count(&machine->calls);
@@ -246,6 +261,7 @@ void lh_port_pause(lh_port *port)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
+	enter(port, __func__);
 	if (port->threads)
 		machine_threads_pause(port);
 	else if (++port->pauses > PAUSES_MAX)
@@ -256,6 +272,7 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 {
 	lh_port *machine = machine_of(port, __func__);
 
+	enter(machine, __func__);
 	require_interrupts_on(machine, __func__);
 	machine_settle(machine, false);
 	count(&machine->parks);
@@ -275,6 +292,7 @@ void lh_port_unpark(lh_port *port, const uint32_t *word)
 {
 	lh_port *machine = machine_of(port, __func__);
 
+	enter(machine, __func__);
 	count(&machine->unparks);
 	if (machine->threads)
 		machine_threads_unpark(machine, word);

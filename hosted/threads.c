@@ -469,7 +469,7 @@ static void reset_cpus(lh_port *machine)
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
 		machine->cpus[i].interrupts = true;
 		machine->cpus[i].depth = 0;
-		machine->cpus[i].locks.count = 0;
+		machine->cpus[i].locks = (lh_lock_record){ 0 };
 	}
 }
 

@@ -3,9 +3,8 @@
 #ifndef LANDHOLD_BASE_CPUS_H
 #define LANDHOLD_BASE_CPUS_H
 
-#include <landhold/port.h>
-
 #include "base/atomic.h"
+#include "base/port_calls.h"
 
 /* Where a CPU is in a set. */
 static inline unsigned lh_cpu_word(unsigned cpu)

@@ -120,6 +120,14 @@ void lh_order_may_use(lh_port *port, const char *what)
 	require_none(port, what, LH_LOCK_TABLE);
 }
 
+void lh_order_outside(lh_port *port, const char *what)
+{
+	const lh_lock_record *record = lh_port_lock_record(port);
+
+	if (record && (record->inside[0] != 0 || (record->inside[1] != 0 && lh_port_interrupts_are_on(port))))
+		report(port, what, " used inside ", "a port function");
+}
+
 #else
 
 /* ISO C wants a declaration in every file. */

@@ -18,7 +18,7 @@
 #ifndef LANDHOLD_BASE_LOCK_ORDER_H
 #define LANDHOLD_BASE_LOCK_ORDER_H
 
-#include <landhold/port.h>
+#include "base/port_calls.h"
 
 /* In the order in which they are taken. From LH_LOCK_TABLE on they spin. */
 typedef enum lh_lock_kind {
@@ -45,6 +45,8 @@ void lh_order_may_flush(lh_port *port);
 void lh_order_may_wait(lh_port *port, const char *waits);
 /* For what is used in any context, interrupt handlers too: no spinning lock is held. */
 void lh_order_may_use(lh_port *port, const char *what);
+/* For what stands on the library: not in a port function that it has called (port_calls.h). */
+void lh_order_outside(lh_port *port, const char *what);
 
 #else
 
@@ -79,6 +81,11 @@ static inline void lh_order_may_wait(lh_port *port, const char *waits)
 }
 
 static inline void lh_order_may_use(lh_port *port, const char *what)
+{
+	(void)port, (void)what;
+}
+
+static inline void lh_order_outside(lh_port *port, const char *what)
 {
 	(void)port, (void)what;
 }

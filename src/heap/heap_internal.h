@@ -331,6 +331,7 @@ static inline void lh_heap_require_outside(const lh_heap *heap, uint32_t flags)
 		lh_order_may_use(heap->port, "the heap");
 	else
 		lh_order_may_wait(heap->port, "the heap");
+	lh_order_outside(heap->port, "the heap");
 }
 
 /*

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Growth within growth. A host may use the heap in each port call that the library makes while it holds
- * nothing: memory pressure, a shrinker, a pager, and the random numbers that the heap itself asks for. And
- * whatever a CPU does, another may grow the heap at the same moment.
+ * Growth within growth. A host may use the heap in each port call in which it may use the library: memory
+ * pressure, a shrinker, a pager; in no other. And whatever a CPU does, another may grow the heap at the same moment.
  */
 #include "heap/room.h"
 
@@ -16,7 +15,7 @@
 #define NEST_MOST 400
 
 /* What the host's functions have: nested says how often each has grown the heap. */
-enum { BY_PRESSURE, BY_SHRINKER, BY_READ, BY_WRITE, BY_RELEASE, BY_RANDOM, WAYS };
+enum { BY_PRESSURE, BY_SHRINKER, BY_READ, BY_WRITE, BY_RELEASE, WAYS };
 
 static struct {
 	test_world world;
@@ -24,7 +23,6 @@ static struct {
 	lh_shrinker shrinker;
 	lh_virtual_address held[NEST_MOST];
 	unsigned count, calls, nested[WAYS];
-	bool nesting;
 } host;
 
 /* Grows: each time more than any run that is kept could serve. Running out is allowed, harm is not. */
@@ -73,17 +71,6 @@ static uint64_t scan(lh_shrinker *shrinker, unsigned priority, uint64_t most)
 	return 0;
 }
 
-static uint64_t draw(void *context)
-{
-	(void)context;
-	if (!host.nesting) {
-		host.nesting = true; /* growing asks for more of them */
-		(void)grow(BY_RANDOM);
-		host.nesting = false;
-	}
-	return test_random();
-}
-
 static void pager_read(void *file, lh_object *object, uint64_t page, lh_frame_number frame)
 {
 	(void)file;
@@ -117,7 +104,7 @@ static void begin_host(void)
 	CHECK_OK(lh_heap_create(&host.heap, host.world.manager, &request, 0));
 	host.shrinker.scan = scan;
 	lh_shrinker_add(host.world.frames, &host.shrinker);
-	host.world.machine->hooks = (machine_hooks){ .memory_pressure = pressure, .random = draw };
+	host.world.machine->hooks = (machine_hooks){ .memory_pressure = pressure };
 	(void)world_make(&host.world, 0);
 }
 
@@ -161,7 +148,7 @@ static void use_up_memory(void)
 	CHECK(fault == LH_FAULT_NO_MEMORY || page == 1000);
 }
 
-TEST(the_heap_grows_within_each_port_call_that_the_library_makes_holding_nothing)
+TEST(the_heap_grows_within_each_port_call_that_may_use_the_library)
 {
 	begin_host();
 	for (unsigned i = 0; i < 100; i++)
@@ -174,6 +161,123 @@ TEST(the_heap_grows_within_each_port_call_that_the_library_makes_holding_nothing
 	world_unmap(&host.world, 0, 100, 900);
 	world_check(&host.world);
 	end_host();
+}
+
+/* --- and in no other --- */
+
+/* The port functions that were entered, and how often the heap was used there at hand, which must be told. */
+static struct {
+	unsigned entered[16], told;
+	bool trying;
+} port;
+
+static const char *const functions[] = {
+	"lh_port_frame_pointer", "lh_port_log", "lh_port_random", "lh_port_cpu", "lh_port_interrupts_off",
+	"lh_port_interrupts_restore", "lh_port_call_cpus", "lh_port_pause", "lh_port_park", "lh_port_unpark",
+};
+
+#define FUNCTIONS (sizeof functions / sizeof functions[0])
+
+static void wait_and_allocate(void *context)
+{
+	(void)context;
+	(void)allocate(100, 0, false);
+}
+
+static void allocate_at_hand(void *context)
+{
+	lh_heap_request request = { 100, 0, LH_HEAP_AT_HAND, NULL };
+	lh_virtual_address address;
+
+	(void)context;
+	(void)!lh_heap_allocate_as(&heap, &request, &address);
+}
+
+static void use_heap_inside(void *context, const char *function)
+{
+	const char *message;
+
+	(void)context;
+	if (port.trying)
+		return;
+	port.trying = true;
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		port.entered[i] += strcmp(function, functions[i]) == 0;
+	message = machine_expect_panic(machine, wait_and_allocate, NULL);
+	CHECK(message && strstr(message, "lock order: the heap"));
+	message = machine_expect_panic(machine, allocate_at_hand, NULL);
+	CHECK(message && strstr(message, "lock order: the heap"));
+	port.told += strstr(message, "used inside a port function") != NULL;
+	port.trying = false;
+}
+
+static void do_nothing(void *argument)
+{
+	(void)argument;
+}
+
+/* As the library calls them (heap_internal.h brings the marks), in every context that they allow. */
+static void call_each(bool interrupts_are_on)
+{
+	const lh_cpu_set nobody = { { 0 } };
+	uint32_t word = 0;
+
+	(void)lh_port_frame_pointer(machine, lh_frame(16));
+	lh_port_log(machine, "");
+	(void)lh_port_random(machine);
+	(void)lh_port_cpu(machine);
+	lh_port_interrupts_restore(machine, lh_port_interrupts_off(machine));
+	lh_port_pause(machine);
+	lh_port_unpark(machine, &word);
+	if (!interrupts_are_on)
+		return;
+	lh_port_call_cpus(machine, &nobody, do_nothing, NULL);
+	lh_port_park(machine, &word, 1);
+}
+
+/* Nothing is held, and interrupts are on or off: the call itself is what is told. */
+TEST(a9_the_heap_is_used_inside_no_port_function_that_the_library_has_called)
+{
+	const machine_hooks using = { .enter = use_heap_inside };
+	uintptr_t interrupts;
+
+	begin(1000, 0);
+	memset(&port, 0, sizeof port);
+	machine->hooks = using;
+	call_each(true);
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		CHECK_EQUAL(port.entered[i], 1);
+	CHECK_EQUAL(port.told, FUNCTIONS);
+	machine->hooks = (machine_hooks){ .context = NULL };
+	interrupts = lh_port_interrupts_off(machine);
+	machine->hooks = using;
+	call_each(false);
+	CHECK_EQUAL(port.told, 2 * FUNCTIONS - 2);
+	machine->hooks = (machine_hooks){ .context = NULL };
+	lh_port_interrupts_restore(machine, interrupts);
+	CHECK_OK(allocate(100, 0, false)); /* outside again */
+	check_all_returned();
+	end();
+}
+
+/* An interrupt's handler has the same record: it may come inside any, and use what is at hand. */
+TEST(an_interrupt_in_a_port_function_may_use_the_heap_at_hand)
+{
+	uint32_t *inside;
+	uintptr_t interrupts;
+	lh_virtual_address address;
+	lh_heap_request request = { 100, 0, LH_HEAP_AT_HAND, NULL };
+
+	begin(1000, 0);
+	CHECK_OK(allocate(100, 0, false));
+	inside = lh_port_call_begin(machine);
+	interrupts = lh_port_interrupts_off(machine);
+	CHECK_OK(lh_heap_allocate_as(&heap, &request, &address));
+	lh_heap_free_as(&heap, address, 100, LH_HEAP_AT_HAND, NULL);
+	lh_port_interrupts_restore(machine, interrupts);
+	lh_port_call_end(inside);
+	check_all_returned();
+	end();
 }
 
 /* --- on another CPU, at each moment that a CPU lets others in --- */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calls of the port, marked in builds with LH_DEBUG 2: the record of a context (lock_order.h) counts those that it
+ * is inside of, so that whoever must not be used there can tell (lh_order_outside). In others nothing is here.
+ *
+ * Each is replaced by name, so that no call can be forgotten, and every file that calls the port has this by
+ * way of base/lock_order.h or base/cpus.h. Not marked are the calls in which a host may use all that
+ * stands on the library (lh_port_memory_pressure, a pager's), lh_port_panic, which does not come back, and
+ * what the checks themselves ask.
+ *
+ * An interrupt may come while a call is inside, and its handler has the same record. So it is counted apart
+ * whether interrupts were on: where they were, and now are off, it may be a handler that asks.
+ */
+#ifndef LANDHOLD_BASE_PORT_CALLS_H
+#define LANDHOLD_BASE_PORT_CALLS_H
+
+#include <landhold/port.h>
+
+#if LH_DEBUG >= 2
+
+/* The count of a call that begins. => NULL: no record is kept */
+static inline uint32_t *lh_port_call_begin(lh_port *port)
+{
+	lh_lock_record *record = lh_port_lock_record(port);
+	uint32_t *inside = record ? &record->inside[lh_port_interrupts_are_on(port)] : NULL;
+
+	if (inside)
+		++*inside;
+	return inside;
+}
+
+static inline void lh_port_call_end(uint32_t *inside)
+{
+	if (inside)
+		--*inside;
+}
+
+/* The same function with its calls marked; of one that returns something, and of one that does not. */
+#define LH_MARKED(type, name, parameters, arguments)      \
+	static inline type lh_marked_##name parameters    \
+	{                                                 \
+		uint32_t *inside = lh_port_call_begin(port); \
+		type result = lh_port_##name arguments;   \
+                                                          \
+		lh_port_call_end(inside);                 \
+		return result;                            \
+	}
+#define LH_MARKED_VOID(name, parameters, arguments)       \
+	static inline void lh_marked_##name parameters    \
+	{                                                 \
+		uint32_t *inside = lh_port_call_begin(port); \
+                                                          \
+		lh_port_##name arguments;                 \
+		lh_port_call_end(inside);                 \
+	}
+
+LH_MARKED(void *, frame_pointer, (lh_port *port, lh_frame_number frame), (port, frame))
+LH_MARKED_VOID(log, (lh_port *port, const char *message), (port, message))
+LH_MARKED(uint64_t, random, (lh_port *port), (port))
+LH_MARKED(unsigned, cpu, (lh_port *port), (port))
+LH_MARKED(uintptr_t, interrupts_off, (lh_port *port), (port))
+LH_MARKED_VOID(interrupts_restore, (lh_port *port, uintptr_t state), (port, state))
+LH_MARKED_VOID(call_cpus,
+	       (lh_port *port, const lh_cpu_set *cpus, void (*function)(void *), void *argument),
+	       (port, cpus, function, argument))
+LH_MARKED_VOID(pause, (lh_port *port), (port))
+LH_MARKED_VOID(park, (lh_port *port, const uint32_t *word, uint32_t expected), (port, word, expected))
+LH_MARKED_VOID(unpark, (lh_port *port, const uint32_t *word), (port, word))
+
+#define lh_port_frame_pointer lh_marked_frame_pointer
+#define lh_port_log lh_marked_log
+#define lh_port_random lh_marked_random
+#define lh_port_cpu lh_marked_cpu
+#define lh_port_interrupts_off lh_marked_interrupts_off
+#define lh_port_interrupts_restore lh_marked_interrupts_restore
+#define lh_port_call_cpus lh_marked_call_cpus
+#define lh_port_pause lh_marked_pause
+#define lh_port_park lh_marked_park
+#define lh_port_unpark lh_marked_unpark
+
+#endif
+#endif
