@@ -39,6 +39,14 @@ static uint64_t groups_in_word(uint64_t bits, unsigned order)
 	return bits & aligned[order];
 }
 
+/* The lowest bits of those of order 3. */
+static inline uint64_t eights_in_word(uint64_t bits)
+{
+	bits &= bits >> 1;
+	bits &= bits >> 2;
+	return bits & bits >> 4 & UINT64_C(0x0101010101010101);
+}
+
 /* --- Maps --- */
 
 static void map_add(struct block_map *map, uint64_t block)
@@ -165,15 +173,14 @@ static void lose(lh_frames *frames, uint64_t block, uint64_t count)
 		leave_partial(frames, block);
 }
 
-static void gain(lh_frames *frames, uint64_t block, uint64_t count, bool has_eight)
+/* The rare part: it is in other maps from now on. */
+static __attribute__((noinline)) void change_maps(lh_frames *frames, uint64_t block, uint64_t before,
+						  bool has_eight)
 {
-	struct block_count *counts = &frames->counts[block];
+	const struct block_count *counts = &frames->counts[block];
 	struct frame_node *node = node_of(frames, block);
 	uint64_t number = block - node->first_block;
-	uint16_t before = counts->free;
 
-	counts->free = (uint16_t)(before + count);
-	lh_atomic_store_relaxed(&frames->free, frames->free + count);
 	if (counts->free == BLOCK_FRAMES) {
 		if (before != 0)
 			leave_partial(frames, block);
@@ -184,6 +191,21 @@ static void gain(lh_frames *frames, uint64_t block, uint64_t count, bool has_eig
 		map_add(&node->partial[counts->kind], number);
 	if (has_eight)
 		map_add(&node->eights[counts->kind], number);
+}
+
+/* A block has got frames. => has_eight: it may have an aligned eight now; frames->free is the caller's. */
+static inline void gain(lh_frames *frames, uint64_t block, uint64_t count, bool has_eight)
+{
+	uint64_t before = frames->counts[block].free;
+
+	frames->counts[block].free = (uint16_t)(before + count);
+	if (before == 0 || before + count == BLOCK_FRAMES || has_eight)
+		change_maps(frames, block, before, has_eight);
+}
+
+static inline void add_free(lh_frames *frames, uint64_t count)
+{
+	lh_atomic_store_relaxed(&frames->free, frames->free + count);
 }
 
 /* --- Single frames --- */
@@ -256,43 +278,37 @@ bool lh_blocks_is_free(const lh_frames *frames, uint64_t place)
 	       0;
 }
 
-/* The places at the beginning of a list that are of one word. => how many they were. */
-static uint32_t give_to_word(lh_frames *frames, const uint32_t *places, uint32_t count,
-			     unsigned order, bool *has_eight)
+/* The places at the beginning of a list that are of one block, word by word: those of frames that
+ * lie in a row most often follow one another. => how many they were. */
+static inline uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count,
+				     unsigned order)
 {
-	uint64_t group = (UINT64_C(1) << (1u << order)) - 1;
-	uint32_t number = places[0] / 64, n = 0;
-	uint64_t *word = &frames->bits[number / BLOCK_WORDS][number % BLOCK_WORDS];
-	uint64_t before = *word, bits = before;
-
-	for (; n < count && places[n] / 64 == number; n++) {
-		uint64_t mask = group << places[n] % 64;
-
-		if (__builtin_expect((bits & mask) != 0, 0))
-			LH_BROKEN(frames->port, "a frame was given back twice");
-		bits |= mask;
-	}
-	*word = bits;
-	*has_eight |= (groups_in_word(bits, 3) & ~groups_in_word(before, 3)) != 0;
-	return n;
-}
-
-/* The same of one block. */
-static uint32_t give_to_block(lh_frames *frames, const uint32_t *places, uint32_t count,
-			      unsigned order)
-{
-	uint64_t block = places[0] >> BLOCK_SHIFT;
-	bool has_eight = false;
+	uint64_t group = (UINT64_C(1) << (1u << order)) - 1, eights = 0;
+	uint64_t place = places[0], block = place >> BLOCK_SHIFT;
 	uint32_t n = 0;
 
-	while (n < count && places[n] >> BLOCK_SHIFT == block)
-		n += give_to_word(frames, places + n, count - n, order, &has_eight);
-	gain(frames, block, (uint64_t)n << order, has_eight);
+	do {
+		uint64_t number = place / 64;
+		uint64_t *word = &frames->bits[block][number % BLOCK_WORDS], bits = *word;
+
+		do {
+			uint64_t mask = group << place % 64;
+
+			if (__builtin_expect((bits & mask) != 0, 0))
+				LH_BROKEN(frames->port, "a frame was given back twice");
+			bits |= mask;
+			place = ++n < count ? places[n] : NO_PLACE;
+		} while (place / 64 == number);
+		*word = bits;
+		eights |= eights_in_word(bits);
+	} while (place >> BLOCK_SHIFT == block);
+	gain(frames, block, (uint64_t)n << order, eights != 0);
 	return n;
 }
 
 void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count, unsigned order)
 {
+	add_free(frames, (uint64_t)count << order);
 	while (count != 0) {
 		uint32_t given = give_to_block(frames, places, count, order);
 
@@ -349,7 +365,7 @@ static void give_whole(lh_frames *frames, uint64_t block)
 		LH_BROKEN(frames->port, "a frame was given back twice");
 	memset(frames->bits[block], 0xff, sizeof frames->bits[block]);
 	frames->counts[block].free = BLOCK_FRAMES;
-	lh_atomic_store_relaxed(&frames->free, frames->free + BLOCK_FRAMES);
+	add_free(frames, BLOCK_FRAMES);
 	map_add(&node->whole, block - node->first_block);
 }
 
@@ -362,6 +378,7 @@ static void give_part(lh_frames *frames, uint64_t block, uint64_t first, uint64_
 			LH_BROKEN(frames->port, "a frame was given back twice");
 		frames->bits[block][word] |= mask;
 	}
+	add_free(frames, part);
 	gain(frames, block, part, true);
 }
 
