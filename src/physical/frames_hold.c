@@ -8,9 +8,9 @@
  *
  * The usual. An entry is often not in the processor's caches, and where its frame is to be kept is
  * known only from it. To wait for that would be to free frames one after the other, each as long
- * as it takes memory to answer. So a CPU assumes that the frame, or frames as one, were given out like those that came back
- * before, looks up all else from that, and compares the entry when it is there: the processor goes on
- * meanwhile with what follows, the next entries among it.
+ * as it takes memory to answer. So a CPU assumes that the frame, or frames as one, were given out like
+ * those that came back before, looks up all else from that, and compares the entry when it is there:
+ * the processor goes on meanwhile with what follows, the next entries among it.
  */
 #include "physical/entry.h"
 
