@@ -59,7 +59,7 @@ typedef struct lh_watermarks {
 lh_watermarks lh_frames_watermarks(lh_frames *frames);
 
 /* How many frames are missing to high if fewer than low are free; else 0. Most often reads one
- * word. Context: any. */
+ * word, and stops nobody: what changes meanwhile may be counted twice or not at all. Context: any. */
 uint64_t lh_frames_shortage(lh_frames *frames);
 
 #ifdef __cplusplus

@@ -20,6 +20,7 @@
 #include "device/serial.h"
 #include "lib/log.h"
 #include "memory/memory.h"
+#include "memory/nodes.h"
 #include "memory/start.h"
 #include "thread/lock_check.h"
 #include "thread/scheduler.h"
@@ -73,6 +74,9 @@ static void start_time(void)
 	apic_map();
 	apic_start();
 	cpu->apic_identifier = apic_identifier();
+	/* What it kept so far is of the first node. */
+	lh_frames_drain(memory_frames());
+	lh_frames_set_node(memory_frames(), cpu->number, nodes_of_cpu(cpu->apic_identifier));
 	cpu->can_be_called = true;
 	cpu->is_running = true;
 	timer_period = clock_start();

@@ -37,7 +37,7 @@ void lh_readers_trim(lh_manager *manager, lh_pool *pool)
 
 	if (empty == 0)
 		return;
-	if (lh_frames_have(manager->frames, lh_frames_watermarks(manager->frames).low))
+	if (lh_frames_shortage(manager->frames) == 0)
 		keep = EMPTY_PAGES_KEPT;
 	if (empty <= keep)
 		return;

@@ -245,6 +245,10 @@ bool lh_frames_have(lh_frames *frames, uint64_t count)
 
 	if (lh_atomic_load_relaxed(&frames->free) >= count)
 		return true;
+	/* Before all CPUs are stopped: what they keep is seen without. */
+	lh_frames_estimate_counters(frames, &counters);
+	if (counters.free >= count)
+		return true;
 	lh_frames_read_counters(frames, &counters);
 	return counters.free >= count;
 }

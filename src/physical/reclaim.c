@@ -103,6 +103,6 @@ uint64_t lh_frames_shortage(lh_frames *frames)
 
 	if (lh_atomic_load_relaxed(&frames->free) >= marks.low)
 		return 0;
-	lh_frames_read_counters(frames, &counters);
+	lh_frames_estimate_counters(frames, &counters);
 	return counters.free < marks.low ? marks.high - counters.free : 0;
 }

@@ -66,7 +66,7 @@ TEST(a22_shrinkers_run_under_no_lock_gently_first_and_by_bounded_amounts)
 	CHECK_EQUAL(lh_frames_reclaim(frames, 1), 0);
 }
 
-TEST(a_shortage_is_told_from_the_low_mark_on_and_lasts_to_the_high_one)
+TEST(a_shortage_is_told_from_the_low_mark_to_the_high_one_and_nobody_is_called)
 {
 	lh_watermarks marks;
 	lh_frame_number frame;
@@ -77,7 +77,10 @@ TEST(a_shortage_is_told_from_the_low_mark_on_and_lasts_to_the_high_one)
 	CHECK_EQUAL(marks.low, 32);
 	CHECK_EQUAL(marks.high, 64);
 	for (uint64_t n = 2048; n > 0; n--) {
+		small_machine_called = (lh_cpu_set){ { 0 } };
 		CHECK_EQUAL(lh_frames_shortage(frames), n < marks.low ? marks.high - n : 0);
+		CHECK(lh_frames_have(frames, n));
+		CHECK_EQUAL(small_machine_called.bits[0], 0);
 		small_machine_cpu = (unsigned)n % 3;
 		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
 	}
