@@ -46,7 +46,7 @@ $(INTERLEAVE_PROGRAM): $(patsubst %.c,$(INTERLEAVE)/%.o,$(INTERLEAVE_SOURCES))
 	$(MAKING) $(CC) -no-pie -Wl,--gc-sections $(foreach f,$(INTERLEAVE_WRAPPED),-Wl,--wrap=$(f)) $^ -o $@
 
 # Cases of the library, which assumes the memory model of x86 or a stronger one.
-INTERLEAVE_BUFFERED := lock mutex_three mutex_two_buffered heap fault frame pool surplus unmap fork map b18 b22 b24 write_back
+INTERLEAVE_BUFFERED := lock mutex_three mutex_two_buffered heap fault frame pool surplus unmap fork map b18 b22 b24 write_back pin_fork
 # Cases that end in seconds without pruning, of each kind some: each must be compared to its end.
 INTERLEAVE_COMPARED := toy_ b20_flags b30_ failing_fault_fork failing_fault_map failing_fault_write_back \
 	fault_three_writes fault_truncate_private fault_truncate_shared fault_write_read_copy \

@@ -252,6 +252,74 @@ static void check_protected(void *context)
 	check_coherent(context);
 }
 
+/* --- objects: truncated, or written back --- */
+
+static test_scene *open_shared(lh_object *object, test_scene *scene)
+{
+	scene->object = object;
+	world_map_object(&scene->world, 0, SCENE_PAGE, 2, READ_WRITE, LH_REGION_SHARED, object, 0);
+	world_poke(&scene->world, 0, world_page(&scene->world, SCENE_PAGE + 1), OLD);
+	world_poke(&scene->world, 0, world_page(&scene->world, SCENE_PAGE), OLD);
+	scene_load(scene, 0, 0, 0);
+	return scene;
+}
+
+static void *open_object(void)
+{
+	test_scene *scene = scene_open(0);
+
+	return open_shared(world_object(&scene->world, 2 * PAGE, false), scene);
+}
+
+static void *open_file(void)
+{
+	test_scene *scene = scene_open(0);
+
+	return open_shared(world_file_open(&scene->world, &scene->file, 2 * PAGE), scene);
+}
+
+static void truncate(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_OK(lh_object_resize(scene->object, 0));
+}
+
+/* What was pinned is a page of the object's no more, and no other comes to see it. */
+static void check_truncated(void *context)
+{
+	test_scene *scene = context;
+	uint64_t value;
+
+	CHECK(scene->errors[0] == LH_OK || scene->errors[0] == LH_BAD_ADDRESS);
+	CHECK_EQUAL(world_read(&scene->world, 0, world_page(&scene->world, SCENE_PAGE), &value),
+		    LH_FAULT_BUS);
+	CHECK_OK(lh_object_resize(scene->object, PAGE));
+	if (scene->errors[0] == LH_OK)
+		*(uint64_t *)lh_frame_pointer(scene->world.frames, scene->frames[0][0]) = DEVICE;
+	CHECK_EQUAL(world_peek(&scene->world, 0, world_page(&scene->world, SCENE_PAGE)), 0);
+	scene->errors[0] = LH_OK;
+	let_go(scene);
+}
+
+static void write_back(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK_OK(lh_object_sync(scene->object, 0, 2));
+}
+
+/* What the device writes after that is stored the next time. */
+static void check_written_back(void *context)
+{
+	test_scene *scene = context;
+
+	*(uint64_t *)lh_frame_pointer(scene->world.frames, scene->frames[0][0]) = DEVICE;
+	CHECK_OK(lh_object_sync(scene->object, 0, 2));
+	CHECK_EQUAL(world_file_disk(&scene->file, 0), DEVICE);
+	let_go(scene);
+}
+
 #define PINS(identifier, start, first, second, end)                                              \
 	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 2,            \
 	     .run = { first, second }, .check = end)
@@ -272,3 +340,5 @@ PINS(pin_discard_present, open_present, pin_it, discard, check_discarded)
 PINS(pin_discard_copy, open_forked_together, pin_it, discard, check_discarded)
 PINS(pin_protect_present, open_present, pin_it, protect_and_write, check_protected)
 PINS(pin_protect_copy, open_forked_together, pin_it, protect_and_write, check_protected)
+PINS(pin_truncate, open_object, pin_it, truncate, check_truncated)
+PINS(pin_write_back, open_file, pin_it, write_back, check_written_back)
