@@ -6,12 +6,16 @@
  * which one it is about to write (`begun`), writes, and says that it is done (`done`). What the
  * child then sees in a word must lie between what was done before the fork began and what had
  * been begun when it returned; and must never change, whatever the parent's writers do.
+ *
+ * CPU 2 pins some of the parent's pages for a while: what it writes there by its tables it must read in the
+ * pinned frames.
  */
 #include "threads/crowd.h"
 
 #define CPUS 4
 #define PAGES 24
 #define CHILDREN 2
+#define PINNED 3
 
 struct forks {
 	test_world world;
@@ -21,6 +25,10 @@ struct forks {
 	uint64_t forkers;	     /* atomic: forking CPUs that have not ended */
 	uint64_t random[CPUS];
 	uint64_t children;	     /* looked at, atomic */
+	lh_pinned pinned;	     /* CPU 2's own */
+	lh_frame_number frames[PINNED];
+	uint64_t first;		     /* page that is pinned */
+	uint64_t pins;
 };
 
 #define GET(place) __atomic_load_n(&(place), __ATOMIC_SEQ_CST)
@@ -124,6 +132,31 @@ static void renew(struct forks *forks, unsigned n, uint64_t round)
 		      lh_space_create(world->manager, NULL, world->space[n], &world->space[n]), LH_OK);
 }
 
+static void look_at_pinned(struct forks *forks, unsigned cpu)
+{
+	for (uint64_t n = 0; n < forks->pinned.pages; n++) {
+		const uint64_t *words = lh_frame_pointer(forks->world.frames, forks->frames[n]);
+
+		REQUIRE_EQUAL(forks->world.machine, words[cpu], GET(forks->done[cpu][forks->first + n]));
+	}
+}
+
+/* Pins, or looks, or lets go. */
+static void use_pins(struct forks *forks, unsigned cpu)
+{
+	test_world *world = &forks->world;
+
+	look_at_pinned(forks, cpu);
+	if (crowd_random(&forks->random[cpu], 8) != 0)
+		return;
+	lh_space_unpin(&forks->pinned);
+	forks->first = crowd_random(&forks->random[cpu], PAGES - PINNED + 1);
+	REQUIRE_EQUAL(world->machine,
+		      lh_space_pin(world->space[0], world_range(world, forks->first, PINNED), WRITE,
+				   LH_PIN_LONG, forks->frames, &forks->pinned), LH_OK);
+	forks->pins++;
+}
+
 static void work(void *context, unsigned cpu)
 {
 	struct forks *forks = context;
@@ -141,6 +174,8 @@ static void work(void *context, unsigned cpu)
 	}
 	while (GET(forks->forkers) != 0) {
 		write_next(forks, cpu);
+		if (cpu == 2)
+			use_pins(forks, cpu);
 		/* A page that the fork leaves alone, and that comes and goes meanwhile. */
 		if (cpu == 3 && crowd_random(&forks->random[cpu], 16) == 0)
 			REQUIRE_EQUAL(world->machine,
@@ -153,6 +188,8 @@ static void work(void *context, unsigned cpu)
 							&forks->random[cpu], 8)), 1),
 				      LH_FAULT_OK);
 	}
+	if (cpu == 2)
+		lh_space_unpin(&forks->pinned);
 }
 
 TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
@@ -162,6 +199,7 @@ TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
 
 	forks = (struct forks){ .rounds = 60, .forkers = CHILDREN };
 	crowd_open(&forks.world, 4096, CPUS);
+	forks.pinned.manager = forks.world.manager;
 	for (unsigned cpu = 0; cpu < CPUS; cpu++)
 		forks.random[cpu] = test_random();
 	before = crowd_note(&forks.world);
@@ -170,6 +208,7 @@ TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
 	world_map(&forks.world, 0, 0, PAGES + 8, READ_WRITE);
 	crowd_run(&forks.world, work, &forks);
 	CHECK_EQUAL(forks.children, 60 * CHILDREN);
+	CHECK(forks.pins != 0);
 	for (unsigned n = 0; n <= CHILDREN; n++)
 		world_destroy(&forks.world, n);
 	crowd_compare(&forks.world, &before);
