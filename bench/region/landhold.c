@@ -127,7 +127,7 @@ static const char *check(void *map)
 const struct subject subject_landhold = {
 	.name = "landhold",
 	.item_bytes = sizeof(lh_region),
-	.index_bytes = sizeof(lh_region_node),
+	.index_bytes = sizeof(lh_region_node) + sizeof(lh_region *),
 	.prepare = prepare,
 	.create = create,
 	.destroy = free,

@@ -50,7 +50,8 @@ typedef enum lh_backing {
 #define LH_REGION_LEVELS 20 /* most levels of a tree: at the least 2^30 regions */
 #define LH_REGION_CLASSES 3 /* alignments searched in O(log n): a page, 2 MiB, 1 GiB */
 
-/* By cache lines: a search by address reads the first two, one for a hole the last two. */
+/* By cache lines: a search by address reads the first two, one for a hole the last two, one for the
+ * node above the last. */
 typedef struct lh_region_node {
 	uint64_t key[LH_REGION_WAYS];		  /* [t] page where the part of each child begins */
 	struct lh_region *child[LH_REGION_WAYS];  /* [t] regions; above level 0, hosts of nodes */
@@ -59,20 +60,22 @@ typedef struct lh_region_node {
 	uint8_t count;				  /* [t] children; 0: not in use */
 	uint8_t level;				  /* [t] 0: the children are regions */
 	uint8_t reserved[2];
+	struct lh_region *above;		  /* [t] host of the node above; NULL: the root */
 } lh_region_node;
 
-/* Four cache lines. What a fault reads first fills the third. */
+/* Five cache lines. What a fault reads first fills the third, what a removal does the fourth. */
 typedef struct lh_region {
 	lh_region_node node;	       /* [t] first: a node and its host have one address */
 
 	lh_virtual_range range;	       /* [t][o] */
-	uint64_t version;	       /* [t] odd while it changes or is in no tree; never reset */
 	uint32_t flags;		       /* [t] LH_REGION_... */
 	lh_rights rights;	       /* [t] what a fault may grant now */
 	lh_rights rights_max;	       /* [t] what protect may ever grant */
 	lh_rights rights_history;      /* [t] what was ever granted: W^X looks here */
 	uint8_t backing;	       /* [c] lh_backing */
 
+	struct lh_region *leaf;	       /* [t] in a tree: host of the node that has it as a child */
+	uint64_t version;	       /* [t] odd while it changes or is in no tree; never reset */
 	struct lh_region_tree *tree;   /* [t] NULL: in no tree */
 	uint32_t guard_before;	       /* [t] pages kept free below the range */
 	uint32_t guard_after;	       /* [t] pages kept free above it */
@@ -80,8 +83,10 @@ typedef struct lh_region {
 	uint64_t object_page;	       /* [t][o] object page that range.base shows */
 	uint64_t tag;		       /* [t] the host's: neighbours merge only if equal */
 	void *owner;		       /* [c] the space, for user regions; the holder's own else */
+
 	struct lh_region *object_next; /* [o] the object's list of regions */
 	struct lh_region *object_previous; /* [o] */
+	uint64_t reserved[6];	       /* so that regions in a row begin on cache lines */
 } lh_region;
 
 /*

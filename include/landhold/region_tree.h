@@ -39,6 +39,7 @@ typedef struct lh_region_cursor {
 	uint64_t sequence;
 	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
 	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
+	uint8_t known;				  /* levels, from below, that have been filled in */
 	struct lh_region *const *at;		  /* of a walk: the region, among its node's ... */
 	struct lh_region *const *end;		  /* ... and where these end */
 } lh_region_cursor;
@@ -57,6 +58,8 @@ typedef struct lh_region_tree {
 	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */
 	lh_region_cursor last;	  /* [t] where a region was changed or taken out, or will be ... */
 	bool last_is_current;	  /* [t] ... and no node has changed since */
+	struct lh_region *behind; /* [t] host of the leaf whose rooms changed last; NULL: none ... */
+	uint32_t told[LH_REGION_CLASSES]; /* [t] ... and what the nodes above still believe of them */
 } lh_region_tree;
 
 typedef enum lh_direction {

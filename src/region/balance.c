@@ -27,9 +27,10 @@ struct hand {
 };
 
 /* Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. */
-void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
+void lh_node_insert(lh_region *host, const struct lh_addition *addition)
 {
 	unsigned slot = addition->slot, child_slot = addition->child_slot;
+	lh_region_node *node = &host->node;
 
 #pragma GCC unroll 8
 	for (unsigned i = LH_WAYS - 1; i > 0; i--) {
@@ -47,6 +48,7 @@ void lh_node_insert(lh_region_node *node, const struct lh_addition *addition)
 	LH_PUBLISH(node->child[child_slot], addition->child);
 	node->gap[child_slot] = addition->gap;
 	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
+	lh_child_adopt(host, addition->child);
 }
 
 static void clear_slot(lh_region_node *node, unsigned slot)
@@ -100,7 +102,13 @@ static struct lh_rooms set_rooms(const lh_region_tree *tree, lh_region_node *nod
 	return rooms;
 }
 
-/* Makes a node of the hand in a host's block. */
+static void adopt_all(lh_region *host)
+{
+	for (unsigned i = 0; i < host->node.count; i++)
+		lh_child_adopt(host, host->node.child[i]);
+}
+
+/* Makes a node of the hand in a host's block. What is above it is the caller's to say. */
 static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh_region *host,
 				unsigned level)
 {
@@ -116,6 +124,7 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 		clear_slot(node, i);
 	LH_PUBLISH(node->level, (uint8_t)level);
 	LH_PUBLISH(node->count, (uint8_t)count);
+	adopt_all(host);
 	return set_rooms(tree, node);
 }
 
@@ -163,6 +172,7 @@ static void copy_node(lh_region_node *to, const lh_region_node *from)
 	__builtin_memcpy(to->room, from->room, sizeof to->room);
 	LH_PUBLISH(to->level, from->level);
 	LH_PUBLISH(to->count, from->count);
+	to->above = from->above;
 }
 
 /* A node of the path moves to another block; what names it follows. */
@@ -171,10 +181,15 @@ static void move_node(lh_region_tree *tree, lh_region_cursor *path, unsigned lev
 	lh_region *from = path->host[level];
 
 	copy_node(&to->node, &from->node);
-	if (level + 1 == tree->levels)
+	adopt_all(to);
+	if (tree->behind == from)
+		tree->behind = to;
+	if (level + 1 == tree->levels) {
 		LH_PUBLISH(tree->root, to);
-	else
+	} else {
+		lh_path_climb(path, level + 1);
 		LH_PUBLISH(lh_path_node(path, level + 1)->child[path->slot[level + 1]], to);
+	}
 	path->host[level] = to;
 	release(from);
 }
@@ -182,8 +197,10 @@ static void move_node(lh_region_tree *tree, lh_region_cursor *path, unsigned lev
 /* Moves a node of the path to where it finds a host. Recursion: at most one call a level. */
 static void rehost(lh_region_tree *tree, lh_region_cursor *path, unsigned level)
 {
-	const lh_region_node *node = lh_path_node(path, level);
+	const lh_region_node *node;
 
+	lh_path_climb(path, level);
+	node = lh_path_node(path, level);
 	move_node(tree, path, level, find_host(tree, path, node->child, node->count, level));
 }
 
@@ -214,8 +231,9 @@ static bool is_below(const lh_region_tree *tree, const lh_region *region, uint64
 /* --- too many --- */
 
 /* A node gets the children first to end of one that is full, which may be itself, and no others. */
-static void take_children(lh_region_node *to, const lh_region_node *from, unsigned first, unsigned end)
+static void take_children(lh_region *host, const lh_region_node *from, unsigned first, unsigned end)
 {
+	lh_region_node *to = &host->node;
 	unsigned count = end - first;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -227,6 +245,8 @@ static void take_children(lh_region_node *to, const lh_region_node *from, unsign
 		clear_slot(to, i);
 	LH_PUBLISH(to->level, from->level);
 	LH_PUBLISH(to->count, (uint8_t)count);
+	if (to != from)
+		adopt_all(host);
 }
 
 /* The node keeps its first children. */
@@ -270,6 +290,7 @@ static void add_root(lh_region_tree *tree, lh_region *lower, const struct lh_add
 	if (host->node.count != 0)
 		host = search_host(deal.child, 2, tree->levels, UINT8_MAX);
 	(void)lay_down(tree, (struct hand){ &deal, 0, 2 }, host, tree->levels);
+	host->node.above = NULL;
 	LH_PUBLISH(tree->root, host);
 	tree->levels++;
 }
@@ -303,18 +324,18 @@ static lh_region *split(lh_region_tree *tree, lh_region_cursor *path, unsigned l
 	other = host_of_half(tree, path, level, cut.first, host_is_below, fresh);
 	if (host_is_below) {
 		upper = other;
-		take_children(&upper->node, &host->node, cut.first, LH_WAYS);
+		take_children(upper, &host->node, cut.first, LH_WAYS);
 		drop_children(&host->node, cut.first);
 	} else {
 		lower = other;
-		take_children(&lower->node, &host->node, 0, cut.first);
-		take_children(&host->node, &host->node, cut.first, LH_WAYS);
+		take_children(lower, &host->node, 0, cut.first);
+		take_children(host, &host->node, cut.first, LH_WAYS);
 	}
 	if (!cut.addition_is_low) {
 		addition->slot = (uint8_t)(addition->slot - cut.first);
 		addition->child_slot = (uint8_t)(addition->child_slot - cut.first);
 	}
-	lh_node_insert(cut.addition_is_low ? &lower->node : &upper->node, addition);
+	lh_node_insert(cut.addition_is_low ? lower : upper, addition);
 	upper_rooms = set_rooms(tree, &upper->node);
 	*after = lh_rooms_larger(set_rooms(tree, &lower->node), upper_rooms);
 	*addition = (struct lh_addition){
@@ -362,8 +383,10 @@ static void even_out(lh_region_tree *tree, lh_region_cursor *path, unsigned leve
 	above->gap[slot] = (uint16_t)gaps[0];
 	above->gap[slot + 1] = (uint16_t)gaps[1];
 	LH_PUBLISH(above->key[slot + 1], key);
-	LH_PUBLISH(above->child[slot], hosts[0]);
-	LH_PUBLISH(above->child[slot + 1], hosts[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		LH_PUBLISH(above->child[slot + i], hosts[i]);
+		lh_child_adopt(path->host[level + 1], hosts[i]);
+	}
 }
 
 /* As lh_node_insert. */
@@ -396,10 +419,13 @@ static bool has_space(const lh_region *host)
 static bool share(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		  const struct lh_addition *addition)
 {
-	const lh_region_node *above = lh_path_node(path, level + 1);
-	unsigned slot = path->slot[level + 1], lower = slot;
+	const lh_region_node *above;
+	unsigned slot, lower;
 	struct deal deal;
 
+	lh_path_climb(path, level + 1);
+	above = lh_path_node(path, level + 1);
+	slot = lower = path->slot[level + 1];
 	if (slot + 1u == above->count || !has_space(above->child[slot + 1])) {
 		if (slot == 0 || !has_space(above->child[slot - 1]))
 			return false;
@@ -421,6 +447,7 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 	lh_region_node *above;
 	unsigned level = 0;
 
+	lh_region_settle(tree);
 	do {
 		lh_region *lower;
 
@@ -430,10 +457,12 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 			add_root(tree, lower, &addition, fresh);
 			return;
 		}
+		lh_path_climb(path, level);
 		above = lh_path_node(path, level);
 		addition.slot = path->slot[level];
 		addition.child_slot = (uint8_t)(addition.slot + 1);
 		LH_PUBLISH(above->child[addition.slot], lower);
+		lh_child_adopt(path->host[level], lower);
 		above->gap[addition.slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
 		if (above->count == LH_WAYS && level + 1 < tree->levels &&
 		    share(tree, path, level, &addition)) {
@@ -441,7 +470,7 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 			return;
 		}
 	} while (above->count == LH_WAYS);
-	lh_node_insert(above, &addition);
+	lh_node_insert(path->host[level], &addition);
 	lh_path_refresh(tree, path, level, before, after);
 }
 
@@ -462,10 +491,13 @@ static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 /* The holes below the node above stay as they are, and so do its rooms. */
 static void mend_level(lh_region_tree *tree, lh_region_cursor *path, unsigned level)
 {
-	const lh_region_node *above = lh_path_node(path, level + 1);
-	unsigned slot = path->slot[level + 1];
+	const lh_region_node *above;
+	unsigned slot;
 	struct deal deal;
 
+	lh_path_climb(path, level + 1);
+	above = lh_path_node(path, level + 1);
+	slot = path->slot[level + 1];
 	if (slot + 1u == above->count)
 		slot--;
 	deal.count = 0;
@@ -485,6 +517,7 @@ static void lower_root(lh_region_tree *tree)
 	if (root->node.count > 1)
 		return;
 	LH_PUBLISH(tree->root, root->node.child[0]);
+	tree->root->node.above = NULL;
 	tree->levels--;
 	release(root);
 }
@@ -493,6 +526,7 @@ void lh_path_mend(lh_region_tree *tree, lh_region_cursor *path)
 {
 	unsigned level = 0;
 
+	lh_region_settle(tree);
 	while (lh_node_is_poor(tree, path, level))
 		mend_level(tree, path, level++);
 	lower_root(tree);

@@ -58,9 +58,11 @@ void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint6
 static void find_and_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
 			 lh_region *upper)
 {
-	__builtin_prefetch(&region->tree);
+	__builtin_prefetch(&region->leaf, 1);
+	__builtin_prefetch(&region->range, 1);
+	__builtin_prefetch(&upper->leaf, 1);
 	__builtin_prefetch(&upper->range, 1);
-	__builtin_prefetch(&upper->tree, 1);
+	lh_region_settle(tree);
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_cut(tree, region, from, to, upper);
 }

@@ -58,8 +58,9 @@ static const char *check_region(const struct walk *walk, const lh_region *region
 }
 
 /* A cell. The tail's ends with the tree. */
-static const char *check_cell(struct walk *walk, const lh_region_node *leaf, unsigned slot)
+static const char *check_cell(struct walk *walk, const lh_region *host, unsigned slot)
 {
+	const lh_region_node *leaf = &host->node;
 	const lh_region *region = leaf->child[slot];
 	struct lh_page_span hole = { walk->low, 0 };
 
@@ -78,6 +79,8 @@ static const char *check_cell(struct walk *walk, const lh_region_node *leaf, uns
 	}
 	if (leaf->gap[slot] != lh_gap_code(lh_span_pages(hole)))
 		return "a region's gap is wrong";
+	if (region->leaf != host)
+		return "a region names another leaf than its own";
 	walk->below = region;
 	return NULL;
 }
@@ -111,27 +114,29 @@ static bool hosts_itself(const lh_region_tree *tree, const lh_region *host, uint
 	return host == &tree->tail ? end == LH_NO_KEY : first >= low && first < end;
 }
 
-static const char *check_node(struct walk *walk, const lh_region *host, unsigned level,
-			      uint64_t end);
+static const char *check_node(struct walk *walk, const lh_region *host, const lh_region *above,
+			      unsigned level, uint64_t end);
 
 /* The children of a node above level 0, whose part ends at end. */
-static const char *check_children(struct walk *walk, const lh_region_node *node, uint64_t end)
+static const char *check_children(struct walk *walk, const lh_region *host, uint64_t end)
 {
+	const lh_region_node *node = &host->node;
+
 	for (unsigned i = 0; i < node->count; i++) {
 		uint64_t child_end = i + 1u < node->count ? node->key[i + 1] : end;
 
 		if (node->key[i] != walk->low)
 			return "a key is not where an extent ends";
-		LH_TRY_CHECK(check_node(walk, node->child[i], node->level - 1u, child_end));
-		if (node->gap[i] != lh_gap_code(node->child[i]->node.room[0]))
+		LH_TRY_CHECK(check_node(walk, node->child[i], host, node->level - 1u, child_end));
+		if (node->gap[i] != lh_gap_code(lh_told_room(walk->tree, node->child[i], 0)))
 			return "a node's gap is not its child's room";
 	}
 	return NULL;
 }
 
 /* Recursion: one call a level. */
-static const char *check_node(struct walk *walk, const lh_region *host, unsigned level,
-			      uint64_t end)
+static const char *check_node(struct walk *walk, const lh_region *host, const lh_region *above,
+			      unsigned level, uint64_t end)
 {
 	const lh_region_node *node;
 	uint64_t low = walk->low;
@@ -141,18 +146,20 @@ static const char *check_node(struct walk *walk, const lh_region *host, unsigned
 		return "a node is missing";
 	node = &host->node;
 	LH_TRY_CHECK(check_shape(walk, node, level));
+	if (!hosts_itself(walk->tree, host, low, end))
+		return "a node is hosted by a region that is not below it";
+	if (node->above != above)
+		return "a node names another one above than its own";
 	walk->nodes++;
 	if (level > 0)
-		LH_TRY_CHECK(check_children(walk, node, end));
+		LH_TRY_CHECK(check_children(walk, host, end));
 	else
 		for (unsigned i = 0; i < node->count; i++)
-			LH_TRY_CHECK(check_cell(walk, node, i));
+			LH_TRY_CHECK(check_cell(walk, host, i));
 	rooms = lh_node_rooms(walk->tree, node);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		if (node->room[class] != rooms.of[class])
 			return "a node's room is wrong";
-	if (!hosts_itself(walk->tree, host, low, end))
-		return "a node is hosted by a region that is not below it";
 	return NULL;
 }
 
@@ -165,7 +172,7 @@ static const char *check_last(const lh_region_tree *tree)
 	if (!tree->last_is_current)
 		return NULL;
 	lh_path_find(&path, tree, lh_path_low(last, 0));
-	for (unsigned level = 0; level < tree->levels; level++)
+	for (unsigned level = 0; level < last->known; level++)
 		if (last->host[level] != path.host[level] || last->slot[level] != path.slot[level])
 			return "the path of the last change leads nowhere";
 	return NULL;
@@ -181,7 +188,7 @@ const char *lh_region_tree_check(const lh_region_tree *tree)
 		return "the tree's sequence is odd";
 	if (tree->levels < 1 || tree->levels > LH_REGION_LEVELS)
 		return "the tree's number of levels is wrong";
-	LH_TRY_CHECK(check_node(&walk, tree->root, tree->levels - 1, LH_NO_KEY));
+	LH_TRY_CHECK(check_node(&walk, tree->root, NULL, tree->levels - 1, LH_NO_KEY));
 	if (walk.below != &tree->tail)
 		return "the tail is not the last";
 	if (walk.hosts != walk.nodes)

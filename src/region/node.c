@@ -19,6 +19,7 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 	unsigned level = tree->levels;
 
 	path->tree = tree;
+	path->known = (uint8_t)level;
 	do {
 		const lh_region_node *node = &host->node;
 		unsigned slot;
@@ -34,6 +35,25 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 	} while (level > 0);
 }
 
+/* All lines of a leaf that will change come at the same time, and then those of the node above that
+ * will, should the largest gap change. */
+void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
+			 const lh_region *region)
+{
+	lh_region *leaf = region->leaf;
+
+	__builtin_prefetch(&leaf->node.key, 1);
+	__builtin_prefetch(&leaf->node.count, 1);
+	path->tree = tree;
+	path->known = 1;
+	path->host[0] = leaf;
+	path->slot[0] = (uint8_t)lh_node_rank(&leaf->node, lh_span_of(region->range).first);
+	if (tree->levels > 1) {
+		__builtin_prefetch(&leaf->node.above->node.child);
+		__builtin_prefetch(&leaf->node.above->node.count, 1);
+	}
+}
+
 bool lh_path_step(lh_region_cursor *path, bool is_up)
 {
 	unsigned level = 0;
@@ -41,6 +61,7 @@ bool lh_path_step(lh_region_cursor *path, bool is_up)
 	for (;; level++) {
 		if (level == path->tree->levels)
 			return false;
+		lh_path_climb(path, level);
 		if (is_up ? path->slot[level] + 1 < lh_path_node(path, level)->count
 			  : path->slot[level] > 0)
 			break;
@@ -130,12 +151,13 @@ static uint32_t leaf_room(const lh_region_tree *tree, const lh_region_node *leaf
 	return largest;
 }
 
-static uint32_t inner_room(const lh_region_node *node, unsigned class)
+/* As far as the node has been told. */
+static uint32_t inner_room(const lh_region_tree *tree, const lh_region_node *node, unsigned class)
 {
 	uint32_t largest = 0;
 
 	for (unsigned slot = 0; slot < node->count; slot++)
-		largest = larger(largest, node->child[slot]->node.room[class]);
+		largest = larger(largest, lh_told_room(tree, node->child[slot], class));
 	return largest;
 }
 
@@ -147,7 +169,7 @@ static inline uint32_t room_of_class(const lh_region_tree *tree, const lh_region
 
 	if (gap < LH_GAP_EXACT)
 		return gap;
-	return node->level == 0 ? leaf_room(tree, node, class) : inner_room(node, class);
+	return node->level == 0 ? leaf_room(tree, node, class) : inner_room(tree, node, class);
 }
 
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node)
@@ -159,14 +181,13 @@ struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *
 	return rooms;
 }
 
-/* A node gets a room, which, at page alignment, is also the gap of its child above. => false: it has
- * none above. */
-static inline bool set_room(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			    unsigned class, uint32_t room)
+/* A node's room is, at page alignment, also the gap of its child above. => false: it has none above. */
+static inline bool hand_up(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			   unsigned class, uint32_t room)
 {
-	lh_path_node(path, level)->room[class] = room;
 	if (level + 1 == tree->levels)
 		return false;
+	lh_path_climb(path, level + 1);
 	if (class == 0)
 		lh_path_node(path, level + 1)->gap[path->slot[level + 1]] =
 			(uint16_t)lh_gap_code(room);
@@ -179,7 +200,8 @@ static inline void raise(const lh_region_tree *tree, lh_region_cursor *path, uns
 	do {
 		if (room <= lh_path_node(path, level)->room[class])
 			return;
-	} while (set_room(tree, path, level++, class, room));
+		lh_path_node(path, level)->room[class] = room;
+	} while (hand_up(tree, path, level++, class, room));
 }
 
 static inline void lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
@@ -199,28 +221,95 @@ static inline void lower(const lh_region_tree *tree, lh_region_cursor *path, uns
 			return;
 		}
 		before = was;
-	} while (set_room(tree, path, level++, class, room));
+		lh_path_node(path, level)->room[class] = room;
+	} while (hand_up(tree, path, level++, class, room));
 }
 
-void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room)
+/* Part of the node of a path had the room before and has the other after. */
+static void change_room(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
+			unsigned class, uint32_t before, uint32_t after)
 {
-	raise(tree, path, level, 0, room);
-}
-
-void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		   uint32_t before)
-{
-	lower(tree, path, level, 0, before);
+	if (after >= before)
+		raise(tree, path, level, class, after);
+	else
+		lower(tree, path, level, class, before);
 }
 
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     struct lh_rooms before, struct lh_rooms after)
 {
+	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+		change_room(tree, path, level, class, before.of[class], after.of[class]);
+}
+
+/* --- a leaf's rooms: it is the one that is behind from then on --- */
+
+/* The leaf of a path has another room than the nodes above it were told. */
+static inline void tell(const lh_region_tree *tree, lh_region_cursor *path, unsigned class,
+			uint32_t told, uint32_t room)
+{
+	if (hand_up(tree, path, 0, class, room))
+		change_room(tree, path, 1, class, told, room);
+}
+
+void lh_path_settle(lh_region_tree *tree, lh_region_cursor *path)
+{
+	const uint32_t *room = lh_path_node(path, 0)->room, *told = tree->told;
+
+	_Static_assert(LH_REGION_CLASSES == 3, "one at page alignment, two that seldom change");
+	tree->behind = NULL;
+	if (room[0] != told[0])
+		tell(tree, path, 0, told[0], room[0]);
+	if (((room[1] ^ told[1]) | (room[2] ^ told[2])) != 0) {
+		tell(tree, path, 1, told[1], room[1]);
+		tell(tree, path, 2, told[2], room[2]);
+	}
+}
+
+void lh_region_settle_leaf(lh_region_tree *tree)
+{
+	lh_region_cursor path;
+
+	path.tree = tree;
+	path.known = 1;
+	path.host[0] = tree->behind;
+	lh_path_settle(tree, &path);
+}
+
+static inline void fall_behind(lh_region_tree *tree, lh_region *host)
+{
+	if (tree->behind == host)
+		return;
+	lh_region_settle(tree);
+	tree->behind = host;
+	__builtin_memcpy(tree->told, host->node.room, sizeof tree->told);
+}
+
+void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room)
+{
+	fall_behind(tree, host);
+	host->node.room[0] = larger(host->node.room[0], room);
+}
+
+void lh_leaf_lower(lh_region_tree *tree, lh_region *host)
+{
+	if (host->node.room[0] >= LH_GAP_EXACT)
+		return; /* by another hole */
+	fall_behind(tree, host);
+	host->node.room[0] = largest_gap(&host->node);
+}
+
+void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms before,
+		     struct lh_rooms after)
+{
+	fall_behind(tree, host);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++) {
-		if (after.of[class] >= before.of[class])
-			raise(tree, path, level, class, after.of[class]);
-		else
-			lower(tree, path, level, class, before.of[class]);
+		uint32_t *room = &host->node.room[class];
+
+		if (after.of[class] >= *room)
+			*room = after.of[class];
+		else if (before.of[class] >= *room)
+			*room = room_of_class(tree, &host->node, class);
 	}
 }
 
@@ -230,7 +319,7 @@ void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_ro
 	lh_region_node *leaf = lh_path_node(path, 0);
 
 	leaf->gap[path->slot[0]] = (uint16_t)lh_gap_code(lh_span_pages(hole));
-	lh_path_refresh(tree, path, 0, before, lh_hole_rooms(hole));
+	lh_leaf_refresh(tree, path->host[0], before, lh_hole_rooms(hole));
 }
 
 /* The hole at the path's cell, below a region that does not change, begins elsewhere. */
@@ -244,10 +333,16 @@ static void begin_hole(lh_region_tree *tree, lh_region_cursor *path, uint64_t fi
 	lh_path_set_hole(tree, path, before, hole);
 }
 
+void lh_path_begin(lh_region_tree *tree, lh_region_cursor *path, uint64_t first)
+{
+	for (unsigned level = 0; path->slot[level] == 0; level++)
+		LH_PUBLISH(lh_path_node(path, level + 1)->key[path->slot[level + 1]], first);
+	begin_hole(tree, path, first);
+}
+
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end)
 {
 	lh_region_cursor next;
-	unsigned level = 0;
 
 	if (path->slot[0] + 1u < lh_path_node(path, 0)->count) {
 		path->slot[0]++;
@@ -256,11 +351,6 @@ void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end)
 		return;
 	}
 	lh_path_copy(&next, path);
-	while (next.slot[level] + 1u == lh_path_node(&next, level)->count)
-		level++;
-	next.slot[level]++;
-	lh_path_descend(&next, level, false);
-	for (; level > 0; level--)
-		LH_PUBLISH(lh_path_node(&next, level)->key[next.slot[level]], end);
-	begin_hole(tree, &next, end);
+	(void)lh_path_step(&next, true); /* there is one: the tail */
+	lh_path_begin(tree, &next, end);
 }

@@ -40,6 +40,9 @@
  *   cell of r    = [p.end + p.guard_after, r.end + r.guard_after)     without p: [total.first, ...)
  *   gap below r  = max(0, (r.first - r.guard_before) - cell.first)    tail: total.end - cell.first
  *   every node but the root has at least 3 children; the root of more than one level, 2
+ *   r.leaf hosts the leaf that r is a child of; above, in a node, the host of the node above it
+ *   gaps and rooms above level 0 are what they should be, but that at most one leaf is behind: it has
+ *   other rooms than the nodes above it know; which those are, the tree has in told
  *
  * Example: total [0, 100), p = [10, 20) with guard_after 4, r = [40, 50) with
  * guard_before 2. The hole is [20, 40). Without guards a region may have
@@ -54,9 +57,14 @@
  * fail. A binary tree (red-black, AVL) touches a cache line a comparison; eight children a
  * node touch two for two or three comparisons' worth: keys fill one line, children the next, and
  * gaps, with what a fault reads of the region, the third. Keys and gaps lie in the nodes, so that a
- * placement touches no region but its own. No links from a node to the one above: a split would
- * have to rewrite those of all children; every operation comes from the root anyway. Only the last
- * path is remembered, until nodes change: for who places a region in the stead of one taken out, and for
+ * placement touches no region but its own. Links lead upwards, from a region to its leaf and from a node
+ * to the one above: so a change of a region at hand begins at its leaf, and waits for two cold lines,
+ * one after the other, where the way from the root waits for three or four and passes all that are warm.
+ * It goes further up only as far as something changes. A path is filled in accordingly: from above,
+ * whole; from below, level by level. The price is that a split or a move of a node rewrites the links of
+ * its children; nobody waits for that. And what a leaf's largest gap becomes is told above it only when
+ * somebody looks, or another leaf changes: by then the lines have come; and who places a region where one was
+ * taken out has nothing to tell. The last path is remembered, until nodes change: for him, and for
  * range operations, which look at regions first and then change them (range.c).
  *
  * Time goes, where the tree fits in caches, into wrong guesses of branches: which child, how many
@@ -80,6 +88,7 @@ lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range total)
 		return LH_INVALID;
 	*tree = (lh_region_tree){ .total = total, .root = &tree->tail, .levels = 1 };
 	tree->tail.tree = tree;
+	tree->tail.leaf = &tree->tail;
 	for (unsigned i = 1; i < LH_WAYS; i++)
 		tree->tail.node.key[i] = LH_NO_KEY;
 	tree->tail.node.key[0] = lh_span_of(total).first;
@@ -108,10 +117,10 @@ static inline void divide_hole(lh_region_tree *tree, lh_region_cursor *path,
 			       struct lh_page_span upper)
 {
 	if (!lh_hole_is_small(before))
-		lh_path_refresh(tree, path, 0, lh_hole_rooms(before),
-				    lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
-	else if (lh_span_pages(before) == lh_path_node(path, 0)->room[0])
-		lh_path_lower(tree, path, 0, (uint32_t)lh_span_pages(before));
+		lh_leaf_refresh(tree, path->host[0], lh_hole_rooms(before),
+				lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
+	else
+		lh_leaf_lower(tree, path->host[0]);
 }
 
 /* The path's leaf has a hole that is no smaller than each it had there before. */
@@ -121,9 +130,9 @@ static inline void enlarge_hole(lh_region_tree *tree, lh_region_cursor *path,
 	static const struct lh_rooms less;
 
 	if (!lh_hole_is_small(hole))
-		lh_path_refresh(tree, path, 0, less, lh_hole_rooms(hole));
-	else if (lh_span_pages(hole) > lh_path_node(path, 0)->room[0])
-		lh_path_raise(tree, path, 0, (uint32_t)lh_span_pages(hole));
+		lh_leaf_refresh(tree, path->host[0], less, lh_hole_rooms(hole));
+	else
+		lh_leaf_raise(tree, path->host[0], (uint32_t)lh_span_pages(hole));
 }
 
 /* Links a region, whose range is set, into the hole of the path's cell. */
@@ -147,7 +156,7 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 		lh_path_split(tree, path, addition, region);
 		return;
 	}
-	lh_node_insert(leaf, &addition);
+	lh_node_insert(path->host[0], &addition);
 	divide_hole(tree, path, hole, lower, upper);
 }
 
@@ -169,15 +178,9 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 		lh_path_split(tree, path, addition, region);
 		return false;
 	}
-	lh_node_insert(leaf, &addition);
+	lh_node_insert(path->host[0], &addition);
 	enlarge_hole(tree, path, hole);
 	return true;
-}
-
-void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
-			 const lh_region *region)
-{
-	lh_path_find(path, tree, lh_span_of(region->range).first);
 }
 
 void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
@@ -187,6 +190,8 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	LH_PUBLISH(region->range.base.value, range.base.value);
 	LH_PUBLISH(region->range.pages, range.pages);
 	link_into(tree, path, region);
+	if (path->known > 1 && tree->behind == path->host[0])
+		lh_path_settle(tree, path); /* the lines are at hand */
 	lh_version_end(&region->version);
 	lh_change_end(tree);
 }
@@ -221,41 +226,49 @@ static inline void swallow(lh_region_tree *tree, lh_region_cursor *path)
 	enlarge_hole(tree, path, hole);
 }
 
-/* The same where the cell above is the first of another leaf. */
-static void give_up(lh_region_tree *tree, lh_region_cursor *path)
+/* The same where the cell above is the first of another leaf. => above: the path to it. */
+static void give_up(lh_region_tree *tree, lh_region_cursor *path, lh_region_cursor *above)
 {
 	struct lh_page_span hole = lh_path_hole(tree, path);
 
-	lh_path_set_end(tree, path, hole.first);
+	lh_path_copy(above, path);
+	(void)lh_path_step(above, true); /* there is one: the tail's */
 	lh_path_set_hole(tree, path, lh_hole_rooms(hole), (struct lh_page_span){ 0, 0 });
+	lh_path_begin(tree, above, hole.first);
 	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
 }
 
-/* Any region of the leaf may be the next host: who is free will be seen soon. */
+/* Any region of the leaf may be the next host, and all will be told who is. */
 static void fetch_hosts(const lh_region_node *leaf)
 {
-	for (unsigned i = 0; i < LH_FILL_MIN && i < leaf->count; i++)
+	for (unsigned i = 0; i < leaf->count; i++) {
 		__builtin_prefetch(&leaf->child[i]->node.count);
+		__builtin_prefetch(&leaf->child[i]->leaf, 1);
+	}
 }
 
 /* => true: the path leads to the cell that has the hole now. */
 static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
-	bool is_swallowed;
+	bool is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
+	bool is_host = region->node.count != 0;
+	lh_region_cursor above;
 
-	is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
-	if (region->node.count != 0)
+	if (is_host)
 		fetch_hosts(lh_path_node(path, 0));
 	if (is_swallowed)
 		swallow(tree, path);
 	else
-		give_up(tree, path);
-	if (region->node.count != 0)
+		give_up(tree, path, &above);
+	if (is_host)
 		lh_path_rehost(tree, path, region);
-	if (!lh_node_is_poor(tree, path, 0))
-		return is_swallowed;
-	lh_path_mend(tree, path);
-	return false;
+	if (lh_node_is_poor(tree, path, 0)) {
+		lh_path_mend(tree, path);
+		return false;
+	}
+	if (!is_swallowed)
+		lh_path_copy(path, &above);
+	return is_swallowed || !is_host;
 }
 
 void lh_region_take_out(lh_region_tree *tree, lh_region *region)
@@ -270,7 +283,9 @@ void lh_region_take_out(lh_region_tree *tree, lh_region *region)
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
-	__builtin_prefetch(&region->tree, 1);
+	__builtin_prefetch(&region->leaf, 1);
+	__builtin_prefetch(&region->node.count);
+	lh_region_settle(tree);
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_take_out(tree, region);
 }

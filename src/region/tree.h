@@ -178,7 +178,17 @@ static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
 	return lower + upper + (key[7] <= page);
 }
 
-/* --- cursors are paths: host[0] is a leaf, slot[0] a region in it --- */
+/* The child knows from now on whose it is: a region its leaf, a node the one above. */
+static inline void lh_child_adopt(lh_region *host, lh_region *child)
+{
+	if (host->node.level == 0)
+		child->leaf = host;
+	else
+		child->node.above = host;
+}
+
+/* --- cursors are paths: host[0] is a leaf, slot[0] a region in it. Levels above are filled in when they
+ * are wanted (lh_path_climb): most changes end in the leaf, or soon above it. --- */
 
 static inline lh_region_node *lh_path_node(const lh_region_cursor *path, unsigned level)
 {
@@ -190,17 +200,29 @@ static inline lh_region *lh_path_region(const lh_region_cursor *path)
 	return lh_path_node(path, 0)->child[path->slot[0]];
 }
 
+/* Before anything is done at a level, unless a path from the root is at hand. */
+static inline void lh_path_climb(lh_region_cursor *path, unsigned level)
+{
+	for (; path->known <= level; path->known++) {
+		const lh_region_node *below = lh_path_node(path, path->known - 1u);
+
+		path->host[path->known] = below->above;
+		path->slot[path->known] = (uint8_t)lh_node_rank(&below->above->node, below->key[0]);
+	}
+}
+
 /* Where the part at the path's slot of that level begins. */
 static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
 {
 	return lh_path_node(path, level)->key[path->slot[level]];
 }
 
-/* A copy of the levels that there are. */
+/* A copy of the levels that are known. */
 static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *from)
 {
 	to->tree = from->tree;
-	for (unsigned level = 0; level < from->tree->levels; level++) {
+	to->known = from->known;
+	for (unsigned level = 0; level < from->known; level++) {
 		to->host[level] = from->host[level];
 		to->slot[level] = from->slot[level];
 	}
@@ -286,16 +308,38 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 
 /* --- changes of nodes: all called with the tree's sequence odd --- */
 
-/* Part of the node at a level had these rooms and now has those: corrects all that follows. */
+/* Part of a leaf had these rooms and now has those: corrects the leaf's. */
+void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms before,
+		     struct lh_rooms after);
+/* The same at page alignment alone, of a hole that has come, and of one that has gone or is smaller; both
+ * small: exact. */
+void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room);
+void lh_leaf_lower(lh_region_tree *tree, lh_region *host);
+/* The same of the node of a path above its leaf, where no leaf is behind: corrects all that follows. */
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     struct lh_rooms before, struct lh_rooms after);
-/* The same at page alignment alone, where the part now has more room, and where it had more before. */
-void lh_path_raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level, uint32_t room);
-void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		   uint32_t before);
+
+/* The nodes above the leaf that is behind are told its rooms: that of the path, or any. */
+void lh_path_settle(lh_region_tree *tree, lh_region_cursor *path);
+void lh_region_settle_leaf(lh_region_tree *tree);
+
+/* Before the rooms of a node above a leaf are looked at, or nodes are split, merged or moved. */
+static inline void lh_region_settle(lh_region_tree *tree)
+{
+	if (tree->behind)
+		lh_region_settle_leaf(tree);
+}
+
+/* What the node above knows of a child's room. */
+static inline uint32_t lh_told_room(const lh_region_tree *tree, const lh_region *child, unsigned class)
+{
+	return child == tree->behind ? tree->told[class] : child->node.room[class];
+}
 
 /* Recomputes a node's rooms from its children. */
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node);
+/* The path's cell, which is the first of its leaf but not of the tree, begins there from now on. */
+void lh_path_begin(lh_region_tree *tree, lh_region_cursor *path, uint64_t first);
 /* The region at the path's slot ends its extent there from now on. */
 void lh_path_set_end(lh_region_tree *tree, lh_region_cursor *path, uint64_t end);
 /* Links one, whose range is set, directly above the path's, whose extent ends at end now.
@@ -305,7 +349,7 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 /* The hole below the path's region had at most these rooms before; now it is that. */
 void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_rooms before,
 		      struct lh_page_span hole);
-/* The path that leads to a region of the tree. */
+/* The path that leads to a region of the tree: from below, so that only the leaf is known at first. */
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 			 const lh_region *region);
 
@@ -337,7 +381,7 @@ struct lh_addition {
 	uint8_t slot, child_slot;
 };
 
-void lh_node_insert(lh_region_node *node, const struct lh_addition *addition);
+void lh_node_insert(lh_region *host, const struct lh_addition *addition);
 /* The parts at the slot and above it become one; the child of child_slot, one of the two, goes. */
 void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. */

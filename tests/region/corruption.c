@@ -61,12 +61,19 @@ static lh_region *without_node(void)
 	return NULL;
 }
 
+static void adopt_all(lh_region *host)
+{
+	for (unsigned i = 0; i < host->node.count; i++)
+		lh_child_adopt(host, host->node.child[i]);
+}
+
 /* A node's block is copied to a region that hosts nothing: both name the same children. */
 static lh_region *copy_of(const lh_region *host)
 {
 	lh_region *copy = without_node();
 
 	copy->node = host->node;
+	adopt_all(copy);
 	return copy;
 }
 
@@ -96,6 +103,9 @@ TEST(the_walker_reports_broken_links)
 	CHECK_REPORTED(tree.count++, "count");
 	CHECK_REPORTED(tree.count--, "count");
 	CHECK_REPORTED(leaf_of(5)->child[slot_of(5)] = &region[6], "region's gap is wrong");
+	CHECK_REPORTED(region[5].leaf = &region[6], "another leaf");
+	CHECK_REPORTED(root()->child[1]->node.above = &region[6], "another one above");
+	CHECK_REPORTED(root()->above = &region[6], "another one above");
 	CHECK_REPORTED((stranger = region[5], leaf_of(5)->child[slot_of(5)] = &stranger,
 			stranger.tree = NULL), "another tree");
 }
@@ -172,13 +182,26 @@ TEST(the_walker_reports_wrong_ranges)
 TEST(the_walker_reports_a_tail_that_is_not_last)
 {
 	CHECK_REPORTED((tree.tail.guard_after = 0, tree.root = &region[0],
-			region[0].node = leaf_of(0)[0], tree.levels = 1), "tail is not the last");
+			region[0].node = leaf_of(0)[0], region[0].node.above = NULL,
+			adopt_all(&region[0]), tree.levels = 1), "tail is not the last");
 }
 
 TEST(the_walker_reports_versions_left_odd)
 {
 	CHECK_REPORTED(region[6].version++, "odd version");
 	CHECK_REPORTED(tree.sequence++, "sequence is odd");
+}
+
+TEST(the_walker_reports_a_leaf_that_is_behind_without_a_reason)
+{
+	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.told[0]++), "not its child's room");
+	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.behind = NULL), "not its child's room");
+	build();
+	lh_region_tree_remove(&tree, &region[7]);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	lh_region_settle(&tree);
+	CHECK(!tree.behind);
+	CHECK_SOUND(lh_region_tree_check(&tree));
 }
 
 TEST(the_walker_reports_a_wrong_place_of_the_last_change)
