@@ -92,7 +92,7 @@ static lh_frame_entry *private_frame(struct copy *copy, uint64_t entry)
 	if ((entry & copy->format->software[0]) != 0)
 		return NULL;
 	frame = lh_frame_entry_in(copy->from->frames, frame_named(copy, entry), &copy->row);
-	return frame && frame->state == LH_FRAME_ANONYMOUS ? frame : NULL;
+	return frame && lh_atomic_load_relaxed(&frame->state) == LH_FRAME_ANONYMOUS ? frame : NULL;
 }
 
 /* Decodes and makes anew. */
@@ -150,31 +150,40 @@ static struct part part_at(const lh_walk *walk)
 	return (struct part){ &walk->path[0].entries[index], pages < left ? pages : left };
 }
 
+/* The right to write goes from the original. => what the copy's entry is to be. */
+static inline __attribute__((always_inline)) uint64_t
+take_write(const struct copy *copy, uint64_t *slot, uint64_t entry, uint64_t i, lh_virtual_range *changed)
+{
+	if (grants_writing(copy, entry)) {
+		changed->pages = i + 1;
+		return withdraw(copy, slot, entry);
+	}
+	return lh_entry_is_present(copy->format, entry) ? entry : withdrawn(copy, entry, true);
+}
+
 /* => both tables are locked. => how many leaves were copied. */
 static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct part from, uint64_t *to)
 {
+	const bool may_be_pinned = copy->pinned != NULL;
 	lh_virtual_range changed = { base, 0 };
 	uint64_t copied = 0;
 
 	for (uint64_t i = 0; i < from.count; i++) {
 		uint64_t entry = lh_atomic_load_relaxed(&from.entries[i]);
 		lh_frame_entry *frame = entry != 0 ? private_frame(copy, entry) : NULL;
-		lh_frame_number other = lh_frame(LH_NO_FRAME);
 
 		if (!frame)
 			continue;
-		if (lh_atomic_load(&frame->pins) != 0)
-			other = lh_pinned_copies_make(copy->from->frames, frame_named(copy, entry), copy->pinned);
-		else
+		/* A device's frame stays the original's. */
+		if (may_be_pinned && lh_atomic_load(&frame->pins) != 0) {
+			lh_frame_number other = lh_pinned_copies_make(copy->from->frames,
+								      frame_named(copy, entry), copy->pinned);
+
+			entry = renamed(copy, take_write(copy, &from.entries[i], entry, i, &changed), other);
+		} else {
 			lh_frame_hold_entry(copy->from->frames, frame);
-		if (grants_writing(copy, entry)) {
-			entry = withdraw(copy, &from.entries[i], entry);
-			changed.pages = i + 1;
-		} else if (!lh_entry_is_present(copy->format, entry)) {
-			entry = withdrawn(copy, entry, true);
+			entry = take_write(copy, &from.entries[i], entry, i, &changed);
 		}
-		if (!lh_frame_is_none(other))
-			entry = renamed(copy, entry, other);
 		lh_atomic_store_relaxed(&to[i], entry);
 		copied++;
 	}

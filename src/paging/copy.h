@@ -27,7 +27,7 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
  * NO_ACCESS in the copy. Of a pinned frame the copy has another, which is not filled yet. The gather, begun on `from`, learns what has to be flushed.
  * => leaves of the range may go meanwhile, none comes; nobody writes to those of `to`, whose tables are kept
  *    (lh_directory_keep_tables).
- * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one.
+ * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one; NULL: none is.
  */
 void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range,
 		       lh_spare_tables *spares, lh_pinned_copies *pinned, lh_gather *gather);

@@ -192,7 +192,8 @@ static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 	return lh_port_memory_pressure(plan->space->manager->port, 1);
 }
 
-lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights access, lh_fault_pin *pin)
+static inline lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access,
+			       lh_fault_pin *pin)
 {
 	unsigned retries = 0, failures = 0;
 
@@ -217,6 +218,11 @@ lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights acce
 	}
 }
 
+lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights access, lh_fault_pin *pin)
+{
+	return resolve(space, page, access, pin);
+}
+
 lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access)
 {
 	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
@@ -225,7 +231,7 @@ lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights a
 
 	lh_atomic_add(&space->faults, 1u);
 	lh_atomic_add(&manager->counts.faults, 1u);
-	outcome = lh_fault_resolve(space, page, access, NULL);
+	outcome = resolve(space, page, access, NULL);
 	if (outcome != LH_FAULT_OK)
 		lh_atomic_add(&manager->counts.refused, 1u);
 	return outcome;

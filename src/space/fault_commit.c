@@ -32,7 +32,7 @@ static lh_frame_number object_frame(const lh_fault_plan *plan)
 	if (plan->name == LH_CASE_SHOW)
 		return plan->frame;
 	if (plan->name == LH_CASE_COPY &&
-	    lh_frame_entry_of(frames, plan->source)->state == LH_FRAME_OBJECT)
+	    lh_atomic_load_relaxed(&lh_frame_entry_of(frames, plan->source)->state) == LH_FRAME_OBJECT)
 		return plan->source;
 	return lh_frame(LH_NO_FRAME);
 }
@@ -80,7 +80,7 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 			       : plan->rights;
 	entry = lh_frame_entry_of(manager->frames, plan->seen.frame);
 	/* A right that the leaf has already stays: a file's page that is dirty may be written. */
-	if (entry->state != LH_FRAME_ANONYMOUS)
+	if (lh_atomic_load_relaxed(&entry->state) != LH_FRAME_ANONYMOUS)
 		return object_rights(plan) | (plan->seen.rights & plan->rights);
 	/* So does one to write, whoever else holds the frame (to read it from outside, for one): had it been
 	 * shared with another space since, the leaf would have lost the right. */

@@ -213,7 +213,7 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 			       ? LH_CASE_FRESH
 			       : LH_CASE_UPGRADE;
 	entry = lh_frame_entry_of(plan->space->manager->frames, plan->seen.frame);
-	if (entry->state == LH_FRAME_ANONYMOUS)
+	if (lh_atomic_load_relaxed(&entry->state) == LH_FRAME_ANONYMOUS)
 		return lh_fault_is_alone(entry) ? LH_CASE_UPGRADE : LH_CASE_COPY;
 	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
 }

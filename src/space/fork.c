@@ -63,7 +63,8 @@ static bool count_if_pinned(void *context, lh_virtual_address address, lh_leaf *
 	if ((leaf->flags & LH_LEAF_UNCOUNTED) != 0)
 		return true;
 	entry = lh_frame_entry_in(counting->frames, leaf->frame, &counting->row);
-	counting->pinned += entry->state == LH_FRAME_ANONYMOUS && lh_atomic_load(&entry->pins) != 0;
+	counting->pinned += lh_atomic_load_relaxed(&entry->state) == LH_FRAME_ANONYMOUS &&
+			    lh_atomic_load(&entry->pins) != 0;
 	return true;
 }
 
@@ -156,7 +157,8 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 	if (region->object)
 		lh_object_lock(region->object);
 	lh_directory_copy(&copy->parent->directory, &copy->child->directory, region->range, &copy->tables,
-			  &copy->pinned, &copy->gather);
+			  lh_atomic_load_total(&copy->parent->has_pins) != 0 ? &copy->pinned : NULL,
+			  &copy->gather);
 	if (region->object)
 		lh_object_unlock(region->object);
 }
