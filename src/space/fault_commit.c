@@ -136,21 +136,26 @@ static bool open_slot(lh_fault_plan *plan, lh_slot *slot)
 	return lh_slot_open(slot, &plan->space->directory, plan->page.base, 0, &plan->tables) == LH_OK;
 }
 
-/* => the leaf is as it was written, and its table still locked: no fork comes between. */
-static void pin_leaf(const lh_fault_plan *plan, lh_leaf leaf)
+static __attribute__((noinline)) void pin_frame(const lh_fault_plan *plan, lh_frame_number frame,
+						uint32_t flags)
 {
 	lh_manager *manager = plan->space->manager;
 	lh_fault_pin *pin = plan->pin;
 
-	if (!pin)
-		return;
-	pin->frame = leaf.frame;
-	if (leaf.frame.value == manager->zero_frame.value)
+	pin->frame = frame;
+	if (frame.value == manager->zero_frame.value)
 		pin->error = LH_OK;
-	else if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0)
+	else if ((flags & LH_LEAF_UNCOUNTED) != 0)
 		pin->error = LH_UNSUPPORTED;
 	else
-		pin->error = lh_frame_pin(manager->frames, leaf.frame, 1, pin->term);
+		pin->error = lh_frame_pin(manager->frames, frame, 1, pin->term);
+}
+
+/* If that is wanted. => the leaf is as it was written, and its table still locked: no fork comes between. */
+static inline void pin_leaf(const lh_fault_plan *plan, const lh_leaf *leaf)
+{
+	if (plan->pin)
+		pin_frame(plan, leaf->frame, leaf->flags);
 }
 
 /* => the leaf's table is locked. */
@@ -165,7 +170,7 @@ static bool write_to(lh_fault_plan *plan, lh_slot *slot)
 	if ((leaf.rights & plan->access) == 0 || lh_slot_write(slot, leaf) != LH_OK)
 		return false;
 	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
-	pin_leaf(plan, leaf);
+	pin_leaf(plan, &leaf);
 	if (reused)
 		lh_atomic_add(&plan->space->manager->counts.reused, 1u);
 	return true;
@@ -216,7 +221,7 @@ static bool flush_and_settle(const lh_fault_plan *plan, lh_leaf leaf, lh_gather 
 		leaf.kind = LH_LEAF_NO_ACCESS;
 	settled = lh_slot_settle(&slot, leaf);
 	if (settled && same)
-		pin_leaf(plan, leaf);
+		pin_leaf(plan, &leaf);
 	lh_slot_close(&slot);
 	lh_frame_drop(plan->space->manager->frames, leaf.frame);
 	return settled && same;
@@ -247,7 +252,7 @@ static bool replace(lh_fault_plan *plan)
 	}
 	settled = lh_slot_settle(&slot, leaf);
 	if (settled)
-		pin_leaf(plan, leaf);
+		pin_leaf(plan, &leaf);
 	lh_slot_close(&slot);
 	lh_gather_finish(&gather);
 	return settled;
