@@ -23,6 +23,13 @@ extern "C" {
 
 typedef struct lh_manager lh_manager;
 
+/* Where a fault in private anonymous memory may bring a huge leaf. */
+typedef enum lh_huge_policy {
+	LH_HUGE_ADVISED, /* where lh_space_advise asked for it */
+	LH_HUGE_NEVER,
+	LH_HUGE_ALWAYS	 /* where that did not forbid it */
+} lh_huge_policy;
+
 typedef struct lh_manager_setup {
 	lh_port *port;
 	lh_frames *frames;		/* outlives the manager */
@@ -30,6 +37,7 @@ typedef struct lh_manager_setup {
 	lh_virtual_range user;		/* low half: where user regions may lie; not page 0 */
 	lh_virtual_range kernel;	/* upper half: where kernel regions may lie */
 	bool enforce_write_xor_execute; /* user regions too */
+	lh_huge_policy huge;
 } lh_manager_setup;
 
 /* Bytes of caller's memory that a manager needs, aligned to 16. */
@@ -183,7 +191,9 @@ typedef struct lh_statistics {
 	uint64_t pool_items;	    /* regions, objects and index nodes in use */
 	uint64_t faults;	    /* entries into lh_space_fault */
 	uint64_t faults_zero;	    /* answered with the zero page */
-	uint64_t faults_fresh;	    /* with a fresh zeroed frame */
+	uint64_t faults_fresh;	    /* with a fresh zeroed frame, or those of a huge leaf */
+	uint64_t faults_huge;	    /* the latter */
+	uint64_t faults_split;	    /* a huge leaf was split on the way */
 	uint64_t faults_copied;	    /* with a copy (COW) */
 	uint64_t faults_reused;	    /* by writing in place, the frame having one holder */
 	uint64_t faults_object;	    /* with an object's page */

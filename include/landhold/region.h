@@ -41,6 +41,8 @@ typedef enum lh_backing {
 #define LH_REGION_NOT_INHERITED (1u << 5) /* fork leaves it out */
 #define LH_REGION_EMPTY_ON_FORK (1u << 6) /* fork gives the child zeroes */
 #define LH_REGION_PHYSICAL (1u << 7)	  /* a kernel's, over memory that was there: the manager's */
+#define LH_REGION_HUGE (1u << 8)	  /* advice: a fault may bring a huge leaf (lh_space_advise) */
+#define LH_REGION_NO_HUGE (1u << 9)	  /* advice: none does */
 
 /*
  * A node of the region tree (src/region/tree.c has the theory). Each region brings the storage of

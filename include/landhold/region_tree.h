@@ -275,7 +275,8 @@ typedef struct lh_region_change {
 	 * else can fail, and does what must be done first (what CPUs can reach is cleared and flushed
 	 * before regions change). After LH_OK the operation cannot fail; an error is passed on. */
 	lh_error (*prepare)(struct lh_region_change *change, const lh_region_survey *survey);
-	/* Protect: a region has its new rights, and its version is odd: what follows from them. */
+	/* Protect: a region has its new rights, and its version is odd: what follows from them. Advise: it is
+	 * to have its new flags. */
 	void (*grant)(struct lh_region_change *change, lh_region *region);
 	/* Before a region's range changes, and after. upper: a piece that was split off, or NULL;
 	 * is_gone: the region has left the tree, and is put on the list of the dead next. A region
@@ -302,6 +303,13 @@ LH_MUST_USE lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range
  */
 LH_MUST_USE lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range,
 					    lh_rights rights, lh_region_change *change);
+
+/*
+ * Changes what else the regions of the range say of it: `grant` is called for each, cut to the range; then
+ * merges whatever became one. Errors and spares as protect, but LH_NO_ACCESS.
+ */
+LH_MUST_USE lh_error lh_region_tree_advise(lh_region_tree *tree, lh_virtual_range range,
+					   lh_region_change *change);
 
 /*
  * Places a region at the range, over whatever is there, as unmap and place_specifically in one

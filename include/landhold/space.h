@@ -89,7 +89,8 @@ LH_MUST_USE lh_error lh_space_map(lh_space *space, const lh_map_request *request
 /*
  * Unmaps every page of the range; holes in it are no error.
  * => LH_INVALID: not in the user range; LH_NO_MEMORY: no region for the piece beyond a
- *    hole in the middle; LH_LIMIT: that piece would be one region too many. Nothing changed.
+ *    hole in the middle, or no table for the rest of a huge leaf; LH_LIMIT: that piece would be one region
+ *    too many. Nothing changed.
  */
 LH_MUST_USE lh_error lh_space_unmap(lh_space *space, lh_virtual_range range);
 
@@ -103,9 +104,22 @@ LH_MUST_USE lh_error lh_space_protect(lh_space *space, lh_virtual_range range, l
 
 /*
  * Drops the private pages of the range (reads see zeroes, or the object's page, again); the
- * regions stay. Holes are LH_NOT_MAPPED, nothing changed.
+ * regions stay. Holes are LH_NOT_MAPPED; LH_NO_MEMORY: no table for the rest of a huge leaf. Nothing changed.
  */
 LH_MUST_USE lh_error lh_space_discard(lh_space *space, lh_virtual_range range);
+
+/*
+ * Advice about a range. It changes no page; where the leaves are huge already they stay so.
+ *   HUGE     the first write to 2 MiB, aligned, that lie in one region of private anonymous memory, may bring
+ *            all of them, zeroed, by one leaf; if frames are at hand, and none of their pages is there yet
+ *   NO_HUGE  none does, whatever the manager's policy
+ *   NORMAL   as the policy has it
+ * Regions merge only if their advice is the same. A huge leaf is one to the page tables only: any part of it can be
+ * unmapped, protected or discarded, which takes a table.
+ * => LH_NOT_MAPPED: the range has a hole. LH_INVALID, LH_NO_MEMORY, LH_LIMIT as protect. Nothing changed.
+ */
+typedef enum lh_advice { LH_ADVICE_NORMAL, LH_ADVICE_HUGE, LH_ADVICE_NO_HUGE } lh_advice;
+LH_MUST_USE lh_error lh_space_advise(lh_space *space, lh_virtual_range range, lh_advice advice);
 
 /*
  * Makes the child, an empty space of the same manager, a copy of the parent: regions
@@ -185,6 +199,10 @@ typedef struct lh_space_counters {
 } lh_space_counters;
 
 void lh_space_read_counters(lh_space *space, lh_space_counters *counters);
+
+/* What of a range is there, in pages: in all, and of that by huge leaves. => it lies in the user range; else zeroes. */
+typedef struct lh_space_usage { uint64_t resident, huge; } lh_space_usage;
+void lh_space_measure(lh_space *space, lh_virtual_range range, lh_space_usage *usage);
 
 /* Limits: regions (0: the library's default, 65,530), pages in regions, pages a stack may grow to. */
 typedef struct lh_space_limits { uint64_t regions, pages, stack_pages; } lh_space_limits;

@@ -83,6 +83,7 @@ lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manag
 		.format = setup->format,
 		.user = setup->user,
 		.enforce_write_xor_execute = setup->enforce_write_xor_execute,
+		.huge = setup->huge,
 		.zero_frame = { LH_NO_FRAME },
 	};
 	lh_directory_init(&made->kernel_directory, made->frames, made->format);
@@ -157,6 +158,8 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.faults = lh_atomic_load_relaxed(&counts->faults),
 		.faults_zero = lh_atomic_load_relaxed(&counts->zero),
 		.faults_fresh = lh_atomic_load_relaxed(&counts->fresh),
+		.faults_huge = lh_atomic_load_relaxed(&counts->huge),
+		.faults_split = lh_atomic_load_relaxed(&counts->split),
 		.faults_copied = lh_atomic_load_relaxed(&counts->copied),
 		.faults_reused = lh_atomic_load_relaxed(&counts->reused),
 		.faults_object = lh_atomic_load_relaxed(&counts->object),

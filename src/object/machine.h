@@ -18,7 +18,7 @@
 /* Counted by atomic additions; read without a lock. */
 typedef struct lh_event_counts {
 	uint64_t spaces, objects, kernel_regions, user_regions;
-	uint64_t faults, zero, fresh, copied, reused, object, upgraded, refused, forks;
+	uint64_t faults, zero, fresh, huge, split, copied, reused, object, upgraded, refused, forks;
 } lh_event_counts;
 
 /* Who may hold frames beyond what was promised: surplus.h. */
@@ -35,6 +35,7 @@ struct lh_manager {
 	const lh_paging_format *format;	/* [c] */
 	lh_virtual_range user;		/* [c] */
 	bool enforce_write_xor_execute;	/* [c] */
+	lh_huge_policy huge;		/* [c] */
 	lh_pool regions;		/* [c] has a lock of its own */
 	lh_pool objects;		/* these two have readers: readers.h */
 	lh_pool nodes;

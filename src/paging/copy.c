@@ -6,6 +6,9 @@
  *
  * To link none for nothing, a table is first looked through for a leaf that is to be copied.
  *
+ * A huge leaf is copied as one: both directories name it then, each of its frames has a holder more, and who writes
+ * first splits his own. It is a part of one entry, of a table a level higher.
+ *
  * Entries are copied as they are, less the bits that grant writing. Where the format keeps dirty by those
  * bits too, or where the entry is not present, they are decoded and made anew.
  */
@@ -48,6 +51,15 @@ static lh_frame_entry *named_table(const lh_walk *walk)
 			      lh_entry_table(walk->directory->format, walk->entry));
 }
 
+/* Whoever is at a huge leaf holds the table that it is in. The leaf stays one: nobody splits it meanwhile. */
+static void pass_huge(lh_walk *walk)
+{
+	if (lh_walk_hold(walk))
+		lh_walk_let_go(walk);
+	else
+		lh_walk_pause(walk);
+}
+
 void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 			     lh_tables_passed *passed)
 {
@@ -55,8 +67,10 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 
 	lh_walk_begin(&walk, directory, range);
 	while (lh_walk_next(&walk)) {
-		if (!lh_walk_is_table(&walk))
+		if (!lh_walk_is_table(&walk)) {
+			pass_huge(&walk);
 			continue;
+		}
 		if (walk.level != 1) {
 			note_table(&walk, passed);
 			continue;
@@ -76,29 +90,41 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 
 /* --- one leaf --- */
 
-static lh_frame_number frame_named(const struct copy *copy, uint64_t entry)
+/* The frame, the first one, that a leaf names. */
+static lh_frame_number frame_named(const struct copy *copy, unsigned level, uint64_t entry)
 {
 	const lh_paging_format *format = copy->format;
 	uint64_t address = lh_entry_is_present(format, entry) ? entry : ~entry;
 
-	return lh_physical_frame(lh_entry_address(format, address & lh_format_address_mask(format)));
+	return lh_physical_frame(lh_entry_address(format, address & lh_level_frame_mask(format, level)));
 }
 
-/* The entry of the private frame that a leaf names; NULL: it names none. => its table is locked. */
-static lh_frame_entry *private_frame(struct copy *copy, uint64_t entry)
+/* The entry of the private frame, the first one, that a leaf names; NULL: it names none. => its table is locked. */
+static lh_frame_entry *private_frame(struct copy *copy, unsigned level, uint64_t entry)
 {
 	lh_frame_entry *frame;
 
 	if ((entry & copy->format->software[0]) != 0)
 		return NULL;
-	frame = lh_frame_entry_in(copy->from->frames, frame_named(copy, entry), &copy->row);
+	frame = lh_frame_entry_in(copy->from->frames, frame_named(copy, level, entry), &copy->row);
 	return frame && lh_atomic_load_relaxed(&frame->state) == LH_FRAME_ANONYMOUS ? frame : NULL;
 }
 
-/* Decodes and makes anew. */
-static uint64_t withdrawn(const struct copy *copy, uint64_t entry, bool is_copy)
+/* A holder more for each frame that a leaf names. => *first: in the row looked at last. */
+static void hold_frames(struct copy *copy, lh_frame_entry *first, unsigned level)
 {
-	lh_leaf leaf = lh_entry_read_leaf(copy->format, 0, entry, true);
+	lh_frames *frames = copy->from->frames;
+	uint64_t number = copy->row.first + (uint64_t)(first - copy->row.entries);
+
+	lh_frame_hold_entry(frames, first);
+	for (uint64_t i = 1; i < lh_level_pages(copy->format, level); i++)
+		lh_frame_hold_entry(frames, lh_frame_entry_in(frames, lh_frame(number + i), &copy->row));
+}
+
+/* Decodes and makes anew. */
+static uint64_t withdrawn(const struct copy *copy, unsigned level, uint64_t entry, bool is_copy)
+{
+	lh_leaf leaf = lh_entry_read_leaf(copy->format, level, entry, true);
 
 	leaf.rights &= (lh_rights)~LH_RIGHT_WRITE;
 	if (is_copy && leaf.kind == LH_LEAF_BUSY)
@@ -121,11 +147,11 @@ static bool grants_writing(const struct copy *copy, uint64_t entry)
 }
 
 /* Takes the right to write from a leaf of the original, which others set flags in. => what it is now. */
-static uint64_t withdraw(const struct copy *copy, uint64_t *slot, uint64_t entry)
+static uint64_t withdraw(const struct copy *copy, unsigned level, uint64_t *slot, uint64_t entry)
 {
 	uint64_t without = copy->has_plain_write
 				   ? (entry & ~copy->write->mask) | lh_test_bits(*copy->write, false)
-				   : withdrawn(copy, entry, false);
+				   : withdrawn(copy, level, entry, false);
 	uint64_t now = entry, wanted = without;
 
 	while (!lh_atomic_compare_exchange(slot, &now, wanted))
@@ -135,30 +161,34 @@ static uint64_t withdraw(const struct copy *copy, uint64_t *slot, uint64_t entry
 
 /* --- a table --- */
 
-/* The part of the walk's range that begins where it stands and that its leaf table has. */
+/* The part of the walk's range that begins where it stands and that its leaf table has; or one huge leaf. */
 struct part {
+	unsigned level;
 	uint64_t *entries; /* the first */
 	uint64_t count;
 };
 
-static struct part part_at(const lh_walk *walk)
+static struct part part_at(const lh_walk *walk, unsigned level)
 {
-	uint64_t index = lh_level_index(walk->directory->format, 0, lh_walk_address(walk));
-	uint64_t left = lh_paging_entries(walk->directory->format, 0) - index;
+	uint64_t index = lh_level_index(walk->directory->format, level, lh_walk_address(walk));
+	uint64_t left = lh_paging_entries(walk->directory->format, level) - index;
 	uint64_t pages = walk->range.pages - walk->page;
 
-	return (struct part){ &walk->path[0].entries[index], pages < left ? pages : left };
+	if (level != 0)
+		left = 1;
+	return (struct part){ level, &walk->path[level].entries[index], pages < left ? pages : left };
 }
 
 /* The right to write goes from the original. => what the copy's entry is to be. */
 static inline __attribute__((always_inline)) uint64_t
-take_write(const struct copy *copy, uint64_t *slot, uint64_t entry, uint64_t i, lh_virtual_range *changed)
+take_write(const struct copy *copy, const struct part *from, uint64_t i, uint64_t entry,
+	   lh_virtual_range *changed)
 {
 	if (grants_writing(copy, entry)) {
-		changed->pages = i + 1;
-		return withdraw(copy, slot, entry);
+		changed->pages = (i + 1) * lh_level_pages(copy->format, from->level);
+		return withdraw(copy, from->level, &from->entries[i], entry);
 	}
-	return lh_entry_is_present(copy->format, entry) ? entry : withdrawn(copy, entry, true);
+	return lh_entry_is_present(copy->format, entry) ? entry : withdrawn(copy, from->level, entry, true);
 }
 
 /* => both tables are locked. => how many leaves were copied. */
@@ -170,19 +200,20 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 
 	for (uint64_t i = 0; i < from.count; i++) {
 		uint64_t entry = lh_atomic_load_relaxed(&from.entries[i]);
-		lh_frame_entry *frame = entry != 0 ? private_frame(copy, entry) : NULL;
+		lh_frame_entry *frame = entry != 0 ? private_frame(copy, from.level, entry) : NULL;
 
 		if (!frame)
 			continue;
-		/* A device's frame stays the original's. */
+		/* A device's frame stays the original's. None of a huge leaf is pinned: it is split first. */
 		if (may_be_pinned && lh_atomic_load(&frame->pins) != 0) {
-			lh_frame_number other = lh_pinned_copies_make(copy->from->frames,
-								      frame_named(copy, entry), copy->pinned);
+			lh_frame_number other = lh_pinned_copies_make(
+				copy->from->frames, frame_named(copy, from.level, entry), copy->pinned);
 
-			entry = renamed(copy, take_write(copy, &from.entries[i], entry, i, &changed), other);
+			entry = take_write(copy, &from, i, entry, &changed);
+			entry = renamed(copy, entry, other);
 		} else {
-			lh_frame_hold_entry(copy->from->frames, frame);
-			entry = take_write(copy, &from.entries[i], entry, i, &changed);
+			hold_frames(copy, frame, from.level);
+			entry = take_write(copy, &from, i, entry, &changed);
 		}
 		lh_atomic_store_relaxed(&to[i], entry);
 		copied++;
@@ -192,40 +223,39 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 	return copied;
 }
 
-/* => the copy's table is open and locked. => false: the original's is locked by another. */
-static bool copy_to_open(struct copy *copy, lh_virtual_range range, lh_slot *to)
+/* => the copy's slot is open and locked. => false: the original's table is locked by another. */
+static bool copy_to_open(struct copy *copy, lh_virtual_range range, unsigned level, lh_slot *to)
 {
-	lh_frame_entry *table = to->walk.held;
 	uint64_t copied = 0;
 	bool is_held;
 	lh_walk from;
 
 	lh_walk_begin(&from, copy->from, range);
 	lh_walk_descend(&from);
-	is_held = from.level != 0 || lh_walk_hold(&from);
-	if (is_held && from.level == 0)
-		copied = copy_part(copy, range.base, part_at(&from), lh_walk_slot(&to->walk));
+	is_held = from.level != level || lh_walk_hold(&from);
+	if (is_held && from.level == level && !lh_walk_is_table(&from))
+		copied = copy_part(copy, range.base, part_at(&from, level), lh_walk_slot(&to->walk));
 	lh_walk_end(&from);
 	if (copied != 0) {
-		lh_atomic_store_relaxed(&table->word, lh_atomic_load_relaxed(&table->word) + copied);
-		lh_walk_count(&to->walk, 0, copied);
+		lh_table_add_live(to->walk.held, copied);
+		lh_walk_count(&to->walk, 0, copied * lh_level_pages(copy->format, level));
 		to->linked = false;
 	}
 	return is_held;
 }
 
-/* The range begins with a leaf to copy; the rest of its table goes with it. */
-static void copy_table(struct copy *copy, lh_virtual_range range)
+/* The range begins with a leaf of the level to copy; the rest of its table goes with it, if that is a leaf table. */
+static void copy_table(struct copy *copy, lh_virtual_range range, unsigned level)
 {
 	lh_port *port = copy->from->port;
 	bool done = false;
 
 	while (!done) {
 		lh_slot to;
-		lh_error error = lh_slot_open(&to, copy->to, range.base, 0, copy->spares);
+		lh_error error = lh_slot_open(&to, copy->to, range.base, level, copy->spares);
 
 		LH_REQUIRE(port, error == LH_OK);
-		done = copy_to_open(copy, range, &to);
+		done = copy_to_open(copy, range, level, &to);
 		lh_slot_close(&to);
 		if (!done)
 			lh_port_pause(port);
@@ -247,11 +277,11 @@ static bool find_in_table(struct copy *copy, lh_walk *walk, bool *is_locked)
 		return false;
 	walk->path[0].entries = lh_frame_pointer(copy->from->frames,
 						 lh_entry_table(copy->format, walk->entry));
-	part = part_at(walk);
+	part = part_at(walk, 0);
 	while (i < part.count) {
 		uint64_t entry = lh_atomic_load_relaxed(&part.entries[i]);
 
-		if (entry != 0 && private_frame(copy, entry))
+		if (entry != 0 && private_frame(copy, 0, entry))
 			break;
 		i++;
 	}
@@ -262,19 +292,33 @@ static bool find_in_table(struct copy *copy, lh_walk *walk, bool *is_locked)
 	return true;
 }
 
-/* The first page of the range that is to be copied; its number of pages: there is none. */
-static uint64_t find(struct copy *copy, lh_virtual_range range)
+/* The same of the huge leaf that the walk's slot holds: its first page. */
+static bool find_huge(struct copy *copy, lh_walk *walk, bool *is_locked)
+{
+	bool found;
+
+	*is_locked = lh_walk_hold(walk);
+	if (!*is_locked)
+		return false;
+	found = walk->entry != 0 && !lh_walk_is_table(walk) && private_frame(copy, walk->level, walk->entry);
+	lh_walk_let_go(walk);
+	return found;
+}
+
+/* The first page of the range that is to be copied; its number of pages: there is none. *level: of its leaf. */
+static uint64_t find(struct copy *copy, lh_virtual_range range, unsigned *level)
 {
 	bool found = false;
 	lh_walk walk;
 
 	lh_walk_begin(&walk, copy->from, range);
 	while (!found && lh_walk_next(&walk)) {
-		bool is_locked;
+		bool is_table = lh_walk_is_table(&walk), is_locked;
 
-		if (walk.level != 1 || !lh_walk_is_table(&walk))
+		if (is_table && walk.level != 1)
 			continue;
-		found = find_in_table(copy, &walk, &is_locked);
+		*level = is_table ? 0 : walk.level;
+		found = is_table ? find_in_table(copy, &walk, &is_locked) : find_huge(copy, &walk, &is_locked);
 		if (found)
 			break;
 		if (is_locked)
@@ -293,11 +337,13 @@ static lh_virtual_range behind(lh_virtual_range range, uint64_t pages)
 				   range.pages - pages };
 }
 
-/* Pages from the range's base to the end of its leaf table. */
-static uint64_t pages_of_table(const struct copy *copy, lh_virtual_range range)
+/* Pages from the range's base to the end of its leaf table; or of the huge leaf there. */
+static uint64_t pages_of_table(const struct copy *copy, lh_virtual_range range, unsigned level)
 {
 	uint64_t entries = lh_paging_entries(copy->format, 0);
 
+	if (level != 0)
+		return lh_level_pages(copy->format, level);
 	return entries - lh_level_index(copy->format, 0, range.base);
 }
 
@@ -319,13 +365,14 @@ void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range ra
 
 	LH_ASSERT(from->port, from->format == to->format && gather->directory == from);
 	while (range.pages != 0) {
-		uint64_t done = find(&copy, range), pages;
+		unsigned level = 0;
+		uint64_t done = find(&copy, range, &level), pages;
 
 		range = behind(range, done);
 		if (range.pages == 0)
 			break;
-		copy_table(&copy, range);
-		pages = pages_of_table(&copy, range);
+		copy_table(&copy, range, level);
+		pages = pages_of_table(&copy, range, level);
 		range = behind(range, pages < range.pages ? pages : range.pages);
 	}
 }

@@ -13,7 +13,7 @@ typedef struct lh_tables_passed {
 } lh_tables_passed;
 
 /*
- * Has the lock of each leaf table of the range once: when it returns, everybody who had one before has let it
+ * Has the lock of each leaf table of the range once, and of each table that has a huge leaf there: when it returns, everybody who had one before has let it
  * go, and what he did is seen; who gets one since sees what the caller published before. Counts the tables met
  * that no range before had.
  * => ranges come in ascending order. A table that was there all the time is counted, others may be.
@@ -23,9 +23,11 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 
 /*
  * Copies the leaves of a range that name private frames (counted, ANONYMOUS) to another directory, whose leaves
- * there are empty: each frame gets a holder, and both leaves are without the right to write. What is BUSY is
- * NO_ACCESS in the copy. Of a pinned frame the copy has another, which is not filled yet. The gather, begun on `from`, learns what has to be flushed.
- * => leaves of the range may go meanwhile, none comes; nobody writes to those of `to`, whose tables are kept
+ * there are empty, huge ones as huge ones: each frame gets a holder, and both leaves are without the right to write.
+ * What is BUSY is NO_ACCESS in the copy. Of a pinned frame, which no huge leaf names, the copy has another, which is
+ * not filled yet. The gather, begun on `from`, learns what has to be flushed.
+ * => leaves of the range may go meanwhile, none comes, none is split, and it has huge ones wholly; nobody writes to
+ *    those of `to`, whose tables are kept
  *    (lh_directory_keep_tables).
  * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one; NULL: none is.
  */

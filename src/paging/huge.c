@@ -25,6 +25,9 @@
  * who broke it read that count with the BUSY leaf, and now he compares: if anybody passed one, of whatever leaf,
  * then what is put there grants nothing. The first frame is held between the steps: taken away and written again,
  * it would not be the same.
+ *
+ * Spaces split under their map lock, under which all are who take pages or rights away. Faults are not kept off: what
+ * they do is to settle a BUSY leaf, and to add rights to one that is not.
  */
 #include "paging/row.h"
 #include "paging/slot.h"

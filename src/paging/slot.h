@@ -9,6 +9,19 @@
  * that exists. Either the visitor finds the table, and then one of the two has its lock first; or
  * it came before the table was linked, and then what it published is seen by whoever looks between
  * open and close. Both link and publication are sequentially consistent, and so are the loads.
+ *
+ * A huge leaf lies in no leaf table: a visitor passes an upper slot that is empty by a load, no lock taken. There a
+ * BUSY leaf plays the part of the link:
+ *
+ *     who installs                          who takes away
+ *     holds the table that the slot is in   publishes (the version is odd)
+ *     slot: BUSY                            loads the slot: empty, passes on;
+ *     looks: has anybody published?             or not: takes the lock, which waits for the installer, and
+ *     slot: PRESENT; or empty, as it was        sees what he left
+ *     lets go
+ *
+ * All of these being sequentially consistent, a visitor that found the slot empty had published before the installer
+ * looked, so no leaf is left; and a BUSY leaf grants nothing while that is decided.
  */
 #ifndef LANDHOLD_PAGING_SLOT_H
 #define LANDHOLD_PAGING_SLOT_H
@@ -46,6 +59,14 @@ static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
  * and has no more rights (an upgrade). => LH_EXISTS: another leaf. Nothing changed.
  */
 LH_MUST_USE lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf);
+
+/*
+ * Writes a present leaf of an upper level where nothing is, if what it was planned by still holds once every visitor
+ * sees that the slot is in use (above). => is_right: called with the table's lock held.
+ * => false: something is there, or is_right said no. Nothing changed.
+ */
+LH_MUST_USE bool lh_slot_write_huge(lh_slot *slot, lh_leaf leaf, bool (*is_right)(const void *context),
+				    const void *context);
 
 /*
  * Putting a leaf in the place of a live one that names another frame, in two steps with a flush

@@ -184,6 +184,25 @@ lh_error lh_slot_write(lh_slot *slot, lh_leaf leaf)
 	return LH_OK;
 }
 
+bool lh_slot_write_huge(lh_slot *slot, lh_leaf leaf, bool (*is_right)(const void *context),
+			const void *context)
+{
+	lh_walk *walk = &slot->walk;
+	lh_leaf busy = leaf;
+
+	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level && leaf.level != 0);
+	if (walk->entry != 0)
+		return false;
+	busy.kind = LH_LEAF_BUSY;
+	lh_atomic_store_total(lh_walk_slot(walk), make_entry(walk->directory, busy));
+	if (!is_right(context)) {
+		lh_atomic_store_total(lh_walk_slot(walk), UINT64_C(0));
+		return false;
+	}
+	write_fresh(slot, leaf);
+	return true;
+}
+
 void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 {
 	lh_walk *walk = &slot->walk;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Range operations: unmap, protect, replace, over any range, as transactions.
+ * Range operations: unmap, protect, advise, replace, over any range, as transactions.
  *
  * Each first looks at every region that the range crosses, and works out what will be done to
  * them and how many spare regions that takes; only then it changes anything, and from there on it
@@ -227,11 +227,14 @@ static void split_at(lh_region_tree *tree, lh_virtual_address at, lh_region_chan
 	tell_after(change, region, upper, false);
 }
 
-static void set_rights(lh_region *region, lh_rights rights, lh_region_change *change)
+/* => rights: NULL: they stay. */
+static void set_attributes(lh_region *region, const lh_rights *rights, lh_region_change *change)
 {
 	lh_version_begin(&region->version);
-	LH_PUBLISH(region->rights, rights);
-	LH_PUBLISH(region->rights_history, region->rights_history | rights);
+	if (rights) {
+		LH_PUBLISH(region->rights, *rights);
+		LH_PUBLISH(region->rights_history, region->rights_history | *rights);
+	}
 	if (change->grant)
 		change->grant(change, region);
 	lh_version_end(&region->version);
@@ -284,8 +287,9 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 	return LH_OK;
 }
 
-lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh_rights rights,
-				lh_region_change *change)
+/* => rights: the new ones; NULL: they stay, and `grant` changes other things. */
+static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, const lh_rights *rights,
+				  lh_region_change *change)
 {
 	lh_region_cursor cursor;
 	struct survey survey;
@@ -298,7 +302,7 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 		return LH_NOT_MAPPED;
 	if (!survey.is_pooled)
 		return LH_INVALID;
-	if ((rights & ~survey.told.rights_max) != 0)
+	if (rights && (*rights & ~survey.told.rights_max) != 0)
 		return LH_NO_ACCESS;
 	LH_TRY(prepare(change, &survey, survey.ends));
 	begin_at(tree, &cursor);
@@ -306,10 +310,21 @@ lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
 	region = lh_cursor_near(&cursor, tree, lh_span_of(range).first);
 	for (; region && !ends_above(region, range); region = lh_region_cursor_next(&cursor))
-		set_rights(region, rights, change);
+		set_attributes(region, rights, change);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
 	return LH_OK;
+}
+
+lh_error lh_region_tree_protect(lh_region_tree *tree, lh_virtual_range range, lh_rights rights,
+				lh_region_change *change)
+{
+	return change_attributes(tree, range, &rights, change);
+}
+
+lh_error lh_region_tree_advise(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change)
+{
+	return change_attributes(tree, range, NULL, change);
 }
 
 /* True if a region may stand at the range once nothing else does. A piece that is left beside it

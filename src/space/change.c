@@ -60,6 +60,7 @@ void lh_space_change_end(lh_space_change *change)
 {
 	lh_region_list_release(change->space->manager, &change->tree.dead);
 	lh_region_list_release(change->space->manager, &change->tree.spares);
+	lh_spare_tables_give_back(change->space->manager->frames, &change->tables);
 }
 
 bool lh_space_change_take_spares(lh_space_change *change, unsigned count)
@@ -87,6 +88,20 @@ void lh_space_change_close(lh_space_change *change)
 	if (change->is_taking)
 		lh_space_end_taking(change->space, change->range);
 	change->is_taking = false;
+}
+
+lh_error lh_space_change_prepare_split(lh_space_change *change)
+{
+	if (!lh_space_may_straddle(change->space, change->range))
+		return LH_OK;
+	lh_space_change_publish(change);
+	return lh_space_prepare_split(change->space, change->range, &change->tables);
+}
+
+void lh_space_change_split(lh_space_change *change)
+{
+	if (lh_space_may_straddle(change->space, change->range))
+		lh_space_split(change->space, change->range, &change->tables);
 }
 
 void lh_space_change_take_pages(lh_space_change *change, const lh_region_survey *survey)

@@ -14,6 +14,10 @@
  * installs what a truncation would not find. If it becomes one with the region above, it comes on the list
  * before that one leaves it, whose pages are there already.
  *
+ * Huge leaves. None lies across the end of a region (space.h). So whoever cuts a region there, or takes pages or
+ * rights of a part, splits first what straddles an end of his range, with the versions odd, that no fault brings
+ * another; also where rights are only added, or advice changes.
+ *
  * Spares. Most operations need none, so each is tried without first. Whether it is refused for that is
  * known only under the lock; nothing has changed then, so the lock is let go, up to as many as are ever
  * needed are taken, and it is tried again: the second answer is final.
@@ -32,6 +36,7 @@ typedef struct lh_space_change {
 	lh_object *locked;	/* between before and after */
 	bool was_asked;		/* prepare was: the spares sufficed */
 	bool is_taking;		/* the range's versions are odd */
+	lh_spare_tables tables;	/* for splits of huge leaves */
 } lh_space_change;
 
 /* A change of a range of the space. Neither takes nor needs a lock. */
@@ -47,6 +52,11 @@ bool lh_space_change_take_spares(lh_space_change *change, unsigned count);
 /* The versions become odd, if they are not; and even, if they are. */
 void lh_space_change_publish(lh_space_change *change);
 void lh_space_change_close(lh_space_change *change);
+
+/* For prepare: what straddles an end of the range is split; the first publishes where that may be, and takes the
+ * tables. => LH_NO_MEMORY: no table. */
+LH_MUST_USE lh_error lh_space_change_prepare_split(lh_space_change *change);
+void lh_space_change_split(lh_space_change *change);
 
 /* For prepare: clears the range's leaves, flushes, and pays back what its regions' pages stood for. */
 void lh_space_change_take_pages(lh_space_change *change, const lh_region_survey *survey);

@@ -3,6 +3,7 @@
 #include "space/space.h"
 
 #include "base/atomic.h"
+#include "paging/entry.h"
 
 struct check {
 	lh_space *space;
@@ -54,6 +55,24 @@ static const char *check_counted(const lh_manager *manager, const lh_region *reg
 	return pins == 0 || entry->holders == pins + 1 ? NULL : "a private frame is pinned and shared";
 }
 
+/* Each frame as if it had a leaf of its own. */
+static const char *check_frames(const struct check *check, const lh_region *region, lh_virtual_address address,
+				const lh_leaf *leaf)
+{
+	uint64_t pages = lh_level_pages(check->space->manager->format, leaf->level);
+	lh_leaf one = *leaf;
+
+	if (!lh_virtual_range_covers(region->range, (lh_virtual_range){ address, pages }))
+		return "a huge leaf lies in more than one region";
+	for (uint64_t i = 0; i < pages; i++, one.frame.value++) {
+		const char *finding = check_counted(check->space->manager, region, address, &one);
+
+		if (finding)
+			return finding;
+	}
+	return NULL;
+}
+
 static bool check_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 {
 	struct check *check = context;
@@ -67,7 +86,7 @@ static bool check_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 	else if ((leaf->flags & LH_LEAF_UNCOUNTED) != 0)
 		check->finding = check_uncounted(manager, region, leaf);
 	else
-		check->finding = check_counted(manager, region, address, leaf);
+		check->finding = check_frames(check, region, address, leaf);
 	return check->finding == NULL;
 }
 

@@ -61,18 +61,27 @@ static lh_error take_copy(lh_fault_plan *plan)
 	return LH_OK;
 }
 
+/* An empty leaf was found at the level where the tables end: one is missing for each level below. If more have gone
+ * by the commit, it fails and the fault starts again. A huge leaf needs none below its own, a split that one. */
+static uint64_t missing_tables(const lh_fault_plan *plan)
+{
+	if (plan->name == LH_CASE_SPLIT)
+		return 1;
+	return plan->seen.kind == LH_LEAF_EMPTY ? plan->seen.level - (uint64_t)plan->is_huge : 0;
+}
+
 lh_error lh_fault_prepare(lh_fault_plan *plan)
 {
 	bool writes = (plan->access & LH_RIGHT_WRITE) != 0;
 
-	/* An empty leaf was found at the level where the tables end: one is missing for each level
-	 * below. If more have gone by the commit, it fails and the fault starts again. */
-	if (plan->seen.kind == LH_LEAF_EMPTY && plan->seen.level != 0)
-		LH_TRY(lh_spare_tables_take(plan->space->manager->frames, plan->seen.level,
+	plan->is_huge = plan->name == LH_CASE_FRESH && plan->may_be_huge &&
+			plan->seen.kind == LH_LEAF_EMPTY && plan->seen.level != 0 && lh_fault_take_huge(plan);
+	if (missing_tables(plan) != 0)
+		LH_TRY(lh_spare_tables_take(plan->space->manager->frames, missing_tables(plan),
 					    &plan->tables));
 	switch (plan->name) {
 	case LH_CASE_FRESH:
-		return take_frame(plan, true);
+		return plan->is_huge ? LH_OK : take_frame(plan, true);
 	case LH_CASE_COPY:
 		return take_copy(plan);
 	case LH_CASE_SHOW:
@@ -83,6 +92,7 @@ lh_error lh_fault_prepare(lh_fault_plan *plan)
 	case LH_CASE_DEVICE:
 	case LH_CASE_UPGRADE:
 	case LH_CASE_SETTLE:
+	case LH_CASE_SPLIT:
 		return LH_OK;
 	}
 	return LH_OK;
@@ -94,7 +104,9 @@ void lh_fault_release(lh_fault_plan *plan)
 
 	if (!lh_frame_is_none(plan->source))
 		lh_frame_drop(frames, plan->source);
-	if (!lh_frame_is_none(plan->frame))
+	if (plan->is_huge)
+		lh_fault_release_huge(plan);
+	else if (!lh_frame_is_none(plan->frame))
 		lh_frame_drop(frames, plan->frame);
 	if (plan->surplus != LH_SURPLUS_NONE)
 		plan->returned += lh_surplus_end(plan->space->manager, plan->surplus, plan->held);
@@ -106,16 +118,35 @@ void lh_fault_release(lh_fault_plan *plan)
 
 /* --- attempts --- */
 
-static void count_case(lh_manager *manager, lh_fault_case name)
+static uint64_t *counter_of(lh_event_counts *counts, lh_fault_case name)
 {
-	lh_event_counts *counts = &manager->counts;
-	uint64_t *counter = name == LH_CASE_ZERO    ? &counts->zero
-			    : name == LH_CASE_FRESH ? &counts->fresh
-			    : name == LH_CASE_COPY  ? &counts->copied
-			    : name == LH_CASE_SHOW || name == LH_CASE_DEVICE ? &counts->object
-									     : &counts->upgraded;
+	switch (name) {
+	case LH_CASE_ZERO:
+		return &counts->zero;
+	case LH_CASE_FRESH:
+		return &counts->fresh;
+	case LH_CASE_COPY:
+		return &counts->copied;
+	case LH_CASE_SHOW:
+	case LH_CASE_DEVICE:
+		return &counts->object;
+	case LH_CASE_SPLIT:
+		return &counts->split;
+	case LH_CASE_NOTHING:
+	case LH_CASE_UPGRADE:
+	case LH_CASE_SETTLE:
+		break;
+	}
+	return &counts->upgraded;
+}
 
-	lh_atomic_add(counter, 1u);
+static void count_case(const lh_fault_plan *plan)
+{
+	lh_event_counts *counts = &plan->space->manager->counts;
+
+	lh_atomic_add(counter_of(counts, plan->name), 1u);
+	if (plan->is_huge)
+		lh_atomic_add(&counts->huge, 1u);
 }
 
 /* How one attempt ended, beside the ends of a fault. */
@@ -145,7 +176,7 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	if (*outcome != LH_FAULT_OK)
 		return *outcome == LH_FAULT_NO_MEMORY ? ATTEMPT_NO_MEMORY : ATTEMPT_ENDED;
 	if (plan->is_done) {
-		count_case(plan->space->manager, plan->name);
+		count_case(plan);
 		return ATTEMPT_ENDED;
 	}
 	error = lh_fault_prepare(plan);
@@ -157,11 +188,16 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 		*outcome = LH_FAULT_BUS;
 		return error == LH_IO ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 	}
+	if (plan->name == LH_CASE_SPLIT) {
+		lh_fault_split(plan);
+		count_case(plan);
+		return ATTEMPT_AGAIN;
+	}
 	if (!commit(plan, *failures)) {
 		++*failures;
 		return ATTEMPT_AGAIN;
 	}
-	count_case(plan->space->manager, plan->name);
+	count_case(plan);
 	return ATTEMPT_ENDED;
 }
 

@@ -35,6 +35,12 @@
  *     UPGRADE  the same frame with more rights, in place
  *     NOTHING  the leaf has the right already: another CPU was faster, or this TLB is stale
  *     SETTLE   whatever is asked, the leaf is BUSY: another fault is changing it
+ *     SPLIT    the leaf is huge, and COPY is the case or the page is to be pinned: it becomes a table, and the
+ *              fault starts again
+ *
+ * Huge leaves (huge.c). FRESH may bring one, where region, advice and tables allow, and frames are at hand; if not, a
+ * page. UPGRADE takes a huge leaf as it is: all of it lies in one region, and "one holder" then means each
+ * of its frames.
  *
  * A leaf that is PRESENT is never overwritten by one that names another frame. FRESH and COPY over
  * such a leaf first make it BUSY, which names and holds the new frame and grants nothing; then flush;
@@ -63,7 +69,8 @@ typedef enum lh_fault_case {
 	LH_CASE_SHOW,
 	LH_CASE_DEVICE,
 	LH_CASE_UPGRADE,
-	LH_CASE_SETTLE
+	LH_CASE_SETTLE,
+	LH_CASE_SPLIT
 } lh_fault_case;
 
 /* What a pinning fault brings beside the page (pin.c). */
@@ -88,6 +95,7 @@ typedef struct lh_fault_plan {
 	lh_rights rights;	 /* the region's, and those that come with them */
 	bool shared;
 	bool owns;		 /* whatever the access, the page is to have a frame of its own */
+	bool may_be_huge;	 /* the piece that the page lies in may be had as one leaf */
 	lh_object *object;	 /* held, or NULL */
 	uint64_t object_page;
 	lh_leaf seen;
@@ -95,6 +103,7 @@ typedef struct lh_fault_plan {
 
 	/* prepare */
 	lh_frame_number frame;	 /* held, to be passed to the leaf; none: the case needs none */
+	bool is_huge;		 /* it is the first of those of a huge leaf, and as many promises are lent */
 	bool copied;		 /* COPY: the frame has the bytes of the source */
 	lh_spare_tables tables;
 	lh_surplus_share surplus; /* between begin and end, object/surplus.h */
@@ -112,14 +121,11 @@ lh_fault lh_fault_make_plan(lh_fault_plan *plan);
  * region is another, or allows less. */
 bool lh_fault_renew_locked(lh_fault_plan *plan);
 
-/* Does no other leaf name the frame? => its entry; the lock of the leaf's table. */
-static inline bool lh_fault_is_alone(const lh_frame_entry *entry)
-{
-	return lh_atomic_load(&entry->holders) == 1 || lh_atomic_load(&entry->pins) != 0;
-}
-
 /* The same frame, with the same rights. */
 bool lh_leaf_is_same(lh_leaf a, lh_leaf b);
+
+/* Does no other leaf name the frames that the leaf names? => first: the entry of the first; the lock of the leaf's table. */
+bool lh_fault_is_alone(const lh_fault_plan *plan, const lh_frame_entry *first);
 
 /* => false: something was taken away from this part of the space since the region was looked at. */
 bool lh_fault_is_version_same(const lh_fault_plan *plan);
@@ -149,5 +155,17 @@ lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights acce
 
 /* Gives back what the plan still holds. No lock. */
 void lh_fault_release(lh_fault_plan *plan);
+
+/* --- huge leaves (huge.c) --- */
+
+/* May a region with this range and these flags have the plan's piece as one leaf? */
+bool lh_fault_allows_huge(const lh_fault_plan *plan, lh_virtual_range range, uint32_t flags);
+/* Zeroed frames for one. => false: none at hand; nothing taken. */
+bool lh_fault_take_huge(lh_fault_plan *plan);
+void lh_fault_release_huge(lh_fault_plan *plan);
+/* The commit. => false: as lh_fault_commit. */
+bool lh_fault_write_huge(lh_fault_plan *plan);
+/* SPLIT. Takes and leaves the map lock. => prepared. */
+void lh_fault_split(lh_fault_plan *plan);
 
 #endif

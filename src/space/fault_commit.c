@@ -19,8 +19,9 @@ bool lh_leaf_is_same(lh_leaf a, lh_leaf b)
 
 	if (a.kind != b.kind)
 		return false;
+	/* Of a huge leaf and of its first page the frame is the same. */
 	return a.kind == LH_LEAF_EMPTY ||
-	       (a.frame.value == b.frame.value && a.rights == b.rights &&
+	       (a.level == b.level && a.frame.value == b.frame.value && a.rights == b.rights &&
 		(a.flags & steady) == (b.flags & steady));
 }
 
@@ -84,7 +85,7 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 		return object_rights(plan) | (plan->seen.rights & plan->rights);
 	/* So does one to write, whoever else holds the frame (to read it from outside, for one): had it been
 	 * shared with another space since, the leaf would have lost the right. */
-	if (!lh_fault_is_alone(entry))
+	if (!lh_fault_is_alone(plan, entry))
 		return without(plan->rights, LH_RIGHT_WRITE) | (plan->seen.rights & plan->rights);
 	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
 	return plan->rights;
@@ -119,6 +120,7 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 	case LH_CASE_COPY:
 	case LH_CASE_NOTHING:
 	case LH_CASE_SETTLE:
+	case LH_CASE_SPLIT:
 		break;
 	}
 	return leaf;
@@ -131,9 +133,12 @@ static bool is_all_same(const lh_fault_plan *plan, const lh_slot *slot)
 	       is_object_same(plan);
 }
 
+/* Where the leaf is that the plan saw, or that of the page if it saw none. */
 static bool open_slot(lh_fault_plan *plan, lh_slot *slot)
 {
-	return lh_slot_open(slot, &plan->space->directory, plan->page.base, 0, &plan->tables) == LH_OK;
+	unsigned level = plan->seen.kind == LH_LEAF_EMPTY ? 0 : plan->seen.level;
+
+	return lh_slot_open(slot, &plan->space->directory, plan->page.base, level, &plan->tables) == LH_OK;
 }
 
 static __attribute__((noinline)) void pin_frame(const lh_fault_plan *plan, lh_frame_number frame,
@@ -199,7 +204,7 @@ bool lh_fault_commit_at_once(lh_fault_plan *plan, lh_slot *slot)
 {
 	if (plan->name != LH_CASE_UPGRADE && plan->name != LH_CASE_ZERO)
 		return false;
-	return plan->seen.level == 0 && !dirties(plan) && lh_walk_hold(&slot->walk) &&
+	return (plan->seen.level == 0 || plan->seen.kind != LH_LEAF_EMPTY) && !dirties(plan) && lh_walk_hold(&slot->walk) &&
 	       write_to(plan, slot);
 }
 
@@ -266,7 +271,7 @@ static bool settle_for_owner(const lh_fault_plan *plan)
 	lh_slot slot;
 
 	lh_gather_begin(&gather, &plan->space->directory);
-	lh_gather_note(&gather, plan->page.base);
+	lh_gather_note_range(&gather, leaf.level == 0 ? plan->page : lh_space_piece(plan->page.base));
 	lh_gather_finish(&gather);
 	leaf.kind = LH_LEAF_NO_ACCESS;
 	lh_slot_find(&slot, &plan->space->directory, plan->page.base);
@@ -312,5 +317,7 @@ bool lh_fault_commit(lh_fault_plan *plan)
 		return settle_for_owner(plan);
 	if (plan->seen.kind != LH_LEAF_EMPTY && plan->name != LH_CASE_UPGRADE)
 		return replace(plan);
+	if (plan->is_huge)
+		return lh_fault_write_huge(plan);
 	return dirties(plan) ? write_in_place_dirty(plan) : write_in_place(plan);
 }

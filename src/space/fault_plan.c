@@ -68,6 +68,7 @@ static void note_region(lh_fault_plan *plan, const lh_region *region)
 	plan->shared = (region->flags & LH_REGION_SHARED) != 0;
 	plan->owns = must_own(plan, region->flags);
 	plan->object = region->object;
+	plan->may_be_huge = lh_fault_allows_huge(plan, region->range, region->flags);
 	if (!region->object)
 		return;
 	plan->object_page = lh_region_object_page(region, plan->page.base);
@@ -81,6 +82,7 @@ static void note_snapshot(lh_fault_plan *plan, const lh_region_snapshot *seen, u
 	plan->shared = (seen->flags & LH_REGION_SHARED) != 0;
 	plan->owns = must_own(plan, seen->flags);
 	plan->object = seen->object;
+	plan->may_be_huge = lh_fault_allows_huge(plan, seen->range, seen->flags);
 	if (seen->object)
 		plan->object_page =
 			seen->object_page + lh_virtual_range_index(seen->range, plan->page.base);
@@ -176,6 +178,8 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 		return false;
 	if (region->object && lh_region_object_page(region, plan->page.base) != plan->object_page)
 		return false;
+	if (plan->is_huge && !lh_fault_allows_huge(plan, region->range, region->flags))
+		return false;
 	plan->version = lh_space_version(plan->space, plan->page.base);
 	if (plan->name == LH_CASE_COPY && !plan->copied)
 		lh_fault_copy_source(plan);
@@ -184,10 +188,30 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 
 /* --- the case --- */
 
+/* Does no other leaf name the frame? */
+static bool is_frame_alone(const lh_frame_entry *entry)
+{
+	return lh_atomic_load(&entry->holders) == 1 || lh_atomic_load(&entry->pins) != 0;
+}
+
 /* To write, or to be pinned. */
 static bool wants_own(const lh_fault_plan *plan)
 {
 	return (plan->access & LH_RIGHT_WRITE) != 0 || plan->owns;
+}
+
+bool lh_fault_is_alone(const lh_fault_plan *plan, const lh_frame_entry *first)
+{
+	const lh_manager *manager = plan->space->manager;
+	uint64_t pages = lh_level_pages(manager->format, plan->seen.level);
+	lh_frame_row row = { 0, 0, NULL };
+
+	if (!is_frame_alone(first))
+		return false;
+	for (uint64_t i = 1; i < pages; i++)
+		if (!is_frame_alone(lh_frame_entry_in(manager->frames, lh_frame(plan->seen.frame.value + i), &row)))
+			return false;
+	return true;
 }
 
 static lh_fault_case case_of_empty(const lh_fault_plan *plan)
@@ -205,6 +229,8 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 
 	if (plan->seen.kind == LH_LEAF_BUSY)
 		return LH_CASE_SETTLE;
+	if (plan->pin && plan->seen.level != 0)
+		return LH_CASE_SPLIT;
 	/* What can be written is the leaf's own, whoever holds it for a moment. */
 	if (!wants_own(plan) || (plan->seen.rights & LH_RIGHT_WRITE) != 0)
 		return LH_CASE_UPGRADE;
@@ -213,8 +239,11 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 			       ? LH_CASE_FRESH
 			       : LH_CASE_UPGRADE;
 	entry = lh_frame_entry_of(plan->space->manager->frames, plan->seen.frame);
-	if (lh_atomic_load_relaxed(&entry->state) == LH_FRAME_ANONYMOUS)
-		return lh_fault_is_alone(entry) ? LH_CASE_UPGRADE : LH_CASE_COPY;
+	if (lh_atomic_load_relaxed(&entry->state) == LH_FRAME_ANONYMOUS) {
+		if (lh_fault_is_alone(plan, entry))
+			return LH_CASE_UPGRADE;
+		return plan->seen.level != 0 ? LH_CASE_SPLIT : LH_CASE_COPY;
+	}
 	return plan->shared ? LH_CASE_UPGRADE : LH_CASE_COPY;
 }
 

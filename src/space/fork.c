@@ -18,7 +18,8 @@
  *
  * What is not copied: leaves that show an object's page, and the zero page. The child faults
  * them in again; a fault is cheaper than an entry that may never be used. How the others are, a leaf
- * table at a time: src/paging/copy.c.
+ * table or a huge leaf at a time: src/paging/copy.c. Huge leaves are split under the map lock only, so
+ * that the tables counted are enough.
  */
 #include "space/space.h"
 
@@ -202,6 +203,7 @@ lh_error lh_space_fork(lh_space *parent, lh_space *child)
 	if (parent == child || parent->manager != child->manager || child->tree.count != 0)
 		return LH_INVALID;
 	lh_space_lock(parent);
+	child->may_have_huge = parent->may_have_huge;
 	error = fork_locked(&copy, &spares);
 	lh_space_unlock(parent);
 	lh_spare_tables_give_back(parent->manager->frames, &copy.tables);

@@ -148,7 +148,9 @@ static lh_error prepare_over(lh_region_change *tree, const lh_region_survey *sur
 		return LH_LIMIT;
 	if (pages > survey->pages && pages - survey->pages > lh_space_pages_left(space))
 		return LH_LIMIT;
+	LH_TRY(lh_space_change_prepare_split(change));
 	lh_space_change_publish(change);
+	lh_space_change_split(change);
 	lh_space_change_take_pages(change, survey);
 	return LH_OK;
 }

@@ -64,8 +64,10 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 		return LH_NO_ACCESS;
 	if (survey->spares > lh_space_regions_left(space))
 		return LH_LIMIT;
+	LH_TRY(lh_space_change_prepare_split(change));
 	LH_TRY(lh_space_charge(space, charge));
 	space->charged += charge;
+	lh_space_change_split(change);
 	if ((survey->rights & ~change->rights) != 0)
 		restrict_pages(change);
 	return LH_OK;

@@ -22,6 +22,7 @@ lh_error lh_space_create(lh_manager *manager, lh_account *account, void *memory,
 	LH_TRY(lh_directory_add_root(&made->directory));
 	lh_directory_share_kernel_half(&made->directory, &manager->kernel_directory);
 	made->limits.regions = LH_SPACE_REGIONS_DEFAULT;
+	made->may_have_huge = manager->huge == LH_HUGE_ALWAYS;
 	lh_atomic_add(&manager->counts.spaces, 1u);
 	*space = made;
 	return LH_OK;
@@ -237,6 +238,23 @@ void lh_space_read_counters(lh_space *space, lh_space_counters *counters)
 		.faults = lh_atomic_load_relaxed(&space->faults),
 	};
 	lh_space_unlock(space);
+}
+
+static bool add_usage(void *context, const lh_leaf_run *run)
+{
+	lh_space_usage *usage = context;
+
+	usage->resident += run->range.pages;
+	if (run->leaf.level != 0)
+		usage->huge += run->range.pages;
+	return true;
+}
+
+void lh_space_measure(lh_space *space, lh_virtual_range range, lh_space_usage *usage)
+{
+	*usage = (lh_space_usage){ 0, 0 };
+	if (lh_space_validate_range(space, range) == LH_OK)
+		lh_directory_query(&space->directory, range, add_usage, usage);
 }
 
 void lh_space_set_limits(lh_space *space, const lh_space_limits *limits)

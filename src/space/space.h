@@ -5,6 +5,8 @@
  * Authority: the tree says what is mapped; for a private page the leaf entry is the only
  * record; for an object's page the object's index is.
  *
+ * Huge leaves: huge.c.
+ *
  * Locks, by letter:
  *   [m] the map lock: a mutex. Every operation that changes the tree holds it, never across I/O or a
  *       wait for memory. Faults look into the tree without it (fault_plan.c).
@@ -24,6 +26,7 @@
  *   a leaf with the write right in a private region names an ANONYMOUS frame with one holder beside its pins;
  *   so does one that names a pinned ANONYMOUS frame (pin.c);
  *   an OBJECT frame's leaf is read-only in a private region;
+ *   a huge leaf lies in one region, and is as a page's leaf would be for each of its frames;
  *   pages, charged == the sums over the regions; each region with an object is on its list;
  *   neighbours that could be one region are one.
  */
@@ -44,6 +47,7 @@ struct lh_space {
 	uint64_t pages;		  /* [m] in regions */
 	uint64_t charged;	  /* [m] */
 	lh_space_limits limits;	  /* [m] */
+	bool may_have_huge;	  /* [m] to set, before the first huge leaf may come; [a] to read; never cleared */
 	uint64_t versions[LH_SPACE_VERSIONS]; /* [m] to write, [a] to read: version.h */
 	uint64_t faults;	  /* [a] */
 	uint32_t has_pins;	  /* [a] pages were pinned once; set before the first is */
@@ -86,6 +90,13 @@ void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_li
 
 /* Clears every leaf of the range, flushes, and drops what they held. */
 void lh_space_clear_pages(lh_space *space, lh_virtual_range range);
+
+/* Splits what straddles an end of the range; the first takes the tables for it. => the versions of the range are
+ * odd, and have been since before the first. */
+LH_MUST_USE lh_error lh_space_prepare_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
+void lh_space_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
+/* True if a huge leaf may straddle an end of the range. */
+bool lh_space_may_straddle(const lh_space *space, lh_virtual_range range);
 
 /* The rights, and those that come with them where the format cannot refuse them. */
 lh_rights lh_space_implied_rights(const lh_space *space, lh_rights rights);

@@ -6,7 +6,8 @@
  *
  * Faults commit meanwhile. Unmap makes the range's versions odd before it visits the leaves, so that
  * none comes after it. Dropping pages leaves the regions as they are: a fault that commits before or
- * after it is right in either case, and the leaf it planned over is compared under its table's lock.
+ * after it is right in either case, and the leaf it planned over is compared under its table's lock. Only where
+ * a huge leaf may straddle an end are the versions odd, that none comes once that was split.
  */
 #include "object/surplus.h"
 #include "space/change.h"
@@ -28,6 +29,8 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 	change->was_asked = true;
 	if (survey->spares > lh_space_regions_left(change->space))
 		return LH_LIMIT;
+	LH_TRY(lh_space_change_prepare_split(change));
+	lh_space_change_split(change);
 	lh_space_change_take_pages(change, survey);
 	return LH_OK;
 }
@@ -60,20 +63,36 @@ lh_error lh_space_unmap(lh_space *space, lh_virtual_range range)
 	return error;
 }
 
+/* The pages stay promised, and may be touched again before their frames go. */
+static void drop_pages(lh_space *space, lh_virtual_range range)
+{
+	lh_surplus_share share = lh_surplus_begin(space->manager, range.pages);
+
+	lh_space_clear_pages(space, range);
+	(void)lh_surplus_end(space->manager, share, true);
+}
+
+static lh_error discard_locked(lh_space_change *change)
+{
+	if (!lh_region_tree_is_mapped(&change->space->tree, change->range))
+		return LH_NOT_MAPPED;
+	LH_TRY(lh_space_change_prepare_split(change));
+	lh_space_change_split(change);
+	drop_pages(change->space, change->range);
+	return LH_OK;
+}
+
 lh_error lh_space_discard(lh_space *space, lh_virtual_range range)
 {
-	lh_error error = LH_NOT_MAPPED;
+	lh_space_change change;
+	lh_error error;
 
 	LH_TRY(lh_space_validate_range(space, range));
+	lh_space_change_begin(&change, space, range);
 	lh_space_lock(space);
-	if (lh_region_tree_is_mapped(&space->tree, range)) {
-		/* The pages stay promised, and may be touched again before their frames go. */
-		lh_surplus_share share = lh_surplus_begin(space->manager, range.pages);
-
-		lh_space_clear_pages(space, range);
-		(void)lh_surplus_end(space->manager, share, true);
-		error = LH_OK;
-	}
+	error = discard_locked(&change);
+	lh_space_change_close(&change);
 	lh_space_unlock(space);
+	lh_space_change_end(&change);
 	return error;
 }

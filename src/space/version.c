@@ -4,8 +4,8 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 
-/* A piece is what one leaf table of the usual formats spans: a visitor's step. */
 #define PIECE_SHIFT (LH_PAGE_SHIFT + 9)
+_Static_assert(LH_SPACE_PIECE_PAGES << LH_PAGE_SHIFT == UINT64_C(1) << PIECE_SHIFT, "a piece has one size");
 
 static uint64_t piece_of(lh_virtual_address address)
 {

@@ -28,7 +28,18 @@
 
 #include "space/space.h"
 
-/* The version of the piece that an address lies in. */
+/* A piece is what one leaf table of the usual formats spans: a visitor's step. */
+#define LH_SPACE_PIECE_PAGES UINT64_C(512)
+
+/* The piece that an address lies in. */
+static inline lh_virtual_range lh_space_piece(lh_virtual_address address)
+{
+	uint64_t bytes = LH_SPACE_PIECE_PAGES << LH_PAGE_SHIFT;
+
+	return (lh_virtual_range){ lh_virtual(address.value & ~(bytes - 1)), LH_SPACE_PIECE_PAGES };
+}
+
+/* Its version. */
 uint64_t lh_space_version(const lh_space *space, lh_virtual_address address);
 
 /* Under the map lock, and not one range within another. => the range is not empty. */

@@ -150,7 +150,10 @@ static void do_range(space_oracle *oracle)
 	unsigned n = some_space(oracle);
 	uint64_t page = below(2) ? some_page() : page_to_touch(oracle, n), pages = some_pages(page);
 
-	switch (below(4)) {
+	switch (below(5)) {
+	case 4:
+		(void)oracle_advise(oracle, n, page, pages, (lh_advice)below(3));
+		break;
 	case 0:
 		(void)oracle_unmap(oracle, n, page, pages);
 		break;
@@ -172,6 +175,20 @@ static void do_access(space_oracle *oracle)
 	for (uint64_t count = 1 + below(4); count > 0 && page < WORLD_USER_PAGES; count--, page++)
 		(void)oracle_access(oracle, cpu, n, page, accesses[below(6)],
 				    (unsigned)below(ORACLE_WORDS), test_random());
+}
+
+/* A piece, or a little more or less than one, that may be had as one leaf. */
+static void do_advised(space_oracle *oracle)
+{
+	unsigned n = some_space(oracle), slack = (unsigned)below(3);
+	uint64_t page = corners[1 + below(2)];
+	lh_map_request request = { .where = LH_OVER, .address = lh_virtual(world_page(&oracle->world, page - slack)),
+				   .pages = 512 + 2 * slack - (below(8) == 0), .rights = READ_WRITE };
+
+	if (below(2) && oracle_map(oracle, n, &request, -1) != LH_OK)
+		return;
+	(void)oracle_advise(oracle, n, page, 512, below(8) ? LH_ADVICE_HUGE : LH_ADVICE_NO_HUGE);
+	(void)oracle_access(oracle, (unsigned)below(2), n, page + below(512), MMU_WRITE, 0, test_random());
 }
 
 static void do_life(space_oracle *oracle, const lh_space_limits *limits)
@@ -251,8 +268,10 @@ static void step(space_oracle *oracle, const lh_space_limits *limits)
 		do_range(oracle);
 	else if (choice < 75)
 		do_access(oracle);
-	else if (choice < 86)
+	else if (choice < 83)
 		do_object(oracle);
+	else if (choice < 86)
+		do_advised(oracle);
 	else if (choice < 93)
 		do_speculate(oracle);
 	else
@@ -277,6 +296,7 @@ static void run(unsigned count, const lh_space_limits *limits, lh_charge_policy 
 
 	oracle_open(&oracle, &(world_setup){ .frames = 6000, .policy = policy });
 	steps(&oracle, count, limits);
+	CHECK(limits->pages != 0 || oracle.huge >= 8);
 	oracle_close(&oracle);
 }
 

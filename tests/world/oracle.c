@@ -417,13 +417,33 @@ lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 {
 	oracle_space *space = oracle->space[n];
 	bool whole = oracle_mapped(space, page, pages) == pages;
-	lh_error expected = whole ? LH_OK : LH_NOT_MAPPED;
+	lh_error expected = whole ? LH_OK : LH_NOT_MAPPED, error;
 
 	name_range(oracle, "discard", n, page, pages);
-	CHECK_ERROR(lh_space_discard(oracle->world.space[n],
-				     world_range(&oracle->world, page, pages)), expected);
+	ORACLE_CALL(oracle, error,
+		    lh_space_discard(oracle->world.space[n], world_range(&oracle->world, page, pages)),
+		    error == LH_NO_MEMORY);
+	CHECK_ERROR(error, expected);
 	for (uint64_t at = page; whole && at < page + pages; at++)
 		oracle_empty(oracle, &space->pages[at]);
+	return expected;
+}
+
+lh_error oracle_advise(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_advice advice)
+{
+	static const uint32_t flags[] = { 0, LH_REGION_HUGE, LH_REGION_NO_HUGE };
+	oracle_space *space = oracle->space[n];
+	lh_error expected = judge_protect(space, page, pages, LH_RIGHT_NONE), error;
+
+	name_range(oracle, "advise", n, page, pages);
+	ORACLE_CALL(oracle, error,
+		    lh_space_advise(oracle->world.space[n], world_range(&oracle->world, page, pages), advice),
+		    error == LH_NO_MEMORY);
+	CHECK_ERROR(error, expected);
+	for (uint64_t at = page; expected == LH_OK && at < page + pages; at++) {
+		space->pages[at].flags &= ~(LH_REGION_HUGE | LH_REGION_NO_HUGE);
+		space->pages[at].flags |= flags[advice];
+	}
 	return expected;
 }
 

@@ -8,6 +8,9 @@
  * Of each page three words are kept: at its first byte, in the middle, and at its last word.
  * A region is a run of pages with equal attributes: neighbours that could be one are one.
  *
+ * Huge leaves. Whether one comes where it may is the library's affair, for that takes frames in a row: the oracle looks,
+ * and judges that it might. Nor is it foretold when one is split; but what its pages are, and to whom, is.
+ *
  * Failures. oracle->fail_frames and fail_pager order that the n-th step of the next operation
  * fails. If it is refused for that, the spaces must be as before, and it is done again.
  *
@@ -116,6 +119,7 @@ typedef struct space_oracle {
 	void *context;
 	unsigned meanwhile_at, turns;
 	uint64_t happened; /* in the middle of an access, so far */
+	uint64_t huge;	   /* huge leaves that were brought, so far */
 	bool inside; /* an access is under way: */
 	unsigned busy_space;
 	uint64_t busy_page;
@@ -135,6 +139,7 @@ lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t 
 lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
 			lh_rights rights);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
+lh_error oracle_advise(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_advice advice);
 lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
 /* The pins of a number, which are not in use; to at most ORACLE_PIN_PAGES pages. */
 lh_error oracle_pin(space_oracle *oracle, unsigned number, unsigned n, uint64_t page, uint64_t pages,

@@ -343,15 +343,44 @@ static void perform(space_oracle *oracle, oracle_page *page, mmu_access access, 
 	}
 }
 
+bool oracle_is_huge(space_oracle *oracle, unsigned n, uint64_t page)
+{
+	lh_leaf leaf = world_leaf(&oracle->world, n, page);
+
+	return leaf.kind != LH_LEAF_EMPTY && leaf.level == 1;
+}
+
+/* A huge leaf that was not there: might it come? Then all its pages have. */
+static void adopt_huge(space_oracle *oracle, unsigned n, uint64_t page)
+{
+	oracle_space *space = oracle->space[n];
+	uint64_t below = world_page(&oracle->world, page) / PAGE % 512, first = page - below;
+
+	if (space->pages[page].leaf != LEAF_EMPTY || !oracle_is_huge(oracle, n, page))
+		return;
+	CHECK(below <= page && first + 512 <= space->count);
+	CHECK(oracle_run_begin(space, page) <= first && oracle_run_end(space, page) >= first + 511);
+	for (uint64_t at = first; at < first + 512; at++) {
+		CHECK_EQUAL(space->pages[at].leaf, LEAF_EMPTY);
+		CHECK_EQUAL(space->pages[at].backing, LH_BACKING_ANONYMOUS);
+		CHECK_EQUAL(space->pages[at].flags & (LH_REGION_HUGE | LH_REGION_CHARGED),
+			    LH_REGION_HUGE | LH_REGION_CHARGED);
+		oracle_make_own(oracle, &space->pages[at]);
+	}
+	oracle->huge++;
+}
+
 void oracle_catch_up(space_oracle *oracle)
 {
 	oracle_page *page = &oracle->space[oracle->busy_space]->pages[oracle->busy_page];
 	lh_leaf leaf = world_leaf(&oracle->world, oracle->busy_space, oracle->busy_page);
 	const lh_frame_entry *entry;
 
+	adopt_huge(oracle, oracle->busy_space, oracle->busy_page);
 	if (leaf.kind == LH_LEAF_EMPTY)
 		return;
-	entry = lh_frame_entry_of(oracle->world.frames, leaf.frame);
+	entry = lh_frame_entry_of(oracle->world.frames,
+				  world_frame(&oracle->world, oracle->busy_space, oracle->busy_page));
 	if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0 || entry->state == LH_FRAME_OBJECT)
 		oracle_show(oracle, page);
 	else if (page->leaf != LEAF_OWN || entry->holders == 1 || entry->pins != 0)
@@ -381,10 +410,10 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	machine_operation(oracle->world.machine, "%s page %llu of space %u on CPU %u",
 			  access == MMU_WRITE ? "write to" : access == MMU_READ ? "read" : "fetch from",
 			  (unsigned long long)page, n, cpu);
-	/* A stack that grew stays grown, whether its page was had or not. */
-	oracle->may_differ = !before.mapped;
+	/* A stack that grew stays grown, whether its page was had or not; a huge leaf that was split stays so. */
+	oracle->may_differ = !before.mapped || oracle_is_huge(oracle, n, page);
 	world_load(&oracle->world, cpu, (int)n);
-	oracle->inside = !oracle->may_differ;
+	oracle->inside = before.mapped;
 	oracle->busy_space = n;
 	oracle->busy_page = page;
 	oracle->turns = 0;
@@ -397,6 +426,8 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 		CHECK_EQUAL(outcome, expected);
 	if (outcome != LH_FAULT_OK)
 		return outcome;
+	if (access == MMU_WRITE)
+		adopt_huge(oracle, n, page);
 	perform(oracle, &oracle->space[n]->pages[page], access, word, &value);
 	CHECK_EQUAL(moved, value);
 	return LH_FAULT_OK;

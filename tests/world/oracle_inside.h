@@ -58,6 +58,8 @@ void oracle_forget_pinned(space_oracle *oracle, int object, uint64_t first);
 /* Object's frames that only pins hold; pages pinned at an account or below it, NULL: all. */
 uint64_t oracle_pinned_orphans(const space_oracle *oracle);
 uint64_t oracle_pinned_charge(const space_oracle *oracle, const lh_account *account);
+/* Is the library's leaf for a page huge? */
+bool oracle_is_huge(space_oracle *oracle, unsigned n, uint64_t page);
 
 /* Takes the leaf away. */
 void oracle_empty(space_oracle *oracle, oracle_page *page);

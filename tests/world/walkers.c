@@ -28,8 +28,8 @@ static void add(struct counting *counting, uint64_t frame)
 static bool count_leaf(void *context, lh_virtual_address address, lh_leaf *leaf)
 {
 	(void)address;
-	if ((leaf->flags & LH_LEAF_UNCOUNTED) == 0)
-		add(context, leaf->frame.value);
+	for (uint64_t i = 0; (leaf->flags & LH_LEAF_UNCOUNTED) == 0 && i < world_leaf_pages(leaf); i++)
+		add(context, leaf->frame.value + i);
 	return true;
 }
 

@@ -71,6 +71,7 @@ void world_open(test_world *world, const world_setup *setup)
 		.user = world->user,
 		.kernel = { lh_virtual(WORLD_KERNEL), UINT64_C(1) << 34 },
 		.enforce_write_xor_execute = setup->enforce_write_xor_execute,
+		.huge = setup->huge,
 	};
 	CHECK_OK(lh_manager_create(aligned_alloc(16, lh_manager_size()), &manager, &world->manager));
 	machine_watch(world->machine, frame_use, world->frames);
@@ -329,11 +330,17 @@ lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page)
 	return leaf;
 }
 
+uint64_t world_leaf_pages(const lh_leaf *leaf)
+{
+	return UINT64_C(1) << 9 * leaf->level;
+}
+
 lh_frame_number world_frame(test_world *world, unsigned n, uint64_t page)
 {
 	lh_leaf leaf = world_leaf(world, n, page);
+	uint64_t within = world_page(world, page) / PAGE % world_leaf_pages(&leaf);
 
-	return leaf.kind == LH_LEAF_EMPTY ? lh_frame(LH_NO_FRAME) : leaf.frame;
+	return leaf.kind == LH_LEAF_EMPTY ? lh_frame(LH_NO_FRAME) : lh_frame(leaf.frame.value + within);
 }
 
 uint32_t world_holders(test_world *world, lh_frame_number frame)

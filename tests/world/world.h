@@ -37,6 +37,7 @@ typedef struct world_setup {
 	lh_charge_policy policy; /* 0: strict */
 	lh_virtual_range user;	 /* empty: as above */
 	bool enforce_write_xor_execute;
+	lh_huge_policy huge;
 } world_setup;
 
 typedef struct test_world {
@@ -116,5 +117,7 @@ lh_object *world_object(test_world *world, uint64_t size, bool committed);
 lh_frame_number world_frame(test_world *world, unsigned n, uint64_t page);
 uint32_t world_holders(test_world *world, lh_frame_number frame);
 lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page);
+/* Pages that a leaf spans: x86-64's. */
+uint64_t world_leaf_pages(const lh_leaf *leaf);
 
 #endif
