@@ -32,6 +32,7 @@ static const uint8_t often[] = {
 	TAPE_FETCH, TAPE_FORK,	TAPE_FORK,    TAPE_DESTROY, TAPE_LOAD,	 TAPE_SPECULATE,
 	TAPE_OBJECT_READ, TAPE_OBJECT_WRITE, TAPE_OBJECT_WRITE, TAPE_RESIZE, TAPE_SYNC, TAPE_SYNC,
 	TAPE_LIMIT, TAPE_WRITE, TAPE_PIN, TAPE_PIN, TAPE_PIN, TAPE_UNPIN, TAPE_DEVICE, TAPE_DEVICE,
+	TAPE_ADVISE,
 };
 
 static const uint8_t rights[] = { 3, 3, 3, 3, 1, 1, 0, 5, 7, 2 };
@@ -73,6 +74,16 @@ static uint8_t some_how(struct generator *generator)
 	return (uint8_t)((below(generator, 3) ? 24 : 16) + below(generator, 8));
 }
 
+/* A range that has the only piece that can be huge: it begins at place 24, and ends in the upper half. */
+static void widen(struct generator *generator, uint8_t *bytes)
+{
+	if (bytes[TAPE_BYTE_WHAT] != TAPE_ADVISE || below(generator, 4) == 0)
+		return;
+	bytes[TAPE_BYTE_PLACE] = (uint8_t)(24 - below(generator, 3));
+	bytes[TAPE_BYTE_PLACES] = (uint8_t)(20 + below(generator, 30));
+	bytes[TAPE_BYTE_HOW] = (uint8_t)(below(generator, 8) ? 4 + below(generator, 2) : below(generator, 8));
+}
+
 static uint8_t some_space(struct generator *generator)
 {
 	return (uint8_t)(below(generator, 2) ? 0 : below(generator, 3));
@@ -110,5 +121,6 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 		bytes[TAPE_BYTE_TROUBLE] = some_trouble(&generator);
 		if (n > 0)
 			stay(&generator, bytes - TAPE_RECORD, bytes);
+		widen(&generator, bytes);
 	}
 }

@@ -90,10 +90,12 @@ static int run(void)
 		counts.records += result.counts.records;
 		counts.refused += result.counts.refused;
 		counts.overwritten += result.counts.overwritten;
+		counts.huge += result.counts.huge;
 		now = drive_now();
 		printf("tapes: %.0f s, %" PRIu64 " tapes, %" PRIu64 " operations, %" PRIu64
-		       " refused on demand, %" PRIu64 " entries made stale\n", now - begin,
-		       seed - options.seed, counts.records, counts.refused, counts.overwritten);
+		       " refused on demand, %" PRIu64 " entries made stale, %" PRIu64
+		       " huge leaves\n", now - begin,
+		       seed - options.seed, counts.records, counts.refused, counts.overwritten, counts.huge);
 		if (result.failed) {
 			printf("  seed %" PRIu64 ": %s\n", seed, result.message);
 			fflush(stdout);

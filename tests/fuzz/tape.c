@@ -6,7 +6,7 @@
 
 #include "adversary.h"
 
-#define FRAMES 1000
+#define FRAMES 1500 /* two rows that are fit for a huge leaf */
 #define STACK_PAGES 12
 #define OBJECT_PAGES 28
 
@@ -98,6 +98,18 @@ static void map(space_oracle *oracle, const struct record *record)
 	if (kind == 7)
 		request.flags |= LH_REGION_GROWS_DOWN;
 	(void)oracle_map(oracle, record->space, &request, object);
+}
+
+/* About fresh memory, as a rule: of what is there, most is in pieces. */
+static void advise(space_oracle *oracle, const struct record *record)
+{
+	static const lh_advice advice[] = { LH_ADVICE_HUGE, LH_ADVICE_HUGE, LH_ADVICE_NO_HUGE, LH_ADVICE_NORMAL };
+	lh_map_request request = { .where = LH_OVER, .pages = record->pages, .rights = READ_WRITE,
+				   .address = lh_virtual(world_page(&oracle->world, record->page)) };
+
+	if ((record->how & 4) == 0 || oracle_map(oracle, record->space, &request, -1) == LH_OK)
+		(void)oracle_advise(oracle, record->space, record->page, record->pages,
+				    advice[record->how & 3]);
 }
 
 static bool is_in_use(const struct player *player, unsigned space)
@@ -236,6 +248,7 @@ static void perform(struct player *player, const struct record *record)
 		oracle_device(oracle, record->value % ORACLE_PINS, record->page % 4,
 			      record->rights % ORACLE_WORDS, record->how);
 		break;
+	case TAPE_ADVISE: advise(oracle, record); break;
 	case TAPE_WHAT_COUNT: break;
 	}
 }
@@ -345,6 +358,7 @@ void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_
 	if (counts) {
 		counts->records += (count + TAPE_RECORD - 1) / TAPE_RECORD;
 		counts->refused += oracle.refused;
+		counts->huge += oracle.huge;
 		counts->overwritten += machine_overwritten(oracle.world.machine);
 	}
 	oracle_close(&oracle);
