@@ -52,6 +52,7 @@ static const struct {
 } process_texts[] = {
 	{ "cmdline", proc_write_command }, { "comm", proc_write_name },
 	{ "maps", proc_write_maps },	   { "mounts", write_process_mounts },
+	{ "smaps", proc_write_smaps },
 	{ "stat", proc_write_process_stat }, { "statm", proc_write_process_statm },
 	{ "status", proc_write_status },
 };

@@ -28,6 +28,7 @@ void proc_write_stat(struct text *text);
 void proc_write_version(struct text *text);
 void proc_write_filesystems(struct text *text);
 void proc_write_maps(struct text *text, struct process *process);
+void proc_write_smaps(struct text *text, struct process *process);
 void proc_write_process_stat(struct text *text, struct process *process);
 void proc_write_process_statm(struct text *text, struct process *process);
 void proc_write_status(struct text *text, struct process *process);

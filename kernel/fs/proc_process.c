@@ -49,7 +49,7 @@ static const char *anonymous_name(const struct user_memory *memory, const lh_reg
 	return NULL;
 }
 
-static void add_region(struct text *text, const struct user_memory *memory,
+static void add_region(struct text *text, struct user_memory *memory,
 		       const lh_region_info *info, uint64_t brk)
 {
 	uint64_t start = info->range.base.value;
@@ -76,7 +76,30 @@ static void add_region(struct text *text, const struct user_memory *memory,
 	text_add(text, "\n");
 }
 
-void proc_write_maps(struct text *text, struct process *process)
+/* => name: with the spaces that Linux has behind it. */
+static void add_pages(struct text *text, const char *name, uint64_t pages)
+{
+	text_add(text, "%s%8llu kB\n", name, (unsigned long long)(pages * (LH_PAGE_SIZE / 1024)));
+}
+
+/* Of what proc(5) lists those that are counted here. */
+static void add_usage(struct text *text, struct user_memory *memory, const lh_region_info *info, uint64_t brk)
+{
+	lh_space_usage usage;
+
+	add_region(text, memory, info, brk);
+	lh_space_measure(memory->space, info->range, &usage);
+	add_pages(text, "Size:           ", info->range.pages);
+	add_pages(text, "KernelPageSize: ", 1);
+	add_pages(text, "MMUPageSize:    ", 1);
+	add_pages(text, "Rss:            ", usage.resident);
+	add_pages(text, "AnonHugePages:  ", usage.huge);
+}
+
+typedef void add_function(struct text *text, struct user_memory *memory, const lh_region_info *info,
+			  uint64_t brk);
+
+static void add_each(struct text *text, struct process *process, add_function *add)
 {
 	struct user_memory *memory = process_hold_memory(process);
 	lh_virtual_address at = lh_virtual(USER_BASE);
@@ -89,10 +112,20 @@ void proc_write_maps(struct text *text, struct process *process)
 	brk = memory->brk;
 	mutex_unlock(&memory->lock);
 	while (at.value < USER_LIMIT && lh_space_query(memory->space, at, &info) == LH_OK) {
-		add_region(text, memory, &info, brk);
+		add(text, memory, &info, brk);
 		at = lh_virtual(info.range.base.value + info.range.pages * LH_PAGE_SIZE);
 	}
 	user_memory_drop(memory);
+}
+
+void proc_write_maps(struct text *text, struct process *process)
+{
+	add_each(text, process, add_region);
+}
+
+void proc_write_smaps(struct text *text, struct process *process)
+{
+	add_each(text, process, add_usage);
 }
 
 /* --- stat, statm, status --- */

@@ -287,6 +287,8 @@ lh_error call_mprotect(struct call *call)
 }
 
 #define ADVICE_DONT_NEED 4
+#define ADVICE_HUGE 14
+#define ADVICE_NO_HUGE 15
 
 static lh_error discard_part(lh_virtual_range part, const lh_region_info *info, uint64_t argument)
 {
@@ -295,19 +297,36 @@ static lh_error discard_part(lh_virtual_range part, const lh_region_info *info, 
 	return lh_space_discard(current_space(), part);
 }
 
+static lh_error advise_part(lh_virtual_range part, const lh_region_info *info, uint64_t advice)
+{
+	(void)info;
+	return lh_space_advise(current_space(), part,
+			       advice == ADVICE_HUGE ? LH_ADVICE_HUGE : LH_ADVICE_NO_HUGE);
+}
+
 /* Advice that may be ignored without anybody being able to tell. */
 static bool is_only_advice(int32_t advice)
 {
-	return (advice >= 0 && advice <= 3) || advice == 8 || (advice >= 12 && advice <= 17) ||
+	return (advice >= 0 && advice <= 3) || advice == 8 || advice == 12 || advice == 13 || advice == 16 || advice == 17 ||
 	       advice == 20 || advice == 21;
+}
+
+/* What an advice does to each part; NULL: nothing. => false: there is no such advice. */
+static bool find_advice(int32_t advice, part_function **function)
+{
+	*function = advice == ADVICE_DONT_NEED				     ? discard_part
+		    : advice == ADVICE_HUGE || advice == ADVICE_NO_HUGE ? advise_part
+									     : NULL;
+	return *function != NULL || is_only_advice(advice);
 }
 
 lh_error call_madvise(struct call *call)
 {
 	int32_t advice = call_int(call, 2);
+	part_function *function;
 	lh_virtual_range range;
 
-	if (call->a[0] % LH_PAGE_SIZE != 0 || (advice != ADVICE_DONT_NEED && !is_only_advice(advice)))
+	if (call->a[0] % LH_PAGE_SIZE != 0 || !find_advice(advice, &function))
 		return LH_INVALID;
 	if (call->a[1] == 0)
 		return LH_OK;
@@ -315,9 +334,7 @@ lh_error call_madvise(struct call *call)
 		return LH_INVALID;
 	if (user_pages(call->a[0], call->a[1], &range) != LH_OK)
 		return LH_NO_MEMORY;
-	if (advice != ADVICE_DONT_NEED)
-		return LH_OK;
-	return for_each_part(range, false, discard_part, 0);
+	return function != NULL ? for_each_part(range, false, function, (uint64_t)advice) : LH_OK;
 }
 
 static lh_error nothing_to_do(lh_virtual_range part, const lh_region_info *info, uint64_t argument)

@@ -242,3 +242,14 @@ def a_checked_heap_names_who_allocated_what_is_left():
     text, left = left_in_a_checked_heap("echo x >/tmp/stays")
     that(left > 0, "a file that is there takes no block")
     contains(text, "allocated by node_create+")
+
+
+@check
+def advised_memory_holds_what_it_holds_on_linux_and_huge_pages_where_it_may():
+    name = program("huge")
+    equal(expect(guest(name)), host(name), "the output")
+    counted = re.findall(rb"^(\S[^\n]*)\n  huge: (-?\d+) kB", expect(guest(name, "counts")), re.M)
+    # The first time three pieces are written, and a hole is cut into the second; then one.
+    equal(counted, [(b"filled", b"6144"), (b"cut", b"2048"), (b"protected", b"0"), (b"forked", b"2048"),
+                    (b"dropped in part", b"0"), (b"dropped, and touched again", b"2048"),
+                    (b"forbidden", b"0")], "kB in huge pages")
