@@ -13,6 +13,7 @@ struct generator {
 	unsigned narrow;  /* places that most records are about; 0: all */
 	unsigned around;  /* the first of them */
 	unsigned trouble; /* of 256 */
+	bool huge;	  /* it is about the first pages of a huge leaf, of which there is one every now and then */
 };
 
 static uint64_t next(struct generator *generator)
@@ -84,6 +85,22 @@ static void widen(struct generator *generator, uint8_t *bytes)
 	bytes[TAPE_BYTE_HOW] = (uint8_t)(below(generator, 8) ? 4 + below(generator, 2) : below(generator, 8));
 }
 
+/* One in a while: fresh memory that may be huge, a write to it, and a fork of what it is by then. */
+static void begin_huge(struct generator *generator, size_t n, uint8_t *bytes)
+{
+	static const uint8_t whats[] = { TAPE_ADVISE, TAPE_WRITE, TAPE_FORK };
+
+	if (!generator->huge || n % 16 >= 3)
+		return;
+	bytes[TAPE_BYTE_WHAT] = whats[n % 16];
+	bytes[TAPE_BYTE_WHO] &= 16;
+	bytes[TAPE_BYTE_PLACE] = 24;
+	bytes[TAPE_BYTE_PLACES] = (uint8_t)(20 + below(generator, 24));
+	bytes[TAPE_BYTE_HOW] = (uint8_t)(n % 16 == 0 ? 4 : below(generator, ORACLE_WORDS));
+	if (n % 16 == 0)
+		bytes[TAPE_BYTE_TROUBLE] = 0;
+}
+
 static uint8_t some_space(struct generator *generator)
 {
 	return (uint8_t)(below(generator, 2) ? 0 : below(generator, 3));
@@ -109,6 +126,11 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 	generator.narrow = below(&generator, 6) ? 1 + below(&generator, 8) : 0;
 	generator.around = below(&generator, (unsigned)TAPE_PLACES);
 	generator.trouble = below(&generator, 3) * 60;
+	generator.huge = below(&generator, 6) == 0;
+	if (generator.huge) {
+		generator.narrow = 1 + below(&generator, 4);
+		generator.around = 24;
+	}
 	for (size_t n = 0; n < records; n++, bytes += TAPE_RECORD) {
 		bytes[TAPE_BYTE_WHAT] = some_what(&generator);
 		bytes[TAPE_BYTE_WHO] = (uint8_t)(some_space(&generator) | below(&generator, 2) << 4);
@@ -122,5 +144,6 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 		if (n > 0)
 			stay(&generator, bytes - TAPE_RECORD, bytes);
 		widen(&generator, bytes);
+		begin_huge(&generator, n, bytes);
 	}
 }
