@@ -37,15 +37,23 @@ static unsigned take_slot(void)
 	give_up("too many machines: is one left behind by each test?");
 }
 
-/* The span's bytes, with a page on either side that may not be touched. */
+/* The span's bytes, with a page on either side that may not be touched. The host's pages may be smaller. */
 static uint8_t *map_span(uint64_t frames)
 {
 	size_t size = (size_t)(frames * LH_PAGE_SIZE);
-	uint8_t *block = mmap(NULL, size + 2 * LH_PAGE_SIZE, PROT_NONE,
+	uint8_t *block = mmap(NULL, size + 3 * LH_PAGE_SIZE, PROT_NONE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (block == MAP_FAILED ||
-	    mprotect(block + LH_PAGE_SIZE, size, PROT_READ | PROT_WRITE) != 0)
+	size_t skipped;
+
+	if (block == MAP_FAILED)
+		give_up("no memory for RAM");
+	skipped = (0 - (uintptr_t)block) & (LH_PAGE_SIZE - 1);
+	if (skipped != 0)
+		munmap(block, skipped);
+	block += skipped;
+	munmap(block + size + 2 * LH_PAGE_SIZE, LH_PAGE_SIZE - skipped);
+	if (mprotect(block + LH_PAGE_SIZE, size, PROT_READ | PROT_WRITE) != 0)
 		give_up("no memory for RAM");
 	if (size <= FILL_LIMIT)
 		memset(block + LH_PAGE_SIZE, MACHINE_FILL, size);

@@ -80,7 +80,7 @@ $(if $(wildcard tests/threads/*.c),$(eval $(call test_program,threads,$(FLOORS))
 $(if $(wildcard tests/hosted/*.c),$(eval $(call test_program,machine,$(call floors_upto,paging),hosted)))
 
 # One page size a build: what of the paging floor's tests is not about 4 KiB, with pages of 16 and 64 KiB.
-PAGING_TESTS_OF_ANY_PAGE := $(addprefix tests/paging/,entries.c every_format.c formats.c reader.c room.c)
+PAGING_TESTS_OF_ANY_PAGE := $(addprefix tests/paging/,entries.c every_format.c formats.c reader.c room.c runs.c)
 $(HOSTED)/test-paging-any-page: $(patsubst %.c,$(HOSTED)/%.o,$(PAGING_TESTS_OF_ANY_PAGE) $(wildcard tests/*.c)) \
 		$(HOSTED)/libhosted.a $(foreach f,$(call floors_upto,paging),$(HOSTED)/lib$(f).a)
 	$(MAKING) $(CC) $(CFLAGS_SANITIZE) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lpthread -o $@

@@ -25,6 +25,9 @@
  * MAIR_EL1, as the library wants it: Attr0 0xff (write-back), Attr1 0xbb (write-through), Attr2
  * 0x44 (non-cacheable), Attr3 0x00 (device, nGnRnE).
  *
+ * Runs, by the Contiguous bit (D8.7.1): 16 leaves with 4 KiB; 128 pages or 32 blocks with 16 KiB; 32 with 64 KiB. The
+ * blocks that there are with 52 bits only are in none.
+ *
  * Each in two formats. Without FEAT_HAFDBS the CPU faults on AF = 0 and keeps no dirty state; software
  * does. With it (TCR_EL1.HA, HD) a leaf that may be written has DBM set; AP[2] says whether it is clean
  * still, and the CPU clears it with the first write. In a leaf that may not be written AP[2] is set and
@@ -44,6 +47,7 @@
 #define AF BIT(10)	     /* accessed */
 #define NG BIT(11)	     /* not global */
 #define DBM BIT(51)
+#define CONTIGUOUS BIT(52)
 #define PXN BIT(53)
 #define UXN BIT(54)
 #define SOFTWARE_55 BIT(55) /* bits 58:55: for software */
@@ -81,7 +85,7 @@
 		[LH_MEMORY_WRITE_COMBINING] = { ATTR_INDEX(2), ATTR_INDEX(2) },            \
 		[LH_MEMORY_UNCACHED] = { ATTR_INDEX(3), ATTR_INDEX(3) },                   \
 	},                                                                                 \
-	.root_tag = ASID
+	.root_tag = ASID, .run = CONTIGUOUS
 
 /* The root register's bits 47:lowest of the address, and 51:48 where there are such. */
 #define ROOT(lowest) .root = { { BITS(47, lowest), 0 }, { 0, 0 } }
@@ -91,32 +95,35 @@
 	.page_shift = 12, .levels = 4, .index_bits = { 9, 9, 9, 9 },                       \
 	.level_shift = { 12, 21, 30, 39 }, .address_bits = 48,                             \
 	.leaf_at = { true, true, true, false }, .address = { { BITS(47, 12), 0 }, { 0, 0 } }, \
-	ROOT(12), ENTRIES(SH_INNER)
+	.run_shift = { 4, 4, 4 }, ROOT(12), ENTRIES(SH_INNER)
 #define LEVELS_4K_52                                                                       \
 	.page_shift = 12, .levels = 5, .index_bits = { 9, 9, 9, 9, 4 },                    \
 	.level_shift = { 12, 21, 30, 39, 48 }, .address_bits = 52,                         \
 	.leaf_at = { true, true, true, true, false },                                      \
-	.address = { { BITS(49, 12), 0 }, { BITS(9, 8), 42 } }, ROOT_52(12), ENTRIES(0)
+	.address = { { BITS(49, 12), 0 }, { BITS(9, 8), 42 } }, .run_shift = { 4, 4, 4 },    \
+	ROOT_52(12), ENTRIES(0)
 #define LEVELS_16K_48                                                                      \
 	.page_shift = 14, .levels = 4, .index_bits = { 11, 11, 11, 1 },                    \
 	.level_shift = { 14, 25, 36, 47 }, .address_bits = 48,                             \
 	.leaf_at = { true, true, false, false }, .address = { { BITS(47, 14), 0 }, { 0, 0 } }, \
-	ROOT(14), ENTRIES(SH_INNER)
+	.run_shift = { 7, 5 }, ROOT(14), ENTRIES(SH_INNER)
 #define LEVELS_16K_52                                                                      \
 	.page_shift = 14, .levels = 4, .index_bits = { 11, 11, 11, 5 },                    \
 	.level_shift = { 14, 25, 36, 47 }, .address_bits = 52,                             \
 	.leaf_at = { true, true, true, false },                                            \
-	.address = { { BITS(49, 14), 0 }, { BITS(9, 8), 42 } }, ROOT_52(14), ENTRIES(0)
+	.address = { { BITS(49, 14), 0 }, { BITS(9, 8), 42 } }, .run_shift = { 7, 5 },       \
+	ROOT_52(14), ENTRIES(0)
 #define LEVELS_64K_48                                                                      \
 	.page_shift = 16, .levels = 3, .index_bits = { 13, 13, 6 },                        \
 	.level_shift = { 16, 29, 42 }, .address_bits = 48,                                 \
 	.leaf_at = { true, true, false }, .address = { { BITS(47, 16), 0 }, { 0, 0 } },    \
-	ROOT(16), ENTRIES(SH_INNER)
+	.run_shift = { 5, 5 }, ROOT(16), ENTRIES(SH_INNER)
 #define LEVELS_64K_52                                                                      \
 	.page_shift = 16, .levels = 3, .index_bits = { 13, 13, 10 },                       \
 	.level_shift = { 16, 29, 42 }, .address_bits = 52,                                 \
 	.leaf_at = { true, true, true },                                                   \
-	.address = { { BITS(47, 16), 0 }, { BITS(15, 12), 36 } }, ROOT_52(16), ENTRIES(SH_INNER)
+	.address = { { BITS(47, 16), 0 }, { BITS(15, 12), 36 } }, .run_shift = { 5, 5 },   \
+	ROOT_52(16), ENTRIES(SH_INNER)
 
 #define WRITE_BY_AP { AP_2, 0 }
 #define WRITE_BY_DBM { DBM, DBM }

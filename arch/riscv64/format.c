@@ -2,7 +2,7 @@
 /*
  * The entries of riscv64's tables: The RISC-V Instruction Set Manual, volume II: Privileged
  * Architecture, sections "Sv39", "Sv48", "Sv57" (the entry, and the table "Encoding of PTE
- * R/W/X fields"), "Svpbmt" (memory types), "Svadu" (who sets A and D).
+ * R/W/X fields"), "Svpbmt" (memory types), "Svnapot" (runs), "Svadu" (who sets A and D).
  *
  * An entry with R, W and X clear names a table; A, D and U are reserved in it, so upper entries
  * carry no rights. W without R is reserved. A CPU without Svadu, or with it not switched on,
@@ -28,6 +28,9 @@
 #define PPN UINT64_C(0x003ffffffffffc00) /* bits 53:10 hold address bits 55:12 */
 #define PPN_SHIFT 2
 #define PBMT_NC BIT(61) /* non-cacheable, idempotent, weakly ordered: main memory */
+#define N BIT(63)	/* Svnapot: one of a run; */
+#define PPN_IN_RUN UINT64_C(0x3c00) /* then PPN[3:0], bits 13:10, is */
+#define RUN_OF_64K BIT(13)	    /* 1000: 64 KiB, the one length that there is */
 #define PBMT_IO BIT(62) /* non-cacheable, strongly ordered: devices */
 
 
@@ -95,4 +98,11 @@ void lh_paging_format_add_svpbmt(lh_paging_format *format)
 		format->type[LH_MEMORY_WRITE_COMBINING][column] = PBMT_NC;
 		format->type[LH_MEMORY_UNCACHED][column] = PBMT_IO;
 	}
+}
+
+void lh_paging_format_add_svnapot(lh_paging_format *format)
+{
+	format->run = N;
+	format->run_shift[0] = 4;
+	format->run_address = (lh_entry_test){ PPN_IN_RUN, RUN_OF_64K };
 }

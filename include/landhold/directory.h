@@ -87,6 +87,7 @@ static inline bool lh_leaf_is_mark(lh_leaf_kind kind)
 #define LH_LEAF_DIRTY (1u << 1)
 #define LH_LEAF_GLOBAL (1u << 2)
 #define LH_LEAF_UNCOUNTED (1u << 3) /* the entry holds no reference to the frame */
+#define LH_LEAF_RUNS (1u << 4)	    /* asked of lh_directory_map: in runs where that may be. No leaf has it */
 
 /* A decoded leaf entry. Level 0: one page. */
 typedef struct lh_leaf {
@@ -234,7 +235,7 @@ lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address);
  * the entry has: for it the caller brings none.
  * => the address is in the own range; PRESENT has at least one right.
  * => LH_NO_MEMORY: a table is missing and the spares are used up; LH_EXISTS: a leaf
- *    stands there that may not be written over in place. Nothing changed.
+ *    stands there that may not be written over in place, or in a run. Nothing changed.
  */
 LH_MUST_USE lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
 					lh_leaf leaf, lh_spare_tables *spares);
@@ -250,7 +251,7 @@ LH_MUST_USE lh_error lh_directory_write_large(lh_directory *directory, lh_virtua
 
 /*
  * Clears one leaf into the gather; tables that become empty too. Nothing where it is
- * empty. Not for a huge leaf (a broken invariant): lh_directory_clear_range.
+ * empty. Not for a huge leaf, nor one in a run (a broken invariant): lh_directory_clear_range.
  * => false: the gather is full, nothing done: lh_gather_flush, and again.
  */
 LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address address,
@@ -266,8 +267,9 @@ LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address 
 /*
  * Maps the range: leaves that are all as `leaf` is, but for their frames. Those are side by side from
  * leaf.frame on, and then leaf.level is the highest level that may be used: where address and frame are
- * aligned and the range is long enough a leaf is as large as that. Or frames has one for each page,
- * and all leaves are of level 0. If they are counted, the caller has added a holder to each frame.
+ * aligned and the range is long enough a leaf is as large as that; with LH_LEAF_RUNS, which is for memory that no
+ * space shares by fork, and where the format has such, the CPU is told of leaves that it may keep as one. Or
+ * frames has one for each page, and all leaves are of level 0. If they are counted, the caller has added a holder to each frame.
  * The first takes the spare tables for it, as lh_directory_prepare does.
  * => nobody else writes to the range, or takes tables of it away (lh_directory_keep_tables).
  * => leaf is PRESENT, with a right, or NO_ACCESS.

@@ -97,6 +97,11 @@ typedef struct lh_paging_format {
 	uint64_t software[2];
 	/* Of an entry that is not present: two bits that say which mark it is. */
 	uint64_t mark;
+	/* Runs (src/paging/run.h): the hint; log2 of the leaves of a level in one, 0: there are none; and what each
+	 * of them has in the place of its address's lowest bits, if they are not its own (mask 0: they are). */
+	uint64_t run;
+	uint8_t run_shift[LH_PAGING_LEVELS_MAX];
+	lh_entry_test run_address;
 	/* Bits of the protection key of a leaf, whatever its kind; 0: the format has none. */
 	uint64_t key;
 	/* Memory types: bits at level 0 and at the levels above. Two types may share bits. */
@@ -155,6 +160,8 @@ extern const lh_paging_format lh_format_riscv64_sv57;
 
 /* For a riscv64 CPU with Svpbmt (menvcfg.PBMTE set): memory types other than the platform's. */
 void lh_paging_format_add_svpbmt(lh_paging_format *format);
+/* For one with Svnapot: runs of 64 KiB. */
+void lh_paging_format_add_svnapot(lh_paging_format *format);
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,7 @@ typedef struct lh_port lh_port;
 /* --- Map tier: enough for region trees, frames and page tables on one CPU --- */
 
 /*
- * Where the CPU sees a frame's bytes: a pointer that stays valid for ever.
+ * Where the CPU sees a frame's bytes: a pointer, aligned to a page, that stays valid for ever.
  * => frame: one of the boot memory map's usable frames.
  * Example: with a direct map at 0xffff800000000000, frame 0x42 is seen at
  * 0xffff800000042000.

@@ -91,7 +91,7 @@ static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const st
 	return LH_OK;
 }
 
-/* Frames that are there already, by the largest leaves that fit. */
+/* Frames that are there already, by the largest leaves that fit, and runs of them. */
 static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
 			      const struct lh_kernel_content *content)
 {
@@ -100,7 +100,7 @@ static lh_error fill_physical(lh_manager *manager, lh_virtual_range range,
 	lh_leaf leaf = leaf_of(content);
 	lh_error error;
 
-	leaf.flags |= LH_LEAF_UNCOUNTED;
+	leaf.flags |= LH_LEAF_UNCOUNTED | LH_LEAF_RUNS;
 	leaf.frame = lh_frame(content->frame);
 	leaf.level = (uint8_t)(manager->format->levels - 1u);
 	LH_TRY(lh_directory_prepare_map(directory, range, leaf, &tables));

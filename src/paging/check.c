@@ -6,7 +6,7 @@
  * The check may meet any bytes: it looks at a table's frame before it opens the table, and
  * at an entry before it decodes it.
  */
-#include "paging/walk.h"
+#include "paging/run.h"
 
 /* What has been counted so far. */
 typedef struct recount {
@@ -100,6 +100,9 @@ static const char *check_slot(recount *count, const lh_walk *walk)
 		return check_below(count, walk);
 	}
 	count->leaves += lh_level_pages(directory->format, walk->level);
+	finding = lh_run_check(directory->format, walk->level, lh_walk_slot(walk));
+	if (finding)
+		return finding;
 	if (lh_walk_leaf(walk).kind == LH_LEAF_BUSY)
 		return "a leaf stayed busy";
 	return check_leaf_frames(directory, lh_walk_leaf(walk));

@@ -272,7 +272,7 @@ static uint64_t leaf_bits(const lh_paging_format *format, unsigned level, bool p
 	if (!present)
 		return bits | format->software[1] | format->mark;
 	return bits | format->present.mask | half->leaf.mask | rights_mask(&half->leaf_rights) |
-	       format->leaf_fixed[column_of(level)];
+	       (format->run_shift[level] != 0 ? format->run : 0) | format->leaf_fixed[column_of(level)];
 }
 
 static const char *check_table(const lh_paging_format *format, uint64_t entry, bool user)

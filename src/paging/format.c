@@ -75,6 +75,7 @@ static bool leaf_fields_are_apart(const lh_paging_format *format, unsigned level
 		apart &= field_is_apart(&seen, format->software[bit]);
 	apart &= field_is_apart(&seen, format->type_mask[level > 0]);
 	apart &= field_is_apart(&seen, format->key);
+	apart &= field_is_apart(&seen, format->run);
 	return apart & field_is_apart(&seen, format->leaf_fixed[level > 0] &
 						     ~format->present.mask);
 }
@@ -157,6 +158,25 @@ static const char *check_root(const lh_paging_format *format)
 	return NULL;
 }
 
+/* A run is part of a table, and the place in it is what the address's lowest bits say. */
+static const char *check_runs(const lh_paging_format *format)
+{
+	bool has_runs = false;
+
+	for (unsigned level = 0; level < format->levels; level++) {
+		has_runs |= format->run_shift[level] != 0;
+		if (format->run_shift[level] > format->index_bits[level])
+			return "a run is longer than a table";
+		if (format->run_shift[level] != 0 && format->run_address.mask != 0 &&
+		    lh_entry_address_bits(format, lh_physical(((UINT64_C(1) << format->run_shift[level]) - 1)
+							      << LH_PAGE_SHIFT)) != format->run_address.mask)
+			return "a run's entries do not replace the bits that differ";
+	}
+	if (has_runs && !is_one_bit(format->run))
+		return "the hint of a run is not one bit";
+	return (format->run_address.value & ~format->run_address.mask) != 0 ? "a value lies outside its mask" : NULL;
+}
+
 static bool is_inside(lh_entry_test test)
 {
 	return (test.value & ~test.mask) == 0;
@@ -233,6 +253,8 @@ const char *lh_paging_format_check(const lh_paging_format *format)
 		finding = check_values(format);
 	if (!finding)
 		finding = check_root(format);
+	if (!finding)
+		finding = check_runs(format);
 	if (!finding)
 		finding = check_kinds(format);
 	return finding;

@@ -30,6 +30,7 @@
  * they do is to settle a BUSY leaf, and to add rights to one that is not.
  */
 #include "paging/row.h"
+#include "paging/run.h"
 #include "paging/slot.h"
 
 #include "base/memory.h"
@@ -224,8 +225,11 @@ static lh_error split_below(lh_directory *directory, lh_virtual_address address,
 
 	lh_walk_begin(&walk, directory, page_at(address));
 	while (hold_straddled(&walk)) {
-		lh_leaf leaf = lh_walk_leaf(&walk);
+		lh_leaf leaf;
 
+		if (!lh_walk_leave_run(&walk))
+			continue;
+		leaf = lh_walk_leaf(&walk);
 		if (spares->count == 0) {
 			error = LH_NO_MEMORY;
 			break;

@@ -19,6 +19,7 @@
  */
 #include "paging/near.h"
 #include "paging/row.h"
+#include "paging/run.h"
 
 /* --- tables --- */
 
@@ -207,14 +208,12 @@ static lh_error validate(lh_directory *directory, lh_virtual_range range, unsign
 
 /* --- commit --- */
 
-/* Frames side by side: the entries grow by a constant where no part of the address ends. */
-static void fill_evenly(const lh_walk *walk, const lh_row *row, uint64_t entry, uint64_t step)
+/* Entries that grow by a constant. */
+static void fill_evenly(lh_port *port, uint64_t *slots, uint64_t count, uint64_t entry, uint64_t step)
 {
-	lh_port *port = walk->directory->port;
-
-	for (uint64_t slot = 0; slot < row->count; slot++) {
-		LH_REQUIRE(port, lh_atomic_load_relaxed(&row->slots[slot]) == 0);
-		lh_atomic_store_relaxed(&row->slots[slot], entry);
+	for (uint64_t slot = 0; slot < count; slot++) {
+		LH_REQUIRE(port, lh_atomic_load_relaxed(&slots[slot]) == 0);
+		lh_atomic_store_relaxed(&slots[slot], entry);
 		entry += step;
 	}
 }
@@ -224,6 +223,7 @@ struct pattern {
 	lh_alike alike;
 	uint64_t frame;			/* of the range's first page */
 	const lh_frame_number *frames; /* one a page; NULL: side by side */
+	bool in_runs;
 };
 
 /* The entry for a page of the range. */
@@ -233,25 +233,68 @@ static uint64_t entry_for(const struct pattern *pattern, uint64_t page)
 							       : lh_frame(pattern->frame + page));
 }
 
+/* One by one. */
+static void fill_singly(lh_port *port, const lh_row *row, const struct pattern *pattern, uint64_t page,
+			uint64_t pages)
+{
+	for (uint64_t slot = 0; slot < row->count; slot++)
+		fill_evenly(port, &row->slots[slot], 1, entry_for(pattern, page + slot * pages), 0);
+}
+
+/* Slots of the row before the first run; its number of slots: there is none. */
+static uint64_t before_runs(const lh_walk *walk, const lh_row *row, const struct pattern *pattern)
+{
+	const lh_paging_format *format = walk->directory->format;
+	uint64_t slots = lh_run_slots(format, walk->level), pages = lh_level_pages(format, walk->level);
+	uint64_t before = (0 - lh_run_index(format, walk->level, row->slots)) & (slots - 1);
+	uint64_t frame = (pattern->frame + walk->page) / pages + before;
+
+	return pattern->in_runs && slots > 1 && before + slots <= row->count && (frame & (slots - 1)) == 0
+		       ? before : row->count;
+}
+
+/* Frames side by side: where no part of the address ends, entries grow by a constant. */
+static void fill_part(lh_walk *walk, const lh_row *row, uint64_t first, uint64_t end, const struct pattern *pattern)
+{
+	uint64_t pages = lh_level_pages(walk->directory->format, walk->level);
+	uint64_t page = walk->page + first * pages, count = end - first;
+	lh_row part = { &row->slots[first], count };
+	uint64_t entry, step;
+
+	if (count == 0)
+		return;
+	entry = entry_for(pattern, page);
+	step = count == 1 ? 0 : entry_for(pattern, page + pages) - entry;
+	if (!pattern->frames && entry_for(pattern, page + (count - 1) * pages) - entry == (count - 1) * step)
+		fill_evenly(walk->directory->port, part.slots, count, entry, step);
+	else
+		fill_singly(walk->directory->port, &part, pattern, page, pages);
+}
+
+/* From the first run on to the end of the last. => its end */
+static uint64_t fill_runs(lh_walk *walk, const lh_row *row, uint64_t first, const struct pattern *pattern)
+{
+	const lh_paging_format *format = walk->directory->format;
+	uint64_t slots = lh_run_slots(format, walk->level), pages = lh_level_pages(format, walk->level);
+	uint64_t end = first;
+
+	for (; row->count - end >= slots; end += slots)
+		for (uint64_t slot = end; slot < end + slots; slot++)
+			fill_evenly(walk->directory->port, &row->slots[slot], 1,
+				    lh_run_put(format, entry_for(pattern, walk->page + slot * pages)), 0);
+	return end;
+}
+
 /* The row at the cursor, which the walk holds. */
 static void fill_row(lh_walk *walk, const lh_row *row, const struct pattern *pattern)
 {
-	uint64_t pages = lh_level_pages(walk->directory->format, walk->level), page = walk->page;
-	uint64_t first = entry_for(pattern, page);
-	uint64_t last = entry_for(pattern, page + (row->count - 1) * pages);
-	uint64_t step = row->count == 1 ? 0 : entry_for(pattern, page + pages) - first;
+	uint64_t first = before_runs(walk, row, pattern);
 
-	if (!pattern->frames && last - first == (row->count - 1) * step) {
-		fill_evenly(walk, row, first, step);
-	} else {
-		for (uint64_t slot = 0; slot < row->count; slot++) {
-			lh_row one = { &row->slots[slot], 1 };
-
-			fill_evenly(walk, &one, entry_for(pattern, page + slot * pages), 0);
-		}
-	}
+	fill_part(walk, row, 0, first, pattern);
+	if (first != row->count)
+		fill_part(walk, row, fill_runs(walk, row, first, pattern), row->count, pattern);
 	lh_table_add_live(walk->held, row->count);
-	lh_walk_count(walk, 0, row->count * pages);
+	lh_walk_count(walk, 0, row->count * lh_level_pages(walk->directory->format, walk->level));
 }
 
 /* Slots of the row that leaves of its level fill: what is left of the range is for smaller ones. A larger
@@ -346,9 +389,11 @@ lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_le
 			  const lh_frame_number *frames, lh_spare_tables *spares)
 {
 	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
-	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames };
+	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames,
+				   .in_runs = !frames && (leaf.flags & LH_LEAF_RUNS) != 0 };
 
 	LH_ASSERT(directory->port, leaf.kind == LH_LEAF_NO_ACCESS || leaf.rights != LH_RIGHT_NONE);
+	pattern.in_runs &= leaf.kind == LH_LEAF_PRESENT;
 	lh_alike_begin(&pattern.alike, directory->format, !directory->is_kernel);
 	if (!map_near(directory, range, leaf, highest, &pattern)) {
 		LH_TRY(validate(directory, range, highest, spares));

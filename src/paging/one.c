@@ -18,6 +18,7 @@
 #include "paging/one.h"
 
 #include "paging/plain.h"
+#include "paging/run.h"
 #include "paging/slot.h"
 
 static lh_virtual_range page_of(lh_virtual_address address)
@@ -45,7 +46,8 @@ LH_STRAIGHT bool read_near(lh_directory *directory, lh_virtual_address address, 
 	}
 	*entry = found ? lh_atomic_load_total(near.slot) : 0;
 	lh_near_leave(&near, directory);
-	return found && !lh_entry_is_table(directory->format, *level, *entry);
+	return found && !lh_entry_is_table(directory->format, *level, *entry) &&
+	       !lh_entry_is_in_run(directory->format, *entry);
 }
 
 /* True if the address lies in a half, and this root leads there. */
@@ -62,6 +64,7 @@ static bool is_reached(const lh_directory *directory, lh_virtual_address address
 LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
 {
 	uint64_t retired = lh_atomic_load_total(&directory->retired);
+	lh_leaf leaf;
 	lh_walk walk;
 
 	if (!is_reached(directory, address))
@@ -70,8 +73,9 @@ LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
 	lh_walk_descend(&walk);
 	if (walk.level != walk.top && lh_directory_owns(directory, address))
 		lh_walk_remember(&walk, lh_walk_table_entry(&walk), retired);
+	leaf = lh_walk_leaf(&walk);
 	lh_walk_end(&walk);
-	return lh_walk_leaf(&walk);
+	return leaf;
 }
 
 lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
@@ -194,7 +198,8 @@ LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address,
 		return false;
 	entry = lh_atomic_load_relaxed(near.slot);
 	if (entry == 0 || lh_table_live(near.table) == 1 ||
-	    lh_entry_is_table(directory->format, level, entry)) {
+	    lh_entry_is_table(directory->format, level, entry) ||
+	    lh_entry_is_in_run(directory->format, entry)) {
 		lh_near_let_go(&near, directory);
 		return entry == 0;
 	}
@@ -213,6 +218,7 @@ LH_FAR bool clear_far(lh_directory *directory, lh_virtual_address address, lh_ga
 	for (;;) {
 		lh_walk_descend(&walk);
 		LH_ASSERT(directory->port, walk.entry == 0 || walk.level == 0);
+		LH_ASSERT(directory->port, !lh_entry_is_in_run(directory->format, walk.entry));
 		if (walk.entry == 0 || lh_walk_clear(&walk, gather))
 			break;
 		lh_walk_pause(&walk);
@@ -262,7 +268,7 @@ LH_STRAIGHT bool restrict_slot(const lh_near *near, lh_virtual_address address, 
 
 	if (entry == 0)
 		return true;
-	if (lh_entry_is_table(format, level, entry))
+	if (lh_entry_is_table(format, level, entry) || lh_entry_is_in_run(format, entry))
 		return false;
 	/* Only the CPU writes to it meanwhile, and only flags. */
 	do {

@@ -5,6 +5,7 @@
  */
 #include "paging/one.h"
 #include "paging/row.h"
+#include "paging/run.h"
 
 static void begin(lh_walk *walk, lh_directory *directory, lh_virtual_range range)
 {
@@ -94,6 +95,31 @@ static uint64_t clear_uncounted(const lh_row *row, uint64_t slot, uint64_t end, 
 	return slot;
 }
 
+/* A run that is cleared whole is broken by that; but each of its entries must name its frame. => false: its first
+ * slot in the range is to be looked at alone. */
+static bool may_clear(const lh_walk *walk, const lh_row *row, uint64_t slot)
+{
+	const lh_directory *directory = walk->directory;
+
+	if (!lh_entry_is_in_run(directory->format, lh_atomic_load_relaxed(&row->slots[slot])))
+		return true;
+	if (directory->format->break_before_make)
+		return lh_walk_covers_run(walk, lh_walk_row_span(walk, slot, slot + 1).base);
+	lh_run_dissolve(directory->format, walk->level, &row->slots[slot], !directory->is_kernel);
+	return true;
+}
+
+/* How far leaves alike may be cleared from a slot on: so many at most, and not into the next run. */
+static uint64_t end_of_clearing(const lh_walk *walk, const lh_row *row, uint64_t slot, uint64_t most)
+{
+	const lh_paging_format *format = walk->directory->format;
+	const uint64_t *first = &row->slots[slot];
+
+	if (lh_entry_is_in_run(format, lh_atomic_load_relaxed(first)) && lh_run_left(format, walk->level, first) < most)
+		most = lh_run_left(format, walk->level, first);
+	return row->count - slot < most ? row->count : slot + most;
+}
+
 /*
  * Clears leaves of the row, from the slot at the cursor on, but for the last entry of the table, which
  * takes tables with it; and as many as the gather has room for. => slots passed; 0: not a row's
@@ -112,11 +138,12 @@ static uint64_t clear_row(lh_walk *walk, lh_alike *alike, lh_gather *gather)
 			slot++;
 			continue;
 		}
-		if (lh_entry_is_table(alike->format, walk->level, entry))
+		if (lh_entry_is_table(alike->format, walk->level, entry) || !may_clear(walk, &row, slot))
 			break;
 		must_cover(walk, &row, slot);
+		entry = lh_atomic_load_relaxed(&row.slots[slot]);
 		lh_alike_learn(alike, walk->level, entry);
-		next = row.count - slot < most - cleared ? row.count : slot + (most - cleared);
+		next = end_of_clearing(walk, &row, slot, most - cleared);
 		next = alike->leaf.flags & LH_LEAF_UNCOUNTED
 			       ? clear_uncounted(&row, slot, next, alike)
 			       : clear_counted(&row, slot, next, alike, gather);
@@ -141,6 +168,9 @@ static bool clear_here(lh_walk *walk, lh_alike *alike, lh_gather *gather)
 	if (lh_walk_is_table(walk))
 		return lh_walk_clear(walk, gather);
 	if (!lh_walk_hold(walk))
+		return false;
+	if (lh_entry_is_in_run(alike->format, walk->entry) &&
+	    !lh_walk_covers_run(walk, lh_walk_address(walk)) && !lh_walk_leave_run(walk))
 		return false;
 	passed = clear_row(walk, alike, gather);
 	if (passed == 0)
@@ -208,13 +238,13 @@ static lh_leaf restricted(lh_leaf leaf, lh_rights rights)
 	return leaf;
 }
 
-/* Stands the walk at a leaf, its table held? => false: there is none here, or it had to pause. */
+/* Stands the walk at a leaf in no run, its table held? => false: there is none here, or it had to pause. */
 static bool hold_leaf(lh_walk *walk)
 {
 	if (lh_walk_is_table(walk))
 		return false;
 	if (lh_walk_hold(walk))
-		return walk->entry != 0 && !lh_walk_is_table(walk);
+		return walk->entry != 0 && !lh_walk_is_table(walk) && lh_walk_leave_run(walk);
 	lh_walk_pause(walk);
 	return false;
 }
@@ -285,7 +315,8 @@ static uint64_t restrict_row(const lh_walk *walk, lh_alike *alike, lh_rights rig
 		uint64_t entry = lh_atomic_load_relaxed(&row.slots[slot]);
 
 		if (entry != 0) {
-			if (lh_entry_is_table(alike->format, walk->level, entry))
+			if (lh_entry_is_table(alike->format, walk->level, entry) ||
+			    lh_entry_is_in_run(alike->format, entry))
 				break;
 			learn_restriction(alike, walk->level, entry, rights);
 			if (alike->leaf.kind == LH_LEAF_BUSY)
@@ -365,7 +396,8 @@ static bool visit_row(lh_walk *walk, struct visit *visit)
 		if (entry == 0)
 			continue;
 		if (!lh_alike_has(alike, entry)) {
-			if (lh_entry_is_table(alike->format, walk->level, entry))
+			if (lh_entry_is_table(alike->format, walk->level, entry) ||
+			    lh_entry_is_in_run(alike->format, entry))
 				break;
 			lh_alike_learn(alike, walk->level, entry);
 		}
@@ -399,26 +431,38 @@ void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf
 	lh_walk_end(&walk);
 }
 
+/* Leaves alike, from one of the row on that is not empty. => the first slot that is not. */
+static uint64_t find_alike(const lh_walk *walk, const lh_row *row, uint64_t slot, lh_alike *alike)
+{
+	const lh_paging_format *format = alike->format;
+	uint64_t entry = lh_atomic_load(&row->slots[slot]);
+	uint64_t left = lh_run_left(format, walk->level, &row->slots[slot]);
+
+	lh_alike_learn(alike, walk->level,
+		       lh_run_entry(format, walk->level, &row->slots[slot], entry, alike->user));
+	if (lh_entry_is_in_run(format, entry))
+		return left < row->count - slot ? slot + left : row->count;
+	while (++slot < row->count && lh_alike_has(alike, lh_atomic_load(&row->slots[slot])))
+		;
+	return slot;
+}
+
 /* Shows the leaves of the row, those alike together. => false: the visitor wants no more. */
 static bool query_row(lh_walk *walk, lh_alike *alike, lh_run_visit *visit, void *context)
 {
 	lh_row row = lh_walk_row(walk);
 	uint64_t slot = 0, first;
-	uint64_t entry = lh_atomic_load(&row.slots[0]);
 	bool more = true;
 
-	while (more && slot < row.count && entry != 0 &&
-	       !lh_entry_is_table(alike->format, walk->level, entry)) {
+	while (more && slot < row.count) {
+		uint64_t entry = lh_atomic_load(&row.slots[slot]);
 		lh_leaf_run run;
 
-		lh_alike_learn(alike, walk->level, entry);
-		run.leaf = lh_alike_leaf(alike, entry);
+		if (entry == 0 || lh_entry_is_table(alike->format, walk->level, entry))
+			break;
 		first = slot;
-		while (++slot < row.count) {
-			entry = lh_atomic_load(&row.slots[slot]);
-			if (!lh_alike_has(alike, entry))
-				break;
-		}
+		slot = find_alike(walk, &row, slot, alike);
+		run.leaf = alike->leaf;
 		run.range = lh_walk_row_span(walk, first, slot);
 		more = visit(context, &run);
 	}

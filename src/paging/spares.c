@@ -5,6 +5,7 @@
  * pushed on the chain that is being worked off, through their own words.
  */
 #include "paging/row.h"
+#include "paging/run.h"
 
 #include "base/memory.h"
 
@@ -115,7 +116,7 @@ static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t 
 static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word, lh_alike *alike,
 			 uint64_t *chain, lh_dropped *dropped)
 {
-	const uint64_t *entries = lh_frame_pointer(frames, table);
+	uint64_t *entries = lh_frame_pointer(frames, table);
 	unsigned level = lh_table_level(word);
 	const uint64_t *end = entries + lh_paging_entries(alike->format, level);
 	lh_frame_row row = { 0, 0, NULL };
@@ -130,6 +131,8 @@ static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word
 			lh_chain_push(frames, chain, lh_entry_table(alike->format, entry));
 			entries++;
 			live--;
+		} else if (lh_entry_is_in_run(alike->format, entry)) {
+			lh_run_dissolve(alike->format, level, entries, alike->user);
 		} else {
 			lh_alike_learn(alike, level, entry);
 			count = drop_alike(frames, entries, (uint64_t)(end - entries), alike,

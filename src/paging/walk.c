@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "paging/near.h"
 #include "paging/row.h"
+#include "paging/run.h"
 
 static const lh_paging_format *format_of(const lh_walk *walk)
 {
@@ -154,6 +155,16 @@ lh_virtual_range lh_walk_span(const lh_walk *walk)
 bool lh_walk_covers(const lh_walk *walk)
 {
 	return lh_walk_span(walk).pages == lh_level_pages(format_of(walk), walk->level);
+}
+
+lh_leaf lh_walk_leaf(const lh_walk *walk)
+{
+	const lh_paging_format *format = format_of(walk);
+	bool user = lh_address_is_user(lh_walk_address(walk));
+
+	return lh_entry_read_leaf(format, walk->level,
+				  lh_run_entry(format, walk->level, lh_walk_slot(walk), walk->entry, user),
+				  user);
 }
 
 /* --- changes --- */

@@ -110,11 +110,8 @@ static inline bool lh_walk_is_table(const lh_walk *walk)
 	return lh_entry_is_table(walk->directory->format, walk->level, walk->entry);
 }
 
-static inline lh_leaf lh_walk_leaf(const lh_walk *walk)
-{
-	return lh_entry_read_leaf(walk->directory->format, walk->level, walk->entry,
-				  lh_address_is_user(lh_walk_address(walk)));
-}
+/* What the slot held, as it would be in no run. => in the walk */
+lh_leaf lh_walk_leaf(const lh_walk *walk);
 
 /* The part of what the slot spans that the range has. */
 lh_virtual_range lh_walk_span(const lh_walk *walk);

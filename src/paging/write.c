@@ -7,6 +7,7 @@
  */
 #include "paging/near.h"
 #include "paging/plain.h"
+#include "paging/run.h"
 #include "paging/slot.h"
 
 static lh_virtual_range page_of(lh_virtual_address address)
@@ -155,6 +156,8 @@ static lh_error write_over(lh_walk *walk, lh_leaf leaf)
 	uint64_t entry = make_entry(walk->directory, leaf);
 	uint64_t seen = walk->entry;
 
+	if (lh_entry_is_in_run(format, walk->entry))
+		return LH_EXISTS;
 	/* The hardware changes nothing in a mark, and no CPU has it cached. */
 	if (lh_leaf_is_mark(lh_walk_leaf(walk).kind)) {
 		walk->entry = entry;
@@ -209,6 +212,7 @@ void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 	uint64_t busy;
 
 	LH_ASSERT(walk->directory->port, walk->held && leaf.level == walk->level);
+	LH_ASSERT(walk->directory->port, !lh_entry_is_in_run(walk->directory->format, walk->entry));
 	leaf.kind = LH_LEAF_BUSY;
 	busy = make_entry(walk->directory, leaf);
 	lh_gather_add_entry(gather, walk->level, lh_atomic_exchange(lh_walk_slot(walk), busy));

@@ -395,6 +395,66 @@ static void judge_flags(lh_frame_number frame)
 	clear(address);
 }
 
+/* Two runs and pages at either end, in memory of their own; each page tried, and what is noted of one read of another. */
+#define RUN_EDGE 3
+
+static void map_runs(uint64_t address, uint64_t pages, lh_frame_number first)
+{
+	lh_virtual_range range = { lh_virtual(address), pages };
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = LH_RIGHTS_ALL,
+			 .flags = LH_LEAF_UNCOUNTED | LH_LEAF_RUNS, .frame = first };
+	lh_spare_tables spares = { 0, 0 };
+
+	for (uint64_t page = 0; page < pages; page++) {
+		uint64_t *words = lh_frame_pointer(frames, lh_frame(first.value + page));
+
+		words[0] = cpu_breakpoint;
+		words[1] = page;
+	}
+	must(lh_directory_prepare_map(directory_of(address), range, leaf, &spares));
+	must(lh_directory_map(directory_of(address), range, leaf, NULL, &spares));
+	lh_spare_tables_give_back(frames, &spares);
+	lh_directory_announce(directory_of(address), range);
+}
+
+static void unmap_runs(uint64_t address, uint64_t pages)
+{
+	lh_virtual_range range = { lh_virtual(address), pages };
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory_of(address));
+	lh_directory_clear_range(directory_of(address), range, &gather);
+	lh_gather_finish(&gather);
+}
+
+static void judge_runs(void)
+{
+	uint64_t slots = UINT64_C(1) << format->run_shift[0], pages = 2 * slots + 2 * RUN_EDGE;
+	lh_frame_number first;
+
+	if (slots == 1)
+		return;
+	must(lh_frame_allocate_contiguous(frames, 3 * slots + RUN_EDGE, slots, UINT64_MAX, LH_FRAME_KERNEL, &first));
+	for (unsigned in_user_half = 0; in_user_half < 2; in_user_half++) {
+		uint64_t address = place(in_user_half != 0, 0) + (slots - RUN_EDGE) * LH_PAGE_SIZE;
+		uint64_t in_run = address + (RUN_EDGE + 1) * LH_PAGE_SIZE;
+
+		map_runs(address, pages, lh_frame(first.value + slots - RUN_EDGE));
+		run(PROBE_WRITE, in_run + 8, 99, in_user_half != 0);
+		count((query(in_run + LH_PAGE_SIZE).flags & LH_LEAF_ACCESSED) != 0, "accessed not noted of a run",
+		      in_run);
+		count((query(in_run + LH_PAGE_SIZE).flags & LH_LEAF_DIRTY) != 0, "dirty not noted of a run", in_run);
+		for (uint64_t page = 0; page < pages; page++)
+			try_all(address + page * LH_PAGE_SIZE);
+		restrict_to(in_run, LH_RIGHT_READ);
+		for (uint64_t page = 0; page < pages; page++)
+			try_all(address + page * LH_PAGE_SIZE);
+		unmap_runs(address, pages);
+		try_all(in_run);
+	}
+	lh_frame_drop_contiguous(frames, first, 3 * slots + RUN_EDGE);
+}
+
 /* A protection key of a page is what the CPU finds there, and no other. */
 static void judge_keys(lh_frame_number frame)
 {
@@ -489,6 +549,7 @@ static void judge(const lh_frame_number *frame)
 	judge_levels(frame[1]);
 	judge_flags(frame[0]);
 	judge_keys(frame[0]);
+	judge_runs();
 	judge_random(frame);
 	cpu_load_first();
 	lh_directory_destroy(&user);

@@ -65,14 +65,14 @@ static bool has_mode(uint64_t mode)
 
 /*
  * The format as it is made for any CPU: flags kept by software, one memory type. QEMU's CPU sets the flags
- * itself, and has Svpbmt, which its firmware switches on: so it is tried that way, too.
+ * itself, and has Svpbmt, which its firmware switches on, and Svnapot: so it is tried that way, too.
  */
 const lh_paging_format *cpu_format(unsigned n)
 {
 	static const lh_paging_format *const all[] = { &lh_format_riscv64_sv39, &lh_format_riscv64_sv48,
 						       &lh_format_riscv64_sv57 };
-	static const char *const flagged[] = { "riscv64, Sv39, hardware flags, Svpbmt", "riscv64, Sv48, hardware flags, Svpbmt",
-					       "riscv64, Sv57, hardware flags, Svpbmt" };
+	static const char *const flagged[] = { "riscv64, Sv39, hardware flags, Svpbmt, Svnapot", "riscv64, Sv48, hardware flags, Svpbmt, Svnapot",
+					       "riscv64, Sv57, hardware flags, Svpbmt, Svnapot" };
 	static lh_paging_format format;
 
 	if (n >= 6 || (n / 2 > 0 && !has_mode(SV39 + n / 2)))
@@ -82,6 +82,7 @@ const lh_paging_format *cpu_format(unsigned n)
 		format.name = flagged[n / 2];
 		format.software_accessed = format.software_dirty = false;
 		lh_paging_format_add_svpbmt(&format);
+		lh_paging_format_add_svnapot(&format);
 	}
 	return &format;
 }

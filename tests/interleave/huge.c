@@ -59,6 +59,27 @@ static void *open_breaking(uint8_t level)
 	return scene;
 }
 
+/* Pages in runs, by a bit that x86-64 ignores. */
+static void *open_runs(void)
+{
+	static lh_paging_format format;
+	test_scene *scene = scene_open(0);
+	lh_leaf leaf = { .kind = LH_LEAF_PRESENT, .rights = READ_WRITE, .frame = { FRAME },
+			 .flags = LH_LEAF_UNCOUNTED | LH_LEAF_ACCESSED | LH_LEAF_DIRTY | LH_LEAF_RUNS };
+
+	format = *directory_of(scene)->format;
+	format.break_before_make = true;
+	format.run = UINT64_C(1) << 52;
+	format.run_shift[0] = 2;
+	directory_of(scene)->format = &format;
+	for (unsigned fibre = 0; fibre < 2; fibre++)
+		scene->items[fibre] = calloc(1, sizeof(lh_spare_tables));
+	CHECK_OK(lh_directory_prepare_map(directory_of(scene), pages_at(0, 12), leaf, spares_of(scene, 0)));
+	CHECK_OK(lh_directory_map(directory_of(scene), pages_at(0, 12), leaf, NULL, spares_of(scene, 0)));
+	scene_load(scene, 0, 0, -1);
+	return scene;
+}
+
 static void *open_leaf_breaking(void)
 {
 	return open_breaking(1);
@@ -127,6 +148,37 @@ static void restrict_all(void *context)
 	lh_gather_finish(&gather);
 }
 
+static void restrict_page(test_scene *scene, uint64_t page)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory_of(scene));
+	lh_directory_restrict_range(directory_of(scene), pages_at(page, 1), LH_RIGHT_READ, &gather);
+	lh_gather_finish(&gather);
+}
+
+/* Of the run of pages 4 to 7. */
+static void restrict_in_run(void *context)
+{
+	restrict_page(context, 5);
+}
+
+static void restrict_two_in_run(void *context)
+{
+	restrict_page(context, 6);
+	restrict_page(context, 4);
+}
+
+static void unmap_in_run(void *context)
+{
+	test_scene *scene = context;
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory_of(scene));
+	lh_directory_clear_range(directory_of(scene), pages_at(6, 5), &gather);
+	lh_gather_finish(&gather);
+}
+
 static void promote(void *context)
 {
 	test_scene *scene = context;
@@ -189,6 +241,33 @@ static void check_none_gone(void *context)
 	check_gone(context, 0, 0);
 }
 
+/* No right comes back; what is gone stays so; others are there, with or without access. */
+static void check_run(test_scene *scene, uint64_t restricted, uint64_t gone)
+{
+	for (uint64_t page = 0; page < 12; page++) {
+		lh_leaf leaf = lh_directory_read(directory_of(scene), pages_at(page, 1).base);
+
+		CHECK_EQUAL(leaf.kind == LH_LEAF_EMPTY, gone >> page & 1);
+		if (leaf.kind == LH_LEAF_EMPTY)
+			continue;
+		CHECK(leaf.kind == LH_LEAF_PRESENT || leaf.kind == LH_LEAF_NO_ACCESS);
+		CHECK_EQUAL(leaf.frame.value, FRAME + page);
+		if (restricted >> page & 1)
+			CHECK_EQUAL(leaf.rights & LH_RIGHT_WRITE, 0);
+	}
+	close_pages(scene);
+}
+
+static void check_three_restricted(void *context)
+{
+	check_run(context, 0x70, 0);
+}
+
+static void check_restricted_and_gone(void *context)
+{
+	check_run(context, 0x20, 0x7c0);
+}
+
 #define HUGE_LEAF(identifier, start, first, second, end)                                        \
 	CASE(identifier, .host = &scene_host, .fibres = 2, .open = start, .bound = 2,           \
 	     .run = { first, second }, .check = end)
@@ -200,3 +279,5 @@ HUGE_LEAF(huge_promote_read, open_table, promote, read_pages, check_none_gone)
 HUGE_LEAF(huge_break_restrict, open_leaf_breaking, unmap_one, restrict_all, check_restricted)
 HUGE_LEAF(huge_break_promote_restrict, open_table_breaking, promote, restrict_all, check_restricted)
 HUGE_LEAF(huge_break_promote_unmap, open_table_breaking, promote, unmap_all, check_all_gone)
+HUGE_LEAF(run_restrict_restrict, open_runs, restrict_in_run, restrict_two_in_run, check_three_restricted)
+HUGE_LEAF(run_restrict_unmap, open_runs, restrict_in_run, unmap_in_run, check_restricted_and_gone)

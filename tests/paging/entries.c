@@ -13,8 +13,10 @@ TEST(every_format_is_sound)
 
 		CHECK_SOUND(lh_paging_format_check(&format));
 		/* What a host may change. */
-		if (kind->architecture == READER_RISCV64)
+		if (kind->architecture == READER_RISCV64) {
 			lh_paging_format_add_svpbmt(&format);
+			lh_paging_format_add_svnapot(&format);
+		}
 		CHECK_SOUND(lh_paging_format_check(&format));
 		format.leaf_at[2] = false;
 		format.key = 0;
@@ -36,8 +38,10 @@ static lh_paging_format random_format(void)
 		count++;
 	kind = test_format_at((unsigned)test_random_below(count));
 	format = *kind->format;
-	if (kind->has_svpbmt)
+	if (kind->has_svpbmt) {
 		lh_paging_format_add_svpbmt(&format);
+		lh_paging_format_add_svnapot(&format);
+	}
 	return format;
 }
 

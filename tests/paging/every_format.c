@@ -61,8 +61,10 @@ static void open_world(test_world *world, const test_format *kind, bool user)
 	*world = (test_world){ .kind = kind };
 	room_open(&world->room, 1400, 1);
 	world->room.format = *kind->format;
-	if (kind->has_svpbmt)
+	if (kind->has_svpbmt) {
 		lh_paging_format_add_svpbmt(&world->room.format);
+		lh_paging_format_add_svnapot(&world->room.format);
+	}
 	if (kind->hardware_flags)
 		world->room.format.software_accessed = world->room.format.software_dirty = false;
 	room_build(&world->room);
@@ -70,7 +72,7 @@ static void open_world(test_world *world, const test_format *kind, bool user)
 	world->cpu = (reader_cpu){
 		.architecture = kind->architecture, .page_bits = LH_PAGE_SHIFT,
 		.virtual_bits = kind->format->address_bits, .hardware_flags = kind->hardware_flags,
-		.word = word_at, .context = world->room.machine,
+		.has_napot = kind->has_svpbmt, .word = word_at, .context = world->room.machine,
 	};
 	add_pages(world);
 }

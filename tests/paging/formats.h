@@ -11,7 +11,7 @@ typedef struct test_format {
 	const lh_paging_format *format;
 	reader_architecture architecture;
 	bool hardware_flags;
-	bool has_svpbmt; /* the test adds it to a copy */
+	bool has_svpbmt; /* the test adds it to a copy, and Svnapot */
 } test_format;
 
 /* NULL: no more. */

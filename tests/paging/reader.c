@@ -26,13 +26,18 @@ static unsigned root_level(const reader_cpu *cpu)
 	return level;
 }
 
-static uint64_t entry_at(const reader_cpu *cpu, uint64_t table, unsigned level, uint64_t address)
+static uint64_t entry_address(const reader_cpu *cpu, uint64_t table, unsigned level, uint64_t address)
 {
 	unsigned high = covered(cpu, level + 1);
 
 	if (high > cpu->virtual_bits)
 		high = cpu->virtual_bits;
-	return cpu->word(cpu->context, table + 8 * bits(address, high - 1, covered(cpu, level)));
+	return table + 8 * bits(address, high - 1, covered(cpu, level));
+}
+
+static uint64_t entry_at(const reader_cpu *cpu, uint64_t table, unsigned level, uint64_t address)
+{
+	return cpu->word(cpu->context, entry_address(cpu, table, level, address));
 }
 
 static reader_page fault(const char *why)
@@ -106,6 +111,41 @@ static bool may_be_block(const reader_cpu *cpu, unsigned level)
 	return level <= highest + (cpu->virtual_bits == 52);
 }
 
+/* D8.7.1, the Contiguous bit: how many entries, by granule and the manual's level (3 is 0 here). */
+static uint64_t contiguous_entries(const reader_cpu *cpu, unsigned level)
+{
+	if (cpu->page_bits == 12)
+		return 16;
+	if (cpu->page_bits == 14)
+		return level == 0 ? 128 : 32;
+	return 32;
+}
+
+/* All entries of the set: alike but for AF, the dirty state (AP[2] with DBM, or a software bit), and addresses in a
+ * row, aligned as a whole. => 0: they are not. */
+static uint64_t contiguous_set(const reader_cpu *cpu, uint64_t table, unsigned level, uint64_t address)
+{
+	uint64_t count = contiguous_entries(cpu, level), noted = UINT64_C(1) << 10 | UINT64_C(1) << 55;
+	uint64_t at = entry_address(cpu, table, level, address) & ~(8 * count - 1);
+	uint64_t start = cpu->word(cpu->context, at);
+	uint64_t base = output_address(cpu, start);
+
+	if (bit(start, 51))
+		noted |= UINT64_C(1) << 7;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t entry = cpu->word(cpu->context, at + 8 * i);
+		uint64_t differ = entry ^ start;
+
+		if (output_address(cpu, entry) != base + (i << covered(cpu, level)))
+			return 0;
+		/* Where the address is not, the bits are the same. */
+		differ &= ~noted & (UINT64_C(0xfff8000000000000) | (is_ds(cpu) ? 0xff : 0xfff));
+		if (differ != 0)
+			return 0;
+	}
+	return (base >> covered(cpu, level)) % count == 0 ? count : 0;
+}
+
 static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t address)
 {
 	bool no_user = false, no_write = false, uxn = false, pxn = false;
@@ -134,6 +174,9 @@ static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t 
 		if (!bit(entry, 10) && !cpu->hardware_flags)
 			return fault("access flag");
 		page = page_at(cpu, output_address(cpu, entry), level, address);
+		page.entry = entry_address(cpu, table, level, address);
+		if (bit(entry, 52) && (page.run = contiguous_set(cpu, table, level, address)) == 0)
+			return fault("contiguous with others that are not");
 		user = bit(entry, 6) && !no_user;
 		dbm = cpu->hardware_flags && bit(entry, 51);
 		write = (!bit(entry, 7) || dbm) && !no_write;
@@ -149,6 +192,18 @@ static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t 
 
 /* --- riscv64: Privileged Architecture, section Sv39 and after it; SUM clear --- */
 
+/* Svnapot: 16 entries of the last level, the same but for A and D. => 0: they are not. */
+static uint64_t napot_set(const reader_cpu *cpu, uint64_t table, uint64_t address)
+{
+	uint64_t at = entry_address(cpu, table, 0, address) & ~UINT64_C(127);
+	uint64_t start = cpu->word(cpu->context, at);
+
+	for (uint64_t i = 0; i < 16; i++)
+		if (((cpu->word(cpu->context, at + 8 * i) ^ start) & ~UINT64_C(0xc0)) != 0)
+			return 0;
+	return bits(start, 13, 10) == 8 ? 16 : 0;
+}
+
 static reader_page read_riscv64(const reader_cpu *cpu, uint64_t table, uint64_t address)
 {
 	for (unsigned level = root_level(cpu);; level--) {
@@ -159,7 +214,7 @@ static reader_page read_riscv64(const reader_cpu *cpu, uint64_t table, uint64_t 
 
 		if (!bit(entry, 0))
 			return fault("not valid");
-		if (bits(entry, 60, 54) != 0 || bit(entry, 63))
+		if (bits(entry, 60, 54) != 0 || (bit(entry, 63) && (!cpu->has_napot || level > 0)))
 			return fault("reserved bits");
 		if (!bit(entry, 1) && bit(entry, 2))
 			return fault("writable and not readable");
@@ -172,6 +227,13 @@ static reader_page read_riscv64(const reader_cpu *cpu, uint64_t table, uint64_t 
 		if (!bit(entry, 6) && !cpu->hardware_flags)
 			return fault("accessed is clear");
 		page = page_at(cpu, bits(entry, 53, 10) << 12, level, address);
+		page.entry = entry_address(cpu, table, level, address);
+		if (bit(entry, 63)) {
+			page.run = napot_set(cpu, table, address);
+			if (page.run == 0)
+				return fault("no run that Svnapot has");
+			page.physical = bits(entry, 53, 14) << 16 | bits(address, 15, 0);
+		}
 		access = (reader_access){ bit(entry, 1),
 					  bit(entry, 2) && (bit(entry, 7) || cpu->hardware_flags),
 					  bit(entry, 3) };

@@ -16,6 +16,7 @@ typedef struct reader_cpu {
 	unsigned page_bits;    /* 12, 14, 16 */
 	unsigned virtual_bits; /* one root's: 39 to 57 */
 	bool hardware_flags;   /* sets accessed and dirty; else an entry without them faults */
+	bool has_napot;	       /* riscv64: Svnapot */
 	uint64_t (*word)(void *context, uint64_t physical);
 	void *context;
 } reader_cpu;
@@ -29,6 +30,8 @@ typedef struct reader_page {
 	const char *fault; /* NULL: it is translated */
 	uint64_t physical;
 	unsigned level; /* 0: a page */
+	uint64_t entry; /* where the leaf's is */
+	uint64_t run;	/* entries that the CPU may keep as one; 0: no such */
 	reader_access user, kernel;
 	bool global, accessed, dirty;
 } reader_page;
