@@ -124,6 +124,50 @@ TEST(the_policy_has_the_last_word_on_what_is_not_advised)
 	world_close(&world);
 }
 
+TEST(a_page_that_is_pinned_is_none_of_a_huge_leaf)
+{
+	lh_frame_number frame = lh_frame(LH_NO_FRAME), before;
+	lh_pinned pinned;
+	test_world world;
+	uint64_t *device;
+
+	open_huge(&world);
+	before = lh_frame(world_leaf(&world, 0, PIECE).frame.value + 9);
+	CHECK_OK(lh_space_pin(world.space[0], world_range(&world, PIECE + 9, 1), LH_RIGHT_WRITE, LH_PIN_LONG, &frame,
+			      &pinned));
+	world.promised++;
+	CHECK(!is_huge(&world, 0, PIECE + 9));
+	CHECK_EQUAL(frame.value, before.value);
+	world_make(&world, 1);
+	CHECK_OK(lh_space_fork(world.space[0], world.space[1]));
+	device = lh_frame_pointer(world.frames, frame);
+	*device = 77;
+	CHECK_EQUAL(peek(&world, 0, PIECE + 9), 77);
+	CHECK_EQUAL(peek(&world, 1, PIECE + 9), PIECE + 9);
+	check_contents(&world, 0, PIECE + 9, 1);
+	check_contents(&world, 1, PIECE, 0);
+	world.promised--;
+	lh_space_unpin(&pinned);
+	world_check(&world);
+	world_close(&world);
+}
+
+TEST(a_page_that_is_pinned_first_comes_alone)
+{
+	lh_frame_number frame = lh_frame(LH_NO_FRAME);
+	lh_pinned pinned;
+	test_world world;
+
+	open_advised(&world);
+	CHECK_OK(lh_space_pin(world.space[0], world_range(&world, PIECE + 9, 1), LH_RIGHT_WRITE, LH_PIN_SHORT, &frame,
+			      &pinned));
+	world.promised++;
+	CHECK_EQUAL(world_counters(&world, 0).resident, 1);
+	world.promised--;
+	lh_space_unpin(&pinned);
+	world_close(&world);
+}
+
 TEST(where_no_frames_lie_in_a_row_a_page_comes)
 {
 	test_world world;
