@@ -61,7 +61,8 @@ typedef struct lh_region_node {
 	uint32_t room[LH_REGION_CLASSES];	  /* [t] largest room of all, a class of alignment */
 	uint8_t count;				  /* [t] children; 0: not in use */
 	uint8_t level;				  /* [t] 0: the children are regions */
-	uint8_t reserved[2];
+	uint8_t slot_above;			  /* [t] where it was in the node above, if still so */
+	uint8_t reserved;
 	struct lh_region *above;		  /* [t] host of the node above; NULL: the root */
 } lh_region_node;
 

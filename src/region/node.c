@@ -188,6 +188,7 @@ static inline bool hand_up(const lh_region_tree *tree, lh_region_cursor *path, u
 	if (level + 1 == tree->levels)
 		return false;
 	lh_path_climb(path, level + 1);
+	lh_path_node(path, level)->slot_above = path->slot[level + 1];
 	if (class == 0)
 		lh_path_node(path, level + 1)->gap[path->slot[level + 1]] =
 			(uint16_t)lh_gap_code(room);
@@ -233,6 +234,11 @@ static void change_room(const lh_region_tree *tree, lh_region_cursor *path, unsi
 		raise(tree, path, level, class, after);
 	else
 		lower(tree, path, level, class, before);
+}
+
+void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, uint32_t room)
+{
+	lower(tree, path, 0, 0, room);
 }
 
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,

@@ -119,6 +119,8 @@ static inline void divide_hole(lh_region_tree *tree, lh_region_cursor *path,
 	if (!lh_hole_is_small(before))
 		lh_leaf_refresh(tree, path->host[0], lh_hole_rooms(before),
 				lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
+	else if (path->known > 1 && !tree->behind)
+		lh_path_lower(tree, path, (uint32_t)lh_span_pages(before)); /* the lines are at hand */
 	else
 		lh_leaf_lower(tree, path->host[0]);
 }

@@ -181,10 +181,21 @@ static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
 /* The child knows from now on whose it is: a region its leaf, a node the one above. */
 static inline void lh_child_adopt(lh_region *host, lh_region *child)
 {
-	if (host->node.level == 0)
+	if (host->node.level == 0) {
 		child->leaf = host;
-	else
-		child->node.above = host;
+		return;
+	}
+	child->node.above = host;
+	child->node.slot_above = 0; /* a guess */
+}
+
+/* Where a node is in the one above: mostly where it was when a change last came by. */
+static inline unsigned lh_node_slot_above(const lh_region *host)
+{
+	const lh_region_node *above = &host->node.above->node;
+	unsigned guess = host->node.slot_above;
+
+	return above->child[guess] == host ? guess : lh_node_rank(above, host->node.key[0]);
 }
 
 /* --- cursors are paths: host[0] is a leaf, slot[0] a region in it. Levels above are filled in when they
@@ -204,10 +215,10 @@ static inline lh_region *lh_path_region(const lh_region_cursor *path)
 static inline void lh_path_climb(lh_region_cursor *path, unsigned level)
 {
 	for (; path->known <= level; path->known++) {
-		const lh_region_node *below = lh_path_node(path, path->known - 1u);
+		const lh_region *below = path->host[path->known - 1u];
 
-		path->host[path->known] = below->above;
-		path->slot[path->known] = (uint8_t)lh_node_rank(&below->above->node, below->key[0]);
+		path->host[path->known] = below->node.above;
+		path->slot[path->known] = (uint8_t)lh_node_slot_above(below);
 	}
 }
 
@@ -215,6 +226,15 @@ static inline void lh_path_climb(lh_region_cursor *path, unsigned level)
 static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
 {
 	return lh_path_node(path, level)->key[path->slot[level]];
+}
+
+/* The path's cell alone, and none of the levels above. */
+static inline void lh_path_take_leaf(lh_region_cursor *to, const lh_region_cursor *from)
+{
+	to->tree = from->tree;
+	to->known = 1;
+	to->host[0] = from->host[0];
+	to->slot[0] = from->slot[0];
 }
 
 /* A copy of the levels that are known. */
@@ -315,6 +335,8 @@ void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms befo
  * small: exact. */
 void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room);
 void lh_leaf_lower(lh_region_tree *tree, lh_region *host);
+/* The same at once for the nodes above too, where no leaf is behind. */
+void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, uint32_t room);
 /* The same of the node of a path above its leaf, where no leaf is behind: corrects all that follows. */
 void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 		     struct lh_rooms before, struct lh_rooms after);

@@ -173,11 +173,12 @@ static void prepare(struct model *model, int slot, uint32_t before, uint32_t aft
 	model->region[slot].object_page = 2 * model->unit * model->units + (uint64_t)slot;
 }
 
-/* Gaps and rooms are the walker's affair. */
+/* Gaps and rooms are the walker's affair; the slot is a guess. */
 static void take_rooms(lh_region_node *node, const lh_region_node *from)
 {
 	memcpy(node->gap, from->gap, sizeof node->gap);
 	memcpy(node->room, from->room, sizeof node->room);
+	node->slot_above = from->slot_above;
 }
 
 /* A search has had the nodes above the leaf that was behind told its rooms. */
