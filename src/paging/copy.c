@@ -205,7 +205,7 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 		if (!frame)
 			continue;
 		/* A device's frame stays the original's. None of a huge leaf is pinned: it is split first. */
-		if (may_be_pinned && lh_atomic_load(&frame->pins) != 0) {
+		if (may_be_pinned && from.level == 0 && lh_atomic_load(&frame->pins) != 0) {
 			lh_frame_number other = lh_pinned_copies_make(
 				copy->from->frames, frame_named(copy, from.level, entry), copy->pinned);
 

@@ -85,8 +85,13 @@ static lh_rights upgraded_rights(const lh_fault_plan *plan, bool *reused)
 		return object_rights(plan) | (plan->seen.rights & plan->rights);
 	/* So does one to write, whoever else holds the frame (to read it from outside, for one): had it been
 	 * shared with another space since, the leaf would have lost the right. */
-	if (!lh_fault_is_alone(plan, entry))
+	if (!lh_fault_is_alone(plan, entry)) {
+		/* To be pinned it had to be this leaf's alone: a fork came since the plan. Nothing is granted, so the
+		 * fault starts again, and copies. */
+		if (plan->owns && (plan->seen.rights & LH_RIGHT_WRITE) == 0)
+			return LH_RIGHT_NONE;
 		return without(plan->rights, LH_RIGHT_WRITE) | (plan->seen.rights & plan->rights);
+	}
 	*reused = (plan->access & LH_RIGHT_WRITE) != 0;
 	return plan->rights;
 }

@@ -188,30 +188,33 @@ bool lh_fault_renew_locked(lh_fault_plan *plan)
 
 /* --- the case --- */
 
-/* Does no other leaf name the frame? */
-static bool is_frame_alone(const lh_frame_entry *entry)
-{
-	return lh_atomic_load(&entry->holders) == 1 || lh_atomic_load(&entry->pins) != 0;
-}
-
 /* To write, or to be pinned. */
 static bool wants_own(const lh_fault_plan *plan)
 {
 	return (plan->access & LH_RIGHT_WRITE) != 0 || plan->owns;
 }
 
-bool lh_fault_is_alone(const lh_fault_plan *plan, const lh_frame_entry *first)
+/* Of a huge leaf no frame is pinned (huge.c). */
+static bool is_huge_leaf_alone(const lh_fault_plan *plan)
 {
 	const lh_manager *manager = plan->space->manager;
 	uint64_t pages = lh_level_pages(manager->format, plan->seen.level);
 	lh_frame_row row = { 0, 0, NULL };
 
-	if (!is_frame_alone(first))
-		return false;
-	for (uint64_t i = 1; i < pages; i++)
-		if (!is_frame_alone(lh_frame_entry_in(manager->frames, lh_frame(plan->seen.frame.value + i), &row)))
+	for (uint64_t i = 0; i < pages; i++) {
+		lh_frame_number frame = lh_frame(plan->seen.frame.value + i);
+
+		if (lh_atomic_load(&lh_frame_entry_in(manager->frames, frame, &row)->holders) != 1)
 			return false;
+	}
 	return true;
+}
+
+bool lh_fault_is_alone(const lh_fault_plan *plan, const lh_frame_entry *first)
+{
+	if (plan->seen.level != 0)
+		return is_huge_leaf_alone(plan);
+	return lh_atomic_load(&first->holders) == 1 || lh_atomic_load(&first->pins) != 0;
 }
 
 static lh_fault_case case_of_empty(const lh_fault_plan *plan)

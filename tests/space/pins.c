@@ -412,3 +412,67 @@ TEST(a_failed_pin_or_fork_of_pinned_pages_leaves_no_trace)
 		end(&pinning);
 	}
 }
+
+/* --- a fork between a plan and its commit --- */
+
+/* At each turn the versions of the piece change, so that the fault ends under the map lock; at one a fork comes. */
+static struct {
+	struct pinning *pinning;
+	unsigned turns, fork_at;
+	bool inside, forked;
+} meeting;
+
+static void meet(void *context)
+{
+	test_world *world = &meeting.pinning->world;
+	lh_virtual_range beside = world_range(world, BASE + 3, 1);
+
+	(void)context;
+	if (meeting.inside || world->space[0]->lock != 0)
+		return;
+	meeting.inside = true;
+	meeting.forked = ++meeting.turns == meeting.fork_at || meeting.forked;
+	if (meeting.turns == meeting.fork_at) {
+		CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
+	} else {
+		CHECK_OK(lh_space_protect(world->space[0], beside, READ));
+		CHECK_OK(lh_space_protect(world->space[0], beside, READ_WRITE));
+	}
+	meeting.inside = false;
+}
+
+/* => false: the pin was done before the fork's turn came. */
+static bool pin_meets_fork(unsigned turn)
+{
+	struct pinning pinning;
+	test_world *world = &pinning.world;
+
+	begin(&pinning);
+	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	world_poke(world, 0, at(&pinning, 0), 0x11);
+	/* Its own, and read-only: as after a fork whose child is gone. */
+	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
+	CHECK_OK(lh_space_unmap(world->space[1], world_range(world, BASE, PAGES)));
+	memset(&meeting, 0, sizeof meeting);
+	meeting.pinning = &pinning;
+	meeting.fork_at = turn;
+	world->machine->hooks.turn = meet;
+	CHECK_OK(pin(&pinning, 0, 0, 1, READ));
+	world->machine->hooks.turn = NULL;
+	if (meeting.forked) {
+		CHECK_EQUAL(world_write(world, 1, at(&pinning, 0), 0x99), LH_FAULT_OK);
+		CHECK_EQUAL(world_peek(world, 0, at(&pinning, 0)), 0x11);
+		CHECK_EQUAL(*device(&pinning, 0), 0x11);
+	}
+	end(&pinning);
+	return meeting.forked;
+}
+
+TEST(a_pin_to_read_that_meets_a_fork_pins_no_frame_of_the_child)
+{
+	unsigned turn = 1;
+
+	while (pin_meets_fork(turn))
+		turn++;
+	CHECK(turn > 4);
+}
