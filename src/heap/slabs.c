@@ -111,26 +111,35 @@ static uint64_t free_in(const struct lh_heap_run *run, uint64_t word)
 }
 
 /*
- * The order of a batch: each item goes to a place of its own among so many, a power of two. Sums, odd factors
- * and exclusive ors only exchange what they are done to, modulo a power of two; which ones is drawn anew for each
- * batch. (To shuffle would take three times as long, for orders that nobody needs so many of.)
+ * The order of a batch: each item goes to a place of its own among so many, a power of two, 64 at most. Sums, odd
+ * factors and exclusive ors only exchange what they are done to, modulo a power of two; which ones is drawn anew for
+ * each batch. Alone they would have the lowest bit toggle with each item, and some orders go by a fixed step: so the
+ * upper half of the bits is mixed into the lower one between two factors, which exchanges as well. (To shuffle would
+ * take three times as long.)
  */
 struct order {
-	uint32_t next, step, exchange, factor, mask;
+	uint32_t next, step, exchange, factor, second, mask;
+	uint8_t half;
 };
 
 static struct order draw_order(lh_heap *heap, unsigned places)
 {
 	uint64_t bits = draw_bits(heap);
 
-	return (struct order){ (uint32_t)(bits >> 8), (uint32_t)(bits >> 16) | 1, (uint32_t)(bits >> 24),
-			       (uint32_t)(bits >> 32) | 1, places - 1 };
+	return (struct order){ .next = (uint32_t)(bits >> 8), .step = (uint32_t)(bits >> 16) | 1,
+			       .exchange = (uint32_t)(bits >> 24), .factor = (uint32_t)(bits >> 32) | 1,
+			       .second = (uint32_t)(bits >> 40) | 1, .mask = places - 1,
+			       .half = (uint8_t)((unsigned)__builtin_ctz(places) / 2 + 1) };
 }
 
 static inline unsigned next_place(struct order *order)
 {
+	uint32_t place;
+
 	order->next += order->step;
-	return ((order->next ^ order->exchange) * order->factor) & order->mask;
+	place = ((order->next ^ order->exchange) * order->factor) & order->mask;
+	place = (place ^ place >> order->half) * order->second;
+	return (place ^ order->exchange >> 8) & order->mask;
 }
 
 /*
