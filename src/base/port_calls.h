@@ -9,7 +9,8 @@
  * what the checks themselves ask.
  *
  * An interrupt may come while a call is inside, and its handler has the same record. So it is counted apart
- * whether interrupts were on: where they were, and now are off, it may be a handler that asks.
+ * whether interrupts were on: where they were, and now are off, it may be a handler that asks. So it may be where
+ * interrupts_restore turned them on and has not come back yet: that one counts as if they had been on.
  */
 #ifndef LANDHOLD_BASE_PORT_CALLS_H
 #define LANDHOLD_BASE_PORT_CALLS_H
@@ -59,7 +60,17 @@ LH_MARKED_VOID(log, (lh_port *port, const char *message), (port, message))
 LH_MARKED(uint64_t, random, (lh_port *port), (port))
 LH_MARKED(unsigned, cpu, (lh_port *port), (port))
 LH_MARKED(uintptr_t, interrupts_off, (lh_port *port), (port))
-LH_MARKED_VOID(interrupts_restore, (lh_port *port, uintptr_t state), (port, state))
+static inline void lh_marked_interrupts_restore(lh_port *port, uintptr_t state)
+{
+	lh_lock_record *record = lh_port_lock_record(port);
+	uint32_t *inside = record ? &record->inside[1] : NULL;
+
+	if (inside)
+		++*inside;
+	lh_port_interrupts_restore(port, state);
+	lh_port_call_end(inside);
+}
+
 LH_MARKED_VOID(call_cpus,
 	       (lh_port *port, const lh_cpu_set *cpus, void (*function)(void *), void *argument),
 	       (port, cpus, function, argument))

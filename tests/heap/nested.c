@@ -206,8 +206,9 @@ static void use_heap_inside(void *context, const char *function)
 	message = machine_expect_panic(machine, wait_and_allocate, NULL);
 	CHECK(message && strstr(message, "lock order: the heap"));
 	message = machine_expect_panic(machine, allocate_at_hand, NULL);
-	CHECK(message && strstr(message, "lock order: the heap"));
-	port.told += strstr(message, "used inside a port function") != NULL;
+	/* What turned interrupts on may have been interrupted before it came back. */
+	CHECK((message == NULL) == (strcmp(function, "lh_port_interrupts_restore") == 0));
+	port.told += message && strstr(message, "lock order: the heap used inside a port function") != NULL;
 	port.trying = false;
 }
 
@@ -247,12 +248,12 @@ TEST(a9_the_heap_is_used_inside_no_port_function_that_the_library_has_called)
 	call_each(true);
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		CHECK_EQUAL(port.entered[i], 1);
-	CHECK_EQUAL(port.told, FUNCTIONS);
+	CHECK_EQUAL(port.told, FUNCTIONS - 1);
 	machine->hooks = (machine_hooks){ .context = NULL };
 	interrupts = lh_port_interrupts_off(machine);
 	machine->hooks = using;
 	call_each(false);
-	CHECK_EQUAL(port.told, 2 * FUNCTIONS - 2);
+	CHECK_EQUAL(port.told, 2 * FUNCTIONS - 4);
 	machine->hooks = (machine_hooks){ .context = NULL };
 	lh_port_interrupts_restore(machine, interrupts);
 	CHECK_OK(allocate(100, 0, false)); /* outside again */
