@@ -21,6 +21,7 @@ struct walk {
 	uint64_t regions;	/* met so far, the tail too */
 	uint64_t nodes;
 	uint64_t hosts;		/* regions met whose block is in use */
+	bool met_behind;	/* the leaf that is behind */
 };
 
 /* A region against its lower neighbour. */
@@ -134,6 +135,14 @@ static const char *check_children(struct walk *walk, const lh_region *host, uint
 	return NULL;
 }
 
+static const char *check_leaf(struct walk *walk, const lh_region *host)
+{
+	walk->met_behind |= host == walk->tree->behind;
+	for (unsigned i = 0; i < host->node.count; i++)
+		LH_TRY_CHECK(check_cell(walk, host, i));
+	return NULL;
+}
+
 /* Recursion: one call a level. */
 static const char *check_node(struct walk *walk, const lh_region *host, const lh_region *above,
 			      unsigned level, uint64_t end)
@@ -154,8 +163,7 @@ static const char *check_node(struct walk *walk, const lh_region *host, const lh
 	if (level > 0)
 		LH_TRY_CHECK(check_children(walk, host, end));
 	else
-		for (unsigned i = 0; i < node->count; i++)
-			LH_TRY_CHECK(check_cell(walk, host, i));
+		LH_TRY_CHECK(check_leaf(walk, host));
 	rooms = lh_node_rooms(walk->tree, node);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		if (node->room[class] != rooms.of[class])
@@ -171,6 +179,8 @@ static const char *check_last(const lh_region_tree *tree)
 
 	if (!tree->last_is_current)
 		return NULL;
+	if (last->known < 1 || last->known > tree->levels)
+		return "the path of the last change has the wrong length";
 	lh_path_find(&path, tree, lh_path_low(last, 0));
 	for (unsigned level = 0; level < last->known; level++)
 		if (last->host[level] != path.host[level] || last->slot[level] != path.slot[level])
@@ -193,5 +203,7 @@ const char *lh_region_tree_check(const lh_region_tree *tree)
 		return "the tail is not the last";
 	if (walk.hosts != walk.nodes)
 		return "a block is in use that is no node";
+	if (tree->behind && !walk.met_behind)
+		return "what is behind is no leaf of the tree";
 	return check_last(tree);
 }

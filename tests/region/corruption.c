@@ -196,6 +196,8 @@ TEST(the_walker_reports_a_leaf_that_is_behind_without_a_reason)
 {
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.told[0]++), "not its child's room");
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.behind = NULL), "not its child's room");
+	CHECK_REPORTED(tree.behind = tree.root, "no leaf of the tree");
+	CHECK_REPORTED(tree.behind = &stranger, "no leaf of the tree");
 	build();
 	lh_region_tree_remove(&tree, &region[7]);
 	CHECK_SOUND(lh_region_tree_check(&tree));
@@ -206,6 +208,9 @@ TEST(the_walker_reports_a_leaf_that_is_behind_without_a_reason)
 
 TEST(the_walker_reports_a_wrong_place_of_the_last_change)
 {
+	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.known = 0), "wrong length");
+	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.known = (uint8_t)(tree.levels + 1)),
+		       "wrong length");
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.slot[1]++), "last change");
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.host[1] = &region[0]),
 		       "last change");
