@@ -331,7 +331,9 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
  * or NO_ACCESS, same frame), or without an accessed or dirty flag it had; what the hardware
  * sets meanwhile stays. What must be flushed for that, it notes in a gather of its own.
  * It returns false to stop the walk (after the write-back). A huge leaf is given with its
- * first address in the range and may be changed only if the range has all of it.
+ * first address in the range and may be changed only if the range has all of it. A BUSY leaf keeps what
+ * is taken from it here to its owner's word: who takes rights from ranges that are split or promoted uses
+ * lh_directory_restrict_range.
  */
 typedef bool lh_leaf_visit(void *context, lh_virtual_address address, lh_leaf *leaf);
 void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf_visit *visit,

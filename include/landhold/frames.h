@@ -303,7 +303,8 @@ void lh_frames_read_counters(lh_frames *frames, lh_frame_counters *counters);
 void lh_frames_estimate_counters(lh_frames *frames, lh_frame_counters *counters);
 
 /* Whether so many frames are free, now. Most often reads one word; calls the CPUs that keep frames, as
- * lh_frames_read_counters, before it denies it. */
+ * lh_frames_read_counters, before it denies it. A yes may be too high by what moves meanwhile, as
+ * lh_frames_estimate_counters: what is taken on it can be refused. */
 bool lh_frames_have(lh_frames *frames, uint64_t count);
 
 /*

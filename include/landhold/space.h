@@ -31,7 +31,7 @@ size_t lh_space_size(void);
  * Makes an empty space over the manager's user range, in the caller's memory. What its regions are promised is
  * charged to the account, and so to those above it; NULL: to the allocator alone. Other spaces may have the same.
  * => account: of the manager's allocator; stays open until the space is destroyed, which takes back all that
- *    the space was promised.
+ *    the space was promised, and until what was pinned in it is unpinned.
  * => LH_NO_MEMORY: no root table. Nothing taken.
  */
 LH_MUST_USE lh_error lh_space_create(struct lh_manager *manager, lh_account *account, void *memory,
@@ -167,7 +167,9 @@ typedef struct lh_pinned {
  * => while they are pinned so many pages more are promised, at the space's account.
  * => LH_INVALID: a bad range or access; LH_NOT_MAPPED, LH_NO_ACCESS, LH_BAD_ADDRESS (LH_FAULT_BUS), LH_NO_MEMORY as
  *    the fault; LH_UNSUPPORTED: a device's memory; LH_LIMIT: the account's, or a frame has as many pins as can be
- *    counted. Nothing is pinned then; pages that were brought in stay, as after a fault.
+ *    counted. Nothing is pinned then, and *pinned is not written; pages that were brought in stay, as after a fault.
+ * => a page of a huge leaf is pinned alone: the leaf becomes a table.
+ * Context: may wait for memory, a pager and flushes: interrupts on, no lock.
  */
 LH_MUST_USE lh_error lh_space_pin(lh_space *space, lh_virtual_range range, lh_rights access, lh_pin_term term,
 				  lh_frame_number *frames, lh_pinned *pinned);

@@ -23,8 +23,9 @@
  *
  * Who takes rights away passes a BUSY leaf and counts that (lh_directory.passed), under the lock of its table. So did
  * who broke it read that count with the BUSY leaf, and now he compares: if anybody passed one, of whatever leaf,
- * then what is put there grants nothing. The first frame is held between the steps: taken away and written again,
- * it would not be the same.
+ * then what is put there grants nothing. The first frame is held between the steps, so that it is not given out
+ * anew. What is not seen is that somebody cleared the leaf and put the same frame there again with fewer rights, and
+ * a third broke that one too: who does so keeps splits and promotions off, as spaces do.
  *
  * Spaces split under their map lock, under which all are who take pages or rights away. Faults are not kept off: what
  * they do is to settle a BUSY leaf, and to add rights to one that is not.

@@ -326,7 +326,8 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 				   const lh_region *above, uint32_t guard_before,
 				   uint32_t guard_after);
 
-/* --- changes of nodes: all called with the tree's sequence odd --- */
+/* --- changes of nodes: all called with the tree's sequence odd, but those that settle: gaps and rooms are no
+ * reader's --- */
 
 /* Part of a leaf had these rooms and now has those: corrects the leaf's. */
 void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms before,
