@@ -101,16 +101,6 @@ static void begin_huge(struct generator *generator, size_t n, uint8_t *bytes)
 		bytes[TAPE_BYTE_TROUBLE] = 0;
 }
 
-/* Only such tapes advise, and in those nothing happens in the middle of an access: the oracle does not follow a write
- * that splits a huge leaf by halves. */
-static void keep_huge_apart(const struct generator *generator, uint8_t *bytes)
-{
-	if (generator->huge && bytes[TAPE_BYTE_TROUBLE] >= 192)
-		bytes[TAPE_BYTE_TROUBLE] = 0;
-	if (!generator->huge && bytes[TAPE_BYTE_WHAT] == TAPE_ADVISE)
-		bytes[TAPE_BYTE_WHAT] = TAPE_WRITE;
-}
-
 static uint8_t some_space(struct generator *generator)
 {
 	return (uint8_t)(below(generator, 2) ? 0 : below(generator, 3));
@@ -153,7 +143,6 @@ void tape_generate(uint64_t seed, uint8_t *bytes, size_t records)
 		bytes[TAPE_BYTE_TROUBLE] = some_trouble(&generator);
 		if (n > 0)
 			stay(&generator, bytes - TAPE_RECORD, bytes);
-		keep_huge_apart(&generator, bytes);
 		widen(&generator, bytes);
 		begin_huge(&generator, n, bytes);
 	}

@@ -123,6 +123,7 @@ typedef struct space_oracle {
 	bool inside; /* an access is under way: */
 	unsigned busy_space;
 	uint64_t busy_page;
+	lh_frame_number busy_frame; /* which its leaf named before */
 } space_oracle;
 
 void oracle_open(space_oracle *oracle, const world_setup *setup);

@@ -370,20 +370,23 @@ static void adopt_huge(space_oracle *oracle, unsigned n, uint64_t page)
 	oracle->huge++;
 }
 
+/* A write that is in the middle has given the page a frame of its own, if the leaf names another than before; the
+ * frame that it names still may have become the page's own since it was seen. */
 void oracle_catch_up(space_oracle *oracle)
 {
 	oracle_page *page = &oracle->space[oracle->busy_space]->pages[oracle->busy_page];
 	lh_leaf leaf = world_leaf(&oracle->world, oracle->busy_space, oracle->busy_page);
+	lh_frame_number frame = world_frame(&oracle->world, oracle->busy_space, oracle->busy_page);
 	const lh_frame_entry *entry;
 
 	adopt_huge(oracle, oracle->busy_space, oracle->busy_page);
 	if (leaf.kind == LH_LEAF_EMPTY)
 		return;
-	entry = lh_frame_entry_of(oracle->world.frames,
-				  world_frame(&oracle->world, oracle->busy_space, oracle->busy_page));
+	entry = lh_frame_entry_of(oracle->world.frames, frame);
 	if ((leaf.flags & LH_LEAF_UNCOUNTED) != 0 || entry->state == LH_FRAME_OBJECT)
 		oracle_show(oracle, page);
-	else if (page->leaf != LEAF_OWN || entry->holders == 1 || entry->pins != 0)
+	else if (page->leaf != LEAF_OWN || frame.value != oracle->busy_frame.value || entry->holders == 1 ||
+		 entry->pins != 0)
 		oracle_make_own(oracle, page);
 }
 
@@ -413,6 +416,7 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	/* A stack that grew stays grown, whether its page was had or not; a huge leaf that was split stays so. */
 	oracle->may_differ = !before.mapped || oracle_is_huge(oracle, n, page);
 	world_load(&oracle->world, cpu, (int)n);
+	oracle->busy_frame = world_frame(&oracle->world, n, page); /* a look, too, is a turn */
 	oracle->inside = before.mapped;
 	oracle->busy_space = n;
 	oracle->busy_page = page;
