@@ -120,6 +120,7 @@ lh_error call_sched_setaffinity(struct call *call)
 	size_t bytes = call_unsigned(call, 1) < sizeof mask ? call_unsigned(call, 1) : sizeof mask;
 	struct user_thread *user;
 	uintptr_t interrupts;
+	uint64_t wrong = 0;
 
 	LH_TRY(user_copy_in(&mask, call->a[2], bytes));
 	mask &= cpu_mask();
@@ -128,8 +129,9 @@ lh_error call_sched_setaffinity(struct call *call)
 	interrupts = process_lock();
 	user = thread_by_argument_locked(call_unsigned(call, 0));
 	if (user != NULL)
-		thread_set_allowed_cpus(user->thread, mask);
+		wrong = thread_set_allowed_cpus(user->thread, mask);
 	process_unlock(interrupts);
+	thread_send_away(wrong); /* as on Linux, it has left when this returns */
 	if (user == user_thread_current())
 		thread_yield(); /* goes where it may */
 	return user != NULL ? LH_OK : LH_NO_PROCESS;

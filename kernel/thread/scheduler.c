@@ -20,6 +20,7 @@
 #include "arch/x86_64/descriptors.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap.h"
+#include "cpu/call.h"
 #include "lib/log.h"
 #include "memory/memory.h"
 #include "thread/selectors.h"
@@ -282,14 +283,32 @@ void thread_yield(void)
 	spinlock_release(&scheduler_lock, interrupts);
 }
 
-void thread_set_allowed_cpus(struct thread *thread, uint64_t cpus)
+uint64_t thread_set_allowed_cpus(struct thread *thread, uint64_t cpus)
 {
 	uintptr_t interrupts = spinlock_take(&scheduler_lock);
+	uint64_t wrong = 0;
 
 	thread->allowed_cpus = cpus;
 	if (thread->state == THREAD_RUNNABLE)
 		wake_idle_locked(thread);
+	if (thread->state == THREAD_RUNNING && thread != cpu_this()->current)
+		wrong = bit_of(thread->cpu) & ~cpus;
 	spinlock_release(&scheduler_lock, interrupts);
+	return wrong;
+}
+
+static void want_turn(void *unused)
+{
+	(void)unused;
+	cpu_this()->is_reschedule_wanted = true;
+}
+
+void thread_send_away(uint64_t cpus)
+{
+	const lh_cpu_set set = { { cpus } };
+
+	if (cpus != 0)
+		cpu_call(&set, want_turn, NULL);
 }
 
 void thread_set_space(lh_space *space)

@@ -92,9 +92,13 @@ void thread_set_space(lh_space *space);
 LH_MUST_USE lh_error thread_set_fs_base(uint64_t base);
 LH_MUST_USE lh_error thread_set_gs_base(uint64_t base);
 
-/* The thread runs only on these CPUs, a bit each, from its next turn on: a tick, or what it does
- * itself, gives it that. => cpus: at least one that runs. Any context. */
-void thread_set_allowed_cpus(struct thread *thread, uint64_t cpus);
+/* The thread runs only on these CPUs, a bit each, from its next turn on. => cpus: at least one that runs. => the
+ * other CPU that it is running on and may not be, a bit, or 0: thread_send_away ends that turn. Any context. */
+LH_MUST_USE uint64_t thread_set_allowed_cpus(struct thread *thread, uint64_t cpus);
+
+/* When it returns, nothing that ran on the CPUs before goes on in user mode but by a new turn. Context: interrupts on,
+ * no spinlock. */
+void thread_send_away(uint64_t cpus);
 
 /* The child's FPU image, selectors, FS and GS base, and where it may run, become the current
  * thread's. child: not started. */

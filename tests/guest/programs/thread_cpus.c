@@ -9,6 +9,7 @@
 #include "guest.h"
 
 #define CHANGES 200
+#define MOVES 40
 
 static int cpus;
 static bool is_over;
@@ -60,17 +61,6 @@ static void *stay(void *number)
 	return stays_on((int)(intptr_t)number) ? NULL : "one that is kept to a CPU leaves it";
 }
 
-static void check_inheritance(void *unused)
-{
-	cpu_set_t set;
-
-	(void)unused;
-	_exit(sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1 &&
-			      CPU_ISSET((size_t)cpus - 1, &set) && stays_on(cpus - 1)
-		      ? 0
-		      : 1);
-}
-
 static lh_error join_all(pthread_t *threads, int count)
 {
 	void *wrong;
@@ -83,6 +73,64 @@ static lh_error join_all(pthread_t *threads, int count)
 		}
 	}
 	return LH_OK;
+}
+
+/* --- moved by another --- */
+
+static struct {
+	pid_t thread;
+	int asked, answered, cpu;
+} moved;
+
+/* Says where it is whenever it is asked, and seldom enters the kernel for anything else. */
+static void *answer(void *unused)
+{
+	(void)unused;
+	__atomic_store_n(&moved.thread, gettid(), __ATOMIC_RELEASE);
+	for (int done = 0; done < MOVES;) {
+		int asked = __atomic_load_n(&moved.asked, __ATOMIC_ACQUIRE);
+
+		if (asked == done)
+			continue;
+		moved.cpu = sched_getcpu();
+		done = asked;
+		__atomic_store_n(&moved.answered, done, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* When the call returns the thread has left. */
+static lh_error move_another(void)
+{
+	pthread_t thread;
+
+	LH_TRY(lh_error_from_errno(pthread_create(&thread, NULL, answer, NULL)));
+	while (__atomic_load_n(&moved.thread, __ATOMIC_ACQUIRE) == 0)
+		sched_yield();
+	for (int i = 1; i <= MOVES; i++) {
+		cpu_set_t set = one_cpu(i % cpus);
+
+		LH_TRY(check_call(sched_setaffinity(moved.thread, sizeof set, &set)));
+		__atomic_store_n(&moved.asked, i, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&moved.answered, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+		if (moved.cpu != i % cpus) {
+			printf("moved to CPU %d, it says %d\n", i % cpus, moved.cpu);
+			return LH_IO;
+		}
+	}
+	return join_all(&thread, 1);
+}
+
+static void check_inheritance(void *unused)
+{
+	cpu_set_t set;
+
+	(void)unused;
+	_exit(sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1 &&
+			      CPU_ISSET((size_t)cpus - 1, &set) && stays_on(cpus - 1)
+		      ? 0
+		      : 1);
 }
 
 static lh_error run_kept(void *(*function)(void *), pthread_t *threads)
@@ -119,6 +167,8 @@ static lh_error run(void)
 	LH_TRY(check_call(sched_getaffinity(0, sizeof all, &all)));
 	cpus = CPU_COUNT(&all);
 	LH_TRY(try_errors());
+	LH_TRY(move_another());
+	printf("one that is moved has left\n");
 	LH_TRY(run_kept(spin, spinning));
 	LH_TRY(run_kept(stay, threads));
 	LH_TRY(join_all(threads, cpus));
