@@ -440,20 +440,30 @@ TEST(no_page_of_the_heap_is_executable)
 }
 
 /* Neither in address nor in time does one block follow the other oftener than by chance. */
+/* An item is as seldom beside the one before as chance has it, as often above as below, an odd number of places from it
+ * as often as an even one, and seldom as far as that was from its own. */
 TEST(items_of_a_slab_come_in_random_order)
 {
-	unsigned neighbours = 0, upward = 0, n = 1500;
+	unsigned neighbours = 0, upward = 0, odd = 0, steady = 0, n = 1500;
+	int64_t step = 0;
 
 	begin(1000, 0);
 	for (unsigned i = 0; i < n; i++) {
+		int64_t before = step;
+
 		CHECK_OK(allocate(64, 0, false));
 		if (i == 0)
 			continue;
-		neighbours += blocks[i].address.value - blocks[i - 1].address.value == 64;
-		upward += blocks[i].address.value > blocks[i - 1].address.value;
+		step = ((int64_t)blocks[i].address.value - (int64_t)blocks[i - 1].address.value) / 64;
+		neighbours += step == 1;
+		upward += step > 0;
+		odd += step % 2 != 0;
+		steady += step == before;
 	}
 	CHECK(neighbours < n / 10);
 	CHECK(upward > n / 3 && upward < n / 3 * 2);
+	CHECK(odd > n / 3 && odd < n / 3 * 2);
+	CHECK(steady < n / 20);
 	check_all_returned();
 	end();
 }
