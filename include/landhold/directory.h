@@ -269,7 +269,8 @@ LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address 
  * leaf.frame on, and then leaf.level is the highest level that may be used: where address and frame are
  * aligned and the range is long enough a leaf is as large as that; with LH_LEAF_RUNS, which is for memory that no
  * space shares by fork, and where the format has such, the CPU is told of leaves that it may keep as one. Or
- * frames has one for each page, and all leaves are of level 0. If they are counted, the caller has added a holder to each frame.
+ * frames has one for each page, and all leaves are of level 0. If they are counted, the caller has added a holder to
+ * each frame.
  * The first takes the spare tables for it, as lh_directory_prepare does.
  * => nobody else writes to the range, or takes tables of it away (lh_directory_keep_tables).
  * => leaf is PRESENT, with a right, or NO_ACCESS.

@@ -164,7 +164,8 @@ void lh_heap_free_as(lh_heap *heap, lh_virtual_address address, uint64_t bytes, 
 
 /*
  * Changes a block's size, keeping its first bytes, as many as bytes_before and bytes both have (no more of what
- * lh_heap_size_of said); in place where that can be, else the block moves and the old one is freed. A large block that shrinks gives its last pages back.
+ * lh_heap_size_of said); in place where that can be, else the block moves and the old one is freed. A large block
+ * that shrinks gives its last pages back.
  * => address: of the block; the new one. bytes_before: as for lh_heap_free. Alignment is 16 if it
  *    moves. Errors as lh_heap_allocate: the block is as it was.
  * Context: may wait.

@@ -60,8 +60,8 @@ void lh_pool_add_fronts(lh_pool *pool, void *memory);
 
 /*
  * Empties the fronts and gives pages without items back to the frames, after a call of the readers'
- * CPUs; of a pool that keeps pages, all but so many. => readers: CPUs that may be reading items without a lock, to which others may be added meanwhile;
- * NULL: none does, no call is made.
+ * CPUs; of a pool that keeps pages, all but so many. => keep: pages. => readers: CPUs that may be reading items without
+ * a lock, to which others may be added meanwhile; NULL: none does, no call is made.
  * => frames given back. Context: with readers interrupts on and no spinning lock, else any.
  */
 uint64_t lh_pool_trim(lh_pool *pool, uint64_t keep, const lh_cpu_set *readers);

@@ -105,9 +105,9 @@ bool lh_port_memory_pressure(lh_port *port, uint64_t pages);
 #define LH_LOCKS_HELD_MAX 12
 
 /*
- * The library's locks that one context holds, and calls of the port that it is in: a thread of the kernel, or a CPU where there are
- * no threads. Zeroed when the context begins; from then on the library's alone. A context that
- * the host ends in the middle of a call (a test after a panic) zeroes it again.
+ * The library's locks that one context holds, and calls of the port that it is in: a thread of the kernel,
+ * or a CPU where there are no threads. Zeroed when the context begins; from then on the library's alone. A context
+ * that the host ends in the middle of a call (a test after a panic) zeroes it again.
  */
 typedef struct lh_lock_record {
 	uint32_t count;

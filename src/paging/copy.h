@@ -13,8 +13,8 @@ typedef struct lh_tables_passed {
 } lh_tables_passed;
 
 /*
- * Has the lock of each leaf table of the range once, and of each table that has a huge leaf there: when it returns, everybody who had one before has let it
- * go, and what he did is seen; who gets one since sees what the caller published before. Counts the tables met
+ * Has the lock of each leaf table of the range once, and of each table that has a huge leaf there: when it returns,
+ * everybody who had one before has let it go, and what he did is seen; who gets one since sees what the caller published before. Counts the tables met
  * that no range before had.
  * => ranges come in ascending order. A table that was there all the time is counted, others may be.
  */
@@ -29,7 +29,8 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
  * => leaves of the range may go meanwhile, none comes, none is split, and it has huge ones wholly; nobody writes to
  *    those of `to`, whose tables are kept
  *    (lh_directory_keep_tables).
- * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one; NULL: none is.
+ * => spares: a table for each that the range crosses in `from` and `to` lacks. pinned: a frame for each pinned one;
+ *    NULL: none is.
  */
 void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range,
 		       lh_spare_tables *spares, lh_pinned_copies *pinned, lh_gather *gather);

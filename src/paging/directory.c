@@ -4,6 +4,8 @@
  */
 #include "paging/near.h"
 
+#include "base/memory.h"
+
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
 {
 	lh_directory empty = { .frames = frames, .format = format,
@@ -102,6 +104,7 @@ void lh_directory_destroy(lh_directory *directory)
 	LH_ASSERT(directory->port, dropped.leaf_pages == lh_directory_leaves(directory));
 	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
 		directory->parts[i] = (lh_directory_part){ .tables = 0 };
+	memset(directory->plain, 0, sizeof directory->plain); /* of its half */
 	directory->is_kernel = false;
 }
 

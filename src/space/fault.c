@@ -228,6 +228,7 @@ static bool may_try_again(lh_fault_plan *plan, unsigned *retries)
 	return lh_port_memory_pressure(plan->space->manager->port, 1);
 }
 
+/* In line in lh_space_fault, where nothing is pinned. */
 static inline lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights access,
 			       lh_fault_pin *pin)
 {

@@ -124,7 +124,8 @@ bool lh_fault_renew_locked(lh_fault_plan *plan);
 /* The same frame, with the same rights. */
 bool lh_leaf_is_same(lh_leaf a, lh_leaf b);
 
-/* Does no other leaf name the frames that the leaf names? => first: the entry of the first; the lock of the leaf's table. */
+/* Does no other leaf name the frames that the leaf names? => first: the entry of the first; the lock of the
+ * leaf's table. */
 bool lh_fault_is_alone(const lh_fault_plan *plan, const lh_frame_entry *first);
 
 /* => false: something was taken away from this part of the space since the region was looked at. */

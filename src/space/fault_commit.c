@@ -209,8 +209,9 @@ bool lh_fault_commit_at_once(lh_fault_plan *plan, lh_slot *slot)
 {
 	if (plan->name != LH_CASE_UPGRADE && plan->name != LH_CASE_ZERO)
 		return false;
-	return (plan->seen.level == 0 || plan->seen.kind != LH_LEAF_EMPTY) && !dirties(plan) && lh_walk_hold(&slot->walk) &&
-	       write_to(plan, slot);
+	if (plan->seen.level != 0 && plan->seen.kind == LH_LEAF_EMPTY)
+		return false; /* tables are missing */
+	return !dirties(plan) && lh_walk_hold(&slot->walk) && write_to(plan, slot);
 }
 
 /*

@@ -52,6 +52,14 @@ static void open_huge(test_world *world)
 	CHECK(is_huge(world, 0, PIECE + 5));
 }
 
+/* And another space shares it. */
+static void open_forked(test_world *world)
+{
+	open_huge(world);
+	world_make(world, 1);
+	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
+}
+
 /* All pages of the piece say so still, but those from one on. */
 static void check_contents(test_world *world, unsigned n, uint64_t without, uint64_t count)
 {
@@ -319,9 +327,7 @@ TEST(the_last_who_has_a_huge_leaf_writes_to_it_as_it_is)
 {
 	test_world world;
 
-	open_huge(&world);
-	world_make(&world, 1);
-	CHECK_OK(lh_space_fork(world.space[0], world.space[1]));
+	open_forked(&world);
 	world_destroy(&world, 1);
 	poke(&world, 0, PIECE + 7, 7);
 	CHECK(is_huge(&world, 0, PIECE));
@@ -336,9 +342,7 @@ TEST(b3_a_huge_leaf_is_written_in_place_only_if_none_of_its_frames_is_shared)
 {
 	test_world world;
 
-	open_huge(&world);
-	world_make(&world, 1);
-	CHECK_OK(lh_space_fork(world.space[0], world.space[1]));
+	open_forked(&world);
 	CHECK_OK(lh_space_unmap(world.space[1], world_range(&world, PIECE, 511)));
 	CHECK_EQUAL(world_holders(&world, world_frame(&world, 0, PIECE)), 1);
 	poke(&world, 0, PIECE + 511, 1000);

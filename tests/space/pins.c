@@ -23,6 +23,12 @@ static void begin(struct pinning *pinning)
 	world_make(&pinning->world, 1);
 }
 
+static void begin_mapped(struct pinning *pinning, uint64_t pages)
+{
+	begin(pinning);
+	world_map(&pinning->world, 0, BASE, pages, READ_WRITE);
+}
+
 static uint64_t at(const struct pinning *pinning, uint64_t page)
 {
 	return world_page(&pinning->world, BASE + page);
@@ -63,8 +69,7 @@ TEST(a_fork_leaves_a_pinned_page_to_the_parent)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	begin_mapped(&pinning, PAGES);
 	CHECK_OK(pin(&pinning, 0, 0, 2, WRITE));
 	world_poke(world, 0, at(&pinning, 0), 0x11);
 	world_poke(world, 0, at(&pinning, 2), 0x22);
@@ -91,8 +96,7 @@ TEST(a_fork_shares_what_is_pinned_no_more)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	begin_mapped(&pinning, PAGES);
 	CHECK_OK(pin(&pinning, 0, 0, 2, WRITE));
 	unpin(&pinning);
 	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
@@ -108,8 +112,7 @@ TEST(b3_a_pin_of_a_shared_page_sees_nothing_of_the_other_space)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	begin_mapped(&pinning, PAGES);
 	world_poke(world, 0, at(&pinning, 0), 0x11);
 	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
 	CHECK_OK(lh_space_protect(world->space[1], world_range(world, BASE, 1), READ));
@@ -150,8 +153,7 @@ TEST(a_pinned_page_is_written_in_place)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, 1, READ_WRITE);
+	begin_mapped(&pinning, 1);
 	CHECK_OK(pin(&pinning, 0, 0, 1, WRITE));
 	CHECK_OK(lh_space_protect(world->space[0], world_range(world, BASE, 1), READ));
 	CHECK_OK(lh_space_protect(world->space[0], world_range(world, BASE, 1), READ_WRITE));
@@ -165,8 +167,7 @@ TEST(a_pinned_page_can_be_executed_once_its_region_can)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, 1, READ_WRITE);
+	begin_mapped(&pinning, 1);
 	CHECK_OK(pin(&pinning, 0, 0, 1, WRITE));
 	CHECK_EQUAL(world_fetch(world, 0, at(&pinning, 0)), LH_FAULT_NO_ACCESS);
 	CHECK_OK(lh_space_protect(world->space[0], world_range(world, BASE, 1), LH_RIGHTS_ALL));
@@ -183,8 +184,7 @@ TEST(a_frame_outlives_its_page_until_it_is_unpinned)
 	test_world *world = &pinning.world;
 	uint64_t used;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	begin_mapped(&pinning, PAGES);
 	CHECK_OK(pin(&pinning, 0, 0, PAGES, WRITE));
 	used = world_frame_counters(world).used[LH_FRAME_ANONYMOUS];
 	world_unmap(world, 0, BASE, 1);
@@ -447,8 +447,7 @@ static bool pin_meets_fork(unsigned turn)
 	struct pinning pinning;
 	test_world *world = &pinning.world;
 
-	begin(&pinning);
-	world_map(world, 0, BASE, PAGES, READ_WRITE);
+	begin_mapped(&pinning, PAGES);
 	world_poke(world, 0, at(&pinning, 0), 0x11);
 	/* Its own, and read-only: as after a fork whose child is gone. */
 	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
