@@ -122,6 +122,28 @@ typedef enum lh_advice { LH_ADVICE_NORMAL, LH_ADVICE_HUGE, LH_ADVICE_NO_HUGE } l
 LH_MUST_USE lh_error lh_space_advise(lh_space *space, lh_virtual_range range, lh_advice advice);
 
 /*
+ * Puts pages that are there together: each 2 MiB, aligned, that lie wholly in the range, become one huge leaf if they
+ * lie in one region of private anonymous memory that grants a right and was not advised NO_HUGE, and at least one of
+ * their pages has been written to. Missing pages are zeroes; no byte changes, no write is lost. It needs no advice and
+ * asks no policy, and says nothing of what later faults bring. Where a leaf is huge already it stays.
+ * Where frames do not lie side by side, it takes 512 that do, and copies; who touches the pages meanwhile waits.
+ * => LH_OK: all are huge now. Else why the last one is not that was left as it was, while others were put together:
+ *    LH_INVALID: it may not be, as above, or the format has no such leaves. LH_AGAIN: a page of it is pinned, shared
+ *    with another space, or used by somebody at the moment. LH_NO_MEMORY: no such frames, or no promise for them.
+ * => LH_NOT_MAPPED: the range has a hole; LH_INVALID: not in the user range. Then nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_collapse(lh_space *space, lh_virtual_range range);
+
+/*
+ * The same for a kernel that has time: where the policy, or the advice, wants huge leaves (lh_manager_setup.huge), and
+ * at least half of the 2 MiB are there. Looks at as many regions and pieces of 2 MiB as work says, in order of address,
+ * and copies no more than that.
+ * => *from: where to begin, at first 0. It is moved on, and is 0 again after the last region.
+ * => how many were put together.
+ */
+uint64_t lh_space_collapse_some(lh_space *space, lh_virtual_address *from, uint64_t work);
+
+/*
  * Makes the child, an empty space of the same manager, a copy of the parent: regions
  * cloned, private pages shared until one side writes. The child's account is charged.
  * => LH_NO_MEMORY, LH_LIMIT: both as before. LH_INVALID: the child is not empty.

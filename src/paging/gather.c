@@ -133,12 +133,18 @@ bool lh_gather_flush_here(lh_gather *gather)
 	return true;
 }
 
+void lh_gather_flush_noted(lh_gather *gather)
+{
+	if (!lh_virtual_range_is_empty(gather->span))
+		flush(gather);
+	gather->span.pages = 0;
+}
+
 void lh_gather_flush(lh_gather *gather)
 {
 	lh_directory *directory = gather->directory;
 
-	if (!lh_virtual_range_is_empty(gather->span))
-		flush(gather);
+	lh_gather_flush_noted(gather);
 	for (uint32_t i = 0; i < gather->frame_count; i++)
 		lh_leaf_drop(directory->frames, directory->format,
 			     lh_frame(gather->frames[i] & FRAME_MASK),

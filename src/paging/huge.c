@@ -30,6 +30,7 @@
  * Spaces split under their map lock, under which all are who take pages or rights away. Faults are not kept off: what
  * they do is to settle a BUSY leaf, and to add rights to one that is not.
  */
+#include "paging/huge.h"
 #include "paging/row.h"
 #include "paging/run.h"
 #include "paging/slot.h"
@@ -52,8 +53,7 @@ static bool is_first(const lh_paging_format *format, unsigned level, lh_virtual_
 	return ((address.value >> format->page_shift) & (lh_level_pages(format, level) - 1)) == 0;
 }
 
-/* All that the slot spans, of which the walk has one page. */
-static lh_virtual_range slot_span(const lh_walk *walk)
+lh_virtual_range lh_walk_slot_span(const lh_walk *walk)
 {
 	uint64_t pages = lh_level_pages(format_of(walk), walk->level);
 	uint64_t bytes = pages << format_of(walk)->page_shift;
@@ -193,7 +193,7 @@ static struct broken break_leaf(lh_walk *walk)
 		broken.leaf.kind = LH_LEAF_NO_ACCESS;
 	hold_broken(walk->directory, &broken);
 	lh_gather_begin(&gather, walk->directory);
-	lh_gather_note_range(&gather, slot_span(walk));
+	lh_gather_note_range(&gather, lh_walk_slot_span(walk));
 	lh_walk_end(walk);
 	lh_gather_finish(&gather);
 	lh_walk_begin_again(walk);
@@ -324,8 +324,7 @@ static bool is_uniform(const lh_directory *directory, lh_frame_number table, uns
 	return true;
 }
 
-/* Stands the walk at the slot, held, with the table that it names locked. => false: no table there. */
-static bool hold_table(lh_walk *walk, unsigned level, lh_frame_entry **table)
+bool lh_walk_hold_table(lh_walk *walk, unsigned level, lh_frame_entry **table)
 {
 	while (hold_level(walk, level)) {
 		if (!lh_walk_is_table(walk))
@@ -343,7 +342,7 @@ static void put_leaf(lh_walk *walk, lh_frame_entry *table, lh_leaf leaf, lh_gath
 {
 	uint64_t entry = make_entry(walk, leaf);
 
-	lh_gather_note_range(gather, slot_span(walk));
+	lh_gather_note_range(gather, lh_walk_slot_span(walk));
 	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), entry);
 	lh_table_add_live(table, 0 - lh_table_live(table));
 	lh_walk_detach(walk, table, gather);
@@ -401,7 +400,7 @@ bool lh_directory_promote(lh_directory *directory, lh_virtual_address address, u
 	lh_gather_begin(&gather, directory);
 	lh_walk_begin(&walk, directory, page_at(address));
 	if (level < directory->format->levels && directory->format->leaf_at[level] &&
-	    hold_table(&walk, level, &table))
+	    lh_walk_hold_table(&walk, level, &table))
 		promoted = replace_table(&walk, table, &broken, &gather);
 	lh_walk_end(&walk);
 	lh_gather_finish(&gather);

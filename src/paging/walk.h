@@ -309,6 +309,9 @@ static inline void lh_gather_add_entry(lh_gather *gather, unsigned level, uint64
 }
 /* => its lock is held, and stays so until it is freed. */
 void lh_gather_add_table(lh_gather *gather, lh_frame_number table);
+/* Flushes all that was noted, as lh_gather_flush; what it gathered stays until that is called, which then only
+ * drops it. Context: the same. */
+void lh_gather_flush_noted(lh_gather *gather);
 /* Drops the holders of a leaf's frames. */
 void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_number first,
 		  unsigned level);

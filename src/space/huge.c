@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Huge leaves of private anonymous memory: advice, and where they are split. How they come: fault.h.
+ * Huge leaves of private anonymous memory: advice, and where they are split. How they come: fault.h; and of pages
+ * that are there already: collapse.c.
  *
  * A huge leaf stands at level 1 and spans a piece of the space, 2 MiB, so that one version speaks for it
  * (version.h). Formats whose level 1 spans another size have none.
@@ -29,8 +30,8 @@
 #include "space/fault.h"
 #include "space/version.h"
 
-#define HUGE_LEVEL 1u
-#define HUGE_ORDER 9u
+#define HUGE_LEVEL LH_SPACE_HUGE_LEVEL
+#define HUGE_ORDER LH_SPACE_HUGE_ORDER
 
 /* --- splits --- */
 
@@ -82,18 +83,27 @@ void lh_fault_split(lh_fault_plan *plan)
 
 /* --- what a fault brings --- */
 
+bool lh_manager_can_huge(const lh_manager *manager)
+{
+	const lh_paging_format *format = manager->format;
+
+	return format->leaf_at[HUGE_LEVEL] && format->page_shift == LH_PAGE_SHIFT &&
+	       lh_level_pages(format, HUGE_LEVEL) == LH_SPACE_PIECE_PAGES;
+}
+
+bool lh_manager_wants_huge(const lh_manager *manager, uint32_t flags)
+{
+	if (manager->huge == LH_HUGE_NEVER || (flags & LH_REGION_NO_HUGE) != 0)
+		return false;
+	return (flags & LH_REGION_HUGE) != 0 || manager->huge == LH_HUGE_ALWAYS;
+}
+
 bool lh_fault_allows_huge(const lh_fault_plan *plan, lh_virtual_range range, uint32_t flags)
 {
 	const lh_manager *manager = plan->space->manager;
-	const lh_paging_format *format = manager->format;
 
-	if (manager->huge == LH_HUGE_NEVER || (flags & LH_REGION_NO_HUGE) != 0)
-		return false;
-	if ((flags & LH_REGION_HUGE) == 0 && manager->huge != LH_HUGE_ALWAYS)
-		return false;
-	return !plan->object && !plan->pin && lh_atomic_load_relaxed(&plan->space->may_have_huge) &&
-	       format->leaf_at[HUGE_LEVEL] && format->page_shift == LH_PAGE_SHIFT &&
-	       lh_level_pages(format, HUGE_LEVEL) == LH_SPACE_PIECE_PAGES &&
+	return lh_manager_wants_huge(manager, flags) && !plan->object && !plan->pin &&
+	       lh_atomic_load_relaxed(&plan->space->may_have_huge) && lh_manager_can_huge(manager) &&
 	       lh_virtual_range_covers(range, lh_space_piece(plan->page.base));
 }
 

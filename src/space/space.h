@@ -5,7 +5,7 @@
  * Authority: the tree says what is mapped; for a private page the leaf entry is the only
  * record; for an object's page the object's index is.
  *
- * Huge leaves: huge.c.
+ * Huge leaves: huge.c, collapse.c.
  *
  * Locks, by letter:
  *   [m] the map lock: a mutex. Every operation that changes the tree holds it, never across I/O or a
@@ -95,6 +95,13 @@ void lh_space_clear_pages(lh_space *space, lh_virtual_range range);
  * odd, and have been since before the first. */
 LH_MUST_USE lh_error lh_space_prepare_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
 void lh_space_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
+/* A huge leaf: its level, and the order of its frames. */
+#define LH_SPACE_HUGE_LEVEL 1u
+#define LH_SPACE_HUGE_ORDER 9u
+/* Does the format have leaves that span a piece (version.h)? And: does the policy want them of a region with these
+ * flags? */
+bool lh_manager_can_huge(const lh_manager *manager);
+bool lh_manager_wants_huge(const lh_manager *manager, uint32_t flags);
 /* True if a huge leaf may straddle an end of the range. */
 bool lh_space_may_straddle(const lh_space *space, lh_virtual_range range);
 

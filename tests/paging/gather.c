@@ -12,6 +12,7 @@
 #define lh_gather_add_table spied_add_table
 #define lh_gather_flush spied_flush
 #define lh_gather_flush_here spied_flush_here
+#define lh_gather_flush_noted spied_flush_noted
 #define lh_architecture_flush_local spy_flush_local
 #define lh_leaf_drop spy_leaf_drop
 #define lh_chain_drop spy_chain_drop
