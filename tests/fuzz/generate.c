@@ -82,21 +82,27 @@ static void widen(struct generator *generator, uint8_t *bytes)
 		return;
 	bytes[TAPE_BYTE_PLACE] = (uint8_t)(24 - below(generator, 3));
 	bytes[TAPE_BYTE_PLACES] = (uint8_t)(20 + below(generator, 30));
-	bytes[TAPE_BYTE_HOW] = (uint8_t)(below(generator, 8) ? 4 + below(generator, 2) : below(generator, 8));
+	bytes[TAPE_BYTE_HOW] = (uint8_t)(below(generator, 3) == 0   ? 8
+					 : below(generator, 8) != 0 ? 4 + below(generator, 2)
+								    : below(generator, 8));
 }
 
-/* One in a while: fresh memory that may be huge, a write to it, and a fork of what it is by then. */
+/* One in a while: fresh memory that may be huge, a write to it, and a fork of what it is by then. Or memory that may
+ * not, so that a page comes, which is put together with others later. */
 static void begin_huge(struct generator *generator, size_t n, uint8_t *bytes)
 {
 	static const uint8_t whats[] = { TAPE_ADVISE, TAPE_WRITE, TAPE_FORK };
+	bool single = n % 32 >= 16;
 
 	if (!generator->huge || n % 16 >= 3)
 		return;
-	bytes[TAPE_BYTE_WHAT] = whats[n % 16];
+	bytes[TAPE_BYTE_WHAT] = n % 32 == 18 ? TAPE_ADVISE : whats[n % 16];
 	bytes[TAPE_BYTE_WHO] &= 16;
 	bytes[TAPE_BYTE_PLACE] = 24;
 	bytes[TAPE_BYTE_PLACES] = (uint8_t)(20 + below(generator, 24));
-	bytes[TAPE_BYTE_HOW] = (uint8_t)(n % 16 == 0 ? 4 : below(generator, ORACLE_WORDS));
+	bytes[TAPE_BYTE_HOW] = (uint8_t)(n % 16 == 0   ? single ? 7 : 4
+					 : n % 32 == 18 ? 8
+							: below(generator, ORACLE_WORDS));
 	if (n % 16 == 0)
 		bytes[TAPE_BYTE_TROUBLE] = 0;
 }

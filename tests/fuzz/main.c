@@ -91,11 +91,13 @@ static int run(void)
 		counts.refused += result.counts.refused;
 		counts.overwritten += result.counts.overwritten;
 		counts.huge += result.counts.huge;
+		counts.collapsed += result.counts.collapsed;
 		now = drive_now();
 		printf("tapes: %.0f s, %" PRIu64 " tapes, %" PRIu64 " operations, %" PRIu64
 		       " refused on demand, %" PRIu64 " entries made stale, %" PRIu64
-		       " huge leaves\n", now - begin,
-		       seed - options.seed, counts.records, counts.refused, counts.overwritten, counts.huge);
+		       " huge leaves, %" PRIu64 " put together\n", now - begin,
+		       seed - options.seed, counts.records, counts.refused, counts.overwritten, counts.huge,
+		       counts.collapsed);
 		if (result.failed) {
 			printf("  seed %" PRIu64 ": %s\n", seed, result.message);
 			fflush(stdout);

@@ -100,13 +100,17 @@ static void map(space_oracle *oracle, const struct record *record)
 	(void)oracle_map(oracle, record->space, &request, object);
 }
 
-/* About fresh memory, as a rule: of what is there, most is in pieces. */
+/* About fresh memory, as a rule: of what is there, most is in pieces. Or what is there is put together. */
 static void advise(space_oracle *oracle, const struct record *record)
 {
 	static const lh_advice advice[] = { LH_ADVICE_HUGE, LH_ADVICE_HUGE, LH_ADVICE_NO_HUGE, LH_ADVICE_NORMAL };
 	lh_map_request request = { .where = LH_OVER, .pages = record->pages, .rights = READ_WRITE,
 				   .address = lh_virtual(world_page(&oracle->world, record->page)) };
 
+	if ((record->how & 8) != 0) {
+		(void)oracle_collapse(oracle, record->space, record->page, record->pages);
+		return;
+	}
 	if ((record->how & 4) == 0 || oracle_map(oracle, record->space, &request, -1) == LH_OK)
 		(void)oracle_advise(oracle, record->space, record->page, record->pages,
 				    advice[record->how & 3]);
@@ -359,6 +363,7 @@ void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_
 		counts->records += (count + TAPE_RECORD - 1) / TAPE_RECORD;
 		counts->refused += oracle.refused;
 		counts->huge += oracle.huge;
+		counts->collapsed += oracle.collapsed;
 		counts->overwritten += machine_overwritten(oracle.world.machine);
 	}
 	oracle_close(&oracle);

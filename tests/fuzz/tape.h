@@ -13,7 +13,8 @@
  *     who      the space, 0 to 2 (low four bits), and the CPU, 0 or 1 (the others)
  *     how      of a mapping: its kind, where; of an access: the word, or from TAPE_HOW_BELOW on
  *              that it is below the range; of a file: the bytes beyond; of a pin: whether to write; of
- *              advice: which, and whether fresh memory is mapped there first
+ *              advice: which, and whether fresh memory is mapped there first; or that what is there is to be
+ *              put together
  *     trouble  0 to 63: none. 64 to 127: the n-th allocation fails (frames, tables, pool items,
  *              charges). 128 to 159: the n-th answer of the pager is an error. 160 to 191: the
  *              pager is slow. 192 and up: the *next* record happens in the middle of this one's
@@ -93,7 +94,7 @@ void tape_play(space_oracle *oracle, const tape_scale *scale, const uint8_t *byt
 
 /* A world, the tape, the end. => *counts may be NULL. */
 typedef struct tape_counts {
-	uint64_t records, refused, overwritten, huge;
+	uint64_t records, refused, overwritten, huge, collapsed;
 } tape_counts;
 void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_counts *counts);
 

@@ -47,7 +47,9 @@ static void print_record(FILE *out, const tape_scale *scale, const uint8_t bytes
 		fprintf(out, " %s %s%s%s%s", kinds[how & 7], wheres[how >> 3 & 3],
 			how & 32 ? " high" : "", how & 64 ? " guard-before" : "",
 			how & 128 ? " guard-after" : "");
-	if (what == TAPE_ADVISE)
+	if (what == TAPE_ADVISE && how & 8)
+		fputs(" collapse", out);
+	else if (what == TAPE_ADVISE)
 		fprintf(out, " %s%s", how & 4 ? "fresh " : "", (const char *const[]){ "huge", "huge", "no huge",
 			"normal" }[how & 3]);
 	else if (what >= TAPE_READ)

@@ -178,17 +178,38 @@ static void do_access(space_oracle *oracle)
 }
 
 /* A piece, or a little more or less than one, that may be had as one leaf. */
-static void do_advised(space_oracle *oracle)
+static lh_error map_piece(space_oracle *oracle, unsigned n, uint64_t page)
 {
-	unsigned n = some_space(oracle), slack = (unsigned)below(3);
-	uint64_t page = corners[1 + below(2)];
+	uint64_t slack = below(3);
 	lh_map_request request = { .where = LH_OVER, .address = lh_virtual(world_page(&oracle->world, page - slack)),
 				   .pages = 512 + 2 * slack - (below(8) == 0), .rights = READ_WRITE };
 
-	if (below(2) && oracle_map(oracle, n, &request, -1) != LH_OK)
+	return oracle_map(oracle, n, &request, -1);
+}
+
+static void do_advised(space_oracle *oracle)
+{
+	unsigned n = some_space(oracle);
+	uint64_t page = corners[1 + below(2)];
+
+	if (below(2) && map_piece(oracle, n, page) != LH_OK)
 		return;
 	(void)oracle_advise(oracle, n, page, 512, below(8) ? LH_ADVICE_HUGE : LH_ADVICE_NO_HUGE);
 	(void)oracle_access(oracle, (unsigned)below(2), n, page + below(512), MMU_WRITE, 0, test_random());
+}
+
+/* Of what was there before, or of fresh memory that was written to. */
+static void do_collapse(space_oracle *oracle)
+{
+	unsigned n = some_space(oracle);
+	uint64_t page = corners[1 + below(2)], before = below(4);
+	uint64_t pages = page + 2 * 512 < WORLD_USER_PAGES && below(4) == 0 ? 2 * 512 : 512;
+
+	if (below(2) && map_piece(oracle, n, page) != LH_OK)
+		return;
+	for (uint64_t writes = below(4); writes > 0; writes--)
+		(void)oracle_access(oracle, (unsigned)below(2), n, page + below(512), MMU_WRITE, 0, test_random());
+	(void)oracle_collapse(oracle, n, page - before, pages + before);
 }
 
 static void do_life(space_oracle *oracle, const lh_space_limits *limits)
@@ -272,6 +293,8 @@ static void step(space_oracle *oracle, const lh_space_limits *limits)
 		do_object(oracle);
 	else if (choice < 86)
 		do_advised(oracle);
+	else if (choice < 88)
+		do_collapse(oracle);
 	else if (choice < 93)
 		do_speculate(oracle);
 	else
@@ -296,7 +319,7 @@ static void run(unsigned count, const lh_space_limits *limits, lh_charge_policy 
 
 	oracle_open(&oracle, &(world_setup){ .frames = 6000, .policy = policy });
 	steps(&oracle, count, limits);
-	CHECK(limits->pages != 0 || oracle.huge >= 8);
+	CHECK(limits->pages != 0 || (oracle.huge >= 8 && oracle.collapsed >= 4));
 	oracle_close(&oracle);
 }
 

@@ -120,6 +120,8 @@ typedef struct space_oracle {
 	unsigned meanwhile_at, turns;
 	uint64_t happened; /* in the middle of an access, so far */
 	uint64_t huge;	   /* huge leaves that were brought, so far */
+	uint64_t collapsed; /* and that were put together */
+	bool between; /* an access is under way, and something else happens */
 	bool inside; /* an access is under way: */
 	unsigned busy_space;
 	uint64_t busy_page;
@@ -141,6 +143,7 @@ lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_
 			lh_rights rights);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 lh_error oracle_advise(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_advice advice);
+lh_error oracle_collapse(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 lh_error oracle_fork(space_oracle *oracle, unsigned parent, unsigned child);
 /* The pins of a number, which are not in use; to at most ORACLE_PIN_PAGES pages. */
 lh_error oracle_pin(space_oracle *oracle, unsigned number, unsigned n, uint64_t page, uint64_t pages,

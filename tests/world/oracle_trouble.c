@@ -77,7 +77,9 @@ static void happen(space_oracle *oracle)
 	oracle->inside = false;
 	if (inside)
 		oracle_catch_up(oracle);
+	oracle->between = inside;
 	meanwhile(oracle->context);
+	oracle->between = false;
 	oracle->inside = inside;
 }
 
