@@ -289,6 +289,8 @@ lh_error call_mprotect(struct call *call)
 #define ADVICE_DONT_NEED 4
 #define ADVICE_HUGE 14
 #define ADVICE_NO_HUGE 15
+#define ADVICE_COLLAPSE 25
+#define HUGE_PAGES 512u
 
 static lh_error discard_part(lh_virtual_range part, const lh_region_info *info, uint64_t argument)
 {
@@ -304,6 +306,18 @@ static lh_error advise_part(lh_virtual_range part, const lh_region_info *info, u
 			       advice == ADVICE_HUGE ? LH_ADVICE_HUGE : LH_ADVICE_NO_HUGE);
 }
 
+/* Pages that are there become huge ones, where 2 MiB, aligned, lie wholly in the part. Linux refuses a mapping that has
+ * no such. */
+static lh_error collapse_part(lh_virtual_range part, const lh_region_info *info, uint64_t argument)
+{
+	uint64_t before = info->range.base.value / LH_PAGE_SIZE % HUGE_PAGES;
+
+	(void)argument;
+	if (info->range.pages < (HUGE_PAGES - before) % HUGE_PAGES + HUGE_PAGES)
+		return LH_INVALID;
+	return lh_space_collapse(current_space(), part);
+}
+
 /* Advice that may be ignored without anybody being able to tell. */
 static bool is_only_advice(int32_t advice)
 {
@@ -315,6 +329,7 @@ static bool is_only_advice(int32_t advice)
 static bool find_advice(int32_t advice, part_function **function)
 {
 	*function = advice == ADVICE_DONT_NEED				     ? discard_part
+		    : advice == ADVICE_COLLAPSE				     ? collapse_part
 		    : advice == ADVICE_HUGE || advice == ADVICE_NO_HUGE ? advise_part
 									     : NULL;
 	return *function != NULL || is_only_advice(advice);

@@ -250,3 +250,14 @@ def advised_memory_holds_what_it_holds_on_linux_and_huge_pages_where_it_may():
     equal(counted, [(b"filled", b"6144"), (b"cut", b"2048"), (b"protected", b"0"), (b"forked", b"2048"),
                     (b"dropped in part", b"0"), (b"dropped, and touched again", b"2048"),
                     (b"forbidden", b"0")], "kB in huge pages")
+
+
+@check
+def pages_that_are_put_together_hold_what_they_held_whoever_writes():
+    name = program("collapse")
+    equal(expect(guest(name)), host(name), "the output")
+    told = re.findall(rb"^([^\n:]*): error (\d+), huge (-?\d+) kB", expect(guest(name, "tells", options=("--cpus", "4"))), re.M)
+    equal(told, [(b"nothing there", b"22", b"0"), (b"the first", b"0", b"2048"), (b"both", b"0", b"4096"),
+                 (b"again", b"0", b"4096"), (b"over a hole", b"12", b"2048"), (b"behind it", b"0", b"2048"), (b"less than a piece", b"0", b"0"),
+                 (b"forbidden", b"22", b"0"), (b"three mappings", b"22", b"0"), (b"at the end", b"0", b"2048")],
+          "how the calls ended")

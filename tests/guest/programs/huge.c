@@ -3,34 +3,11 @@
  * Memory that is advised to be huge: written, cut, protected, forked, dropped. What it prints is the same on
  * Linux. With an argument it also tells how much of the memory huge pages have, by /proc/self/smaps.
  */
-#include "guest.h"
+#include "huge_pages.h"
 
-#define HUGE_BYTES (512 * PAGE)
 #define PIECES 3
 
 static bool counts;
-
-/* AnonHugePages of the mapping that begins there, in kB; -1: no such line. */
-static long huge_kilobytes(const char *from)
-{
-	FILE *file = fopen("/proc/self/smaps", "r");
-	char line[512];
-	bool inside = false;
-	long number = -1;
-
-	while (number < 0 && file != NULL && fgets(line, sizeof line, file) != NULL) {
-		char *end;
-		unsigned long long begin = strtoull(line, &end, 16);
-
-		if (*end == '-')
-			inside = begin == (uintptr_t)from;
-		else if (inside && strncmp(line, "AnonHugePages:", 14) == 0)
-			number = atol(line + 14);
-	}
-	if (file != NULL)
-		fclose(file);
-	return number;
-}
 
 static void tell(const char *what, const char *from)
 {
