@@ -274,7 +274,8 @@ LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address 
  * The first takes the spare tables for it, as lh_directory_prepare does.
  * => nobody else writes to the range, or takes tables of it away (lh_directory_keep_tables).
  * => leaf is PRESENT, with a right, or NO_ACCESS.
- * => LH_EXISTS: something is mapped there; LH_NO_MEMORY: the spares do not suffice. Nothing changed.
+ * => LH_EXISTS: something is mapped there, or a table is kept where a huge leaf would be; LH_NO_MEMORY: the spares do
+ *    not suffice. Nothing changed.
  */
 LH_MUST_USE lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range range,
 					      lh_leaf leaf, lh_spare_tables *spares);

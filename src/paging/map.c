@@ -95,12 +95,15 @@ lh_error lh_directory_prepare(lh_directory *directory, lh_virtual_range range,
 
 /* --- which leaves --- */
 
-/* The highest level of a leaf for address and frame, up to one. */
-static unsigned highest_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
+/* The highest level of a leaf for address and frame, up to one: below the top tables that stay. */
+static unsigned highest_level(const lh_directory *directory, lh_virtual_address address, lh_leaf leaf)
 {
+	const lh_paging_format *format = directory->format;
 	uint64_t apart = (address.value >> LH_PAGE_SHIFT) - leaf.frame.value;
 	unsigned level = leaf.level;
 
+	if (lh_directory_keeps_top(directory) && level >= lh_format_top(format))
+		level = lh_format_top(format) - 1;
 	while (level > 0 &&
 	       (!format->leaf_at[level] || (apart & (lh_level_pages(format, level) - 1)) != 0))
 		level--;
@@ -159,7 +162,7 @@ static uint64_t tables_needed(const lh_paging_format *format, lh_virtual_range r
 lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
 				  lh_spare_tables *spares)
 {
-	unsigned highest = highest_level(directory->format, range.base, leaf);
+	unsigned highest = highest_level(directory, range.base, leaf);
 
 	if (highest == 0)
 		return lh_directory_prepare(directory, range, spares);
@@ -175,14 +178,25 @@ lh_error lh_directory_prepare_map(lh_directory *directory, lh_virtual_range rang
 
 /* --- validate --- */
 
-static bool is_empty(lh_directory *directory, lh_virtual_range range)
+/* Is the slot, which is not empty, in no leaf's way? A table is, where a leaf of its level or above is to stand: one
+ * that has no entry, but stays (lh_directory_keep_tables). */
+static bool is_passable(const lh_walk *walk, unsigned highest)
+{
+	lh_virtual_range rest = { lh_walk_address(walk), walk->range.pages - walk->page };
+
+	return lh_walk_is_table(walk) &&
+	       (walk->level > highest ||
+		fitting_level(walk->directory->format, highest, rest.base, rest.pages) < walk->level);
+}
+
+static bool is_empty(lh_directory *directory, lh_virtual_range range, unsigned highest)
 {
 	bool empty = true;
 	lh_walk walk;
 
 	lh_walk_begin_near(&walk, directory, range);
 	while (empty && lh_walk_next(&walk)) {
-		empty = lh_walk_is_table(&walk);
+		empty = is_passable(&walk, highest);
 		if (walk.tables >= LH_TABLES_AT_A_TIME) {
 			lh_walk_end(&walk);
 			lh_walk_begin_again(&walk);
@@ -199,7 +213,7 @@ static lh_error validate(lh_directory *directory, lh_virtual_range range, unsign
 
 	LH_ASSERT(directory->port,
 		  lh_virtual_range_covers(lh_directory_own_range(directory), range));
-	if (!is_empty(directory, range))
+	if (!is_empty(directory, range, highest))
 		return LH_EXISTS;
 	if (needed > spares->count && needed - lh_tables_there(directory, range, highest) > spares->count)
 		return LH_NO_MEMORY;
@@ -388,7 +402,7 @@ static void map_far(lh_directory *directory, lh_virtual_range range, lh_leaf lea
 lh_error lh_directory_map(lh_directory *directory, lh_virtual_range range, lh_leaf leaf,
 			  const lh_frame_number *frames, lh_spare_tables *spares)
 {
-	unsigned highest = frames ? 0 : highest_level(directory->format, range.base, leaf);
+	unsigned highest = frames ? 0 : highest_level(directory, range.base, leaf);
 	struct pattern pattern = { .frame = leaf.frame.value, .frames = frames,
 				   .in_runs = !frames && (leaf.flags & LH_LEAF_RUNS) != 0 };
 

@@ -401,3 +401,52 @@ TEST(tables_of_a_wide_range_are_counted_once_over_pauses)
 	lh_frame_drop(room.frames, frame);
 	room_close(&room);
 }
+
+/* Sv39, whose root may hold leaves of 1 GiB: but a kernel's slots there name tables from the beginning. */
+TEST(a_map_goes_below_the_top_tables_that_a_kernel_keeps)
+{
+	lh_virtual_range range = range_of(UINT64_C(0xffffffc000000000) + 2 * GIB, 2 * 262144);
+	lh_spare_tables spares = { 0, 0 };
+	lh_leaf leaf = large_leaf(262144, 2);
+	test_room room;
+
+	room_open_for(&room, 1024, 1, &lh_format_riscv64_sv39, &mmu_riscv64);
+	room_build(&room);
+	CHECK_OK(lh_directory_prepare_map(&room.kernel, range, leaf, &spares));
+	CHECK_OK(lh_directory_map(&room.kernel, range, leaf, NULL, &spares));
+	CHECK_EQUAL(spares.count, 0);
+	CHECK_EQUAL(lh_directory_read(&room.kernel, range.base).level, 1);
+	CHECK_EQUAL(lh_directory_leaves(&room.kernel), range.pages);
+	CHECK_SOUND(lh_directory_check(&room.kernel));
+	room_clear(&room.kernel, range);
+	room_close(&room);
+}
+
+/* A table that somebody keeps is not taken out for a leaf, empty or not. */
+TEST(where_a_table_is_kept_there_is_no_room_for_a_huge_leaf)
+{
+	lh_virtual_range range = range_of(2 * GIB, 2 * 512), page = range_of(2 * GIB + 2 * MIB + LH_PAGE_SIZE, 1);
+	lh_spare_tables spares = { 0, 0 };
+	lh_leaf leaf = large_leaf(262144, 1);
+	test_room room;
+
+	room_open(&room, 1024, 1);
+	room_build(&room);
+	lh_directory_keep_tables(&room.user);
+	room_map(&room, &room.user, page.base.value, leaf_of(room_frame(&room), LH_RIGHT_READ));
+	room_clear(&room.user, page);
+	CHECK_OK(lh_spare_tables_take(room.frames, 4, &spares));
+	CHECK_ERROR(lh_directory_map(&room.user, range, leaf, NULL, &spares), LH_EXISTS);
+	CHECK_EQUAL(spares.count, 4);
+	leaf.level = 0;
+	leaf.frame.value += 2; /* pages of it do */
+	CHECK_OK(lh_directory_map(&room.user, range_of(page.base.value, 100), leaf, NULL, &spares));
+	room_clear(&room.user, range);
+	lh_directory_let_tables_go(&room.user);
+	leaf.level = 1;
+	leaf.frame.value -= 2;
+	CHECK_OK(lh_directory_map(&room.user, range, leaf, NULL, &spares));
+	CHECK_SOUND(lh_directory_check(&room.user));
+	lh_spare_tables_give_back(room.frames, &spares);
+	room_close(&room);
+}
