@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults of one space on four CPUs, against everything that takes something from it at the same
- * time: unmap, mapping over, protect, discard, fork, and truncation from the object's side.
+ * time: unmap, mapping over, protect, discard, fork, and truncation from the object's side; and against pages being
+ * put together, which takes nothing.
  *
  * Each writer has a word of its own in each page and writes growing numbers. What it reads back at once
  * is what it wrote, unless CPU 0 took pages away in between: then it may also be what it was before, or
@@ -22,6 +23,7 @@ struct commits {
 	uint64_t begun[CPUS][PAGES]; /* atomic */
 	uint64_t done[CPUS][PAGES];  /* atomic */
 	uint64_t random[CPUS];
+	uint64_t collapsed;	     /* CPU 0's: times that pages were put together */
 	lh_object *object;	     /* of the second test */
 	uint64_t kept;		     /* its pages, between meetings */
 };
@@ -167,15 +169,27 @@ static void fork_and_look(struct commits *commits)
 	REQUIRE_EQUAL(world->machine, lh_space_unmap(world->space[1], all_pages(commits)), LH_OK);
 }
 
+/* Nothing is taken: what was written is read back meanwhile. */
+static void put_together(struct commits *commits)
+{
+	lh_space *space = commits->world.space[0];
+	lh_error error = lh_space_collapse(space, all_pages(commits));
+
+	REQUIRE(commits->world.machine, error == LH_OK || error == LH_AGAIN || error == LH_INVALID);
+	commits->collapsed += error == LH_OK;
+}
+
 static void take_something(struct commits *commits)
 {
-	uint64_t what = crowd_random(&commits->random[0], 6);
+	uint64_t what = crowd_random(&commits->random[0], 8);
 
 	machine_step(commits->world.machine, "take away");
 	if (what < 3)
 		take_pages(commits, what);
 	else if (what == 3)
 		take_rights(commits);
+	else if (what >= 6)
+		put_together(commits);
 	else
 		fork_and_look(commits);
 }
@@ -224,6 +238,7 @@ TEST(faults_on_all_cpus_keep_what_they_wrote_whatever_is_taken)
 
 	world_map(&commits.world, 0, 0, PAGES * SPREAD, READ_WRITE);
 	crowd_run(&commits.world, work, &commits);
+	CHECK(commits.collapsed != 0);
 	end(&commits, &before);
 }
 
