@@ -307,6 +307,7 @@ static lh_error set_up(struct start *start, struct process **process)
 		LH_TRY(default_start(start));
 	remove_start_files();
 	LH_TRY(process_start_alarms());
+	LH_TRY(process_start_huge_scan());
 	LH_TRY(make_first(process));
 	return start_devices(start, *process);
 }

@@ -228,4 +228,7 @@ void process_set_alarm(uint64_t after, uint64_t interval, uint64_t *left, uint64
 void process_read_alarm(uint64_t *left, uint64_t *interval);
 LH_MUST_USE lh_error process_start_alarms(void);
 
+/* Begins the thread that puts pages together, if the kernel's command line asks for it (huge.c). */
+LH_MUST_USE lh_error process_start_huge_scan(void);
+
 #endif

@@ -261,3 +261,9 @@ def pages_that_are_put_together_hold_what_they_held_whoever_writes():
                  (b"again", b"0", b"4096"), (b"over a hole", b"12", b"2048"), (b"behind it", b"0", b"2048"), (b"less than a piece", b"0", b"0"),
                  (b"forbidden", b"22", b"0"), (b"three mappings", b"22", b"0"), (b"at the end", b"0", b"2048")],
           "how the calls ended")
+
+
+@check
+def a_kernel_with_time_puts_together_what_was_to_be_huge():
+    with command_line("huge=scan"):
+        equal(expect(guest(program("collapse"), "wait")), b"huge 4096 kB\nwrong: 0\n", "the output")

@@ -2,7 +2,7 @@
 /*
  * Memory whose pages are put together by MADV_COLLAPSE, as madvise(2) has it: what it holds stays, whoever writes
  * meanwhile. What it prints is the same on Linux; with an argument it also tells how the calls ended, and how much of
- * the memory huge pages have, by /proc/self/smaps.
+ * the memory huge pages have, by /proc/self/smaps. With "wait" it asks for huge pages and waits for the kernel.
  */
 #include "huge_pages.h"
 
@@ -147,6 +147,26 @@ static lh_error meanwhile(void)
 	return error;
 }
 
+/* Pages that came singly, in memory that is to be huge: the kernel puts them together some day, and the last one, of
+ * which less than half is there, never. */
+static lh_error wait_for_scan(void)
+{
+	char *memory = NULL;
+	unsigned waits = 0;
+
+	LH_TRY(piece(3, &memory));
+	fill_each_third(memory, 3 * 512);
+	for (size_t page = 1; page < 2 * 512; page += 3)
+		memory[page * PAGE + 1] = 1;
+	LH_TRY(check_call(madvise(memory, 3 * HUGE_BYTES, MADV_HUGEPAGE)));
+	while (huge_kilobytes(memory) != 4096 && waits++ < 600)
+		usleep(100000);
+	usleep(1000000);
+	printf("huge %ld kB\n", huge_kilobytes(memory));
+	printf("wrong: %zu\n", wrong_pages(memory, 3 * 512));
+	return LH_OK;
+}
+
 static lh_error run(void)
 {
 	LH_TRY(put_together());
@@ -156,7 +176,6 @@ static lh_error run(void)
 
 int main(int argc, char **argv)
 {
-	(void)argv;
 	tells = argc > 1;
-	return report("collapse", run());
+	return report("collapse", argc > 1 && strcmp(argv[1], "wait") == 0 ? wait_for_scan() : run());
 }
