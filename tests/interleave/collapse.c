@@ -70,7 +70,7 @@ static void *open_shared(void)
 }
 
 /* The pages' frames lie side by side already. */
-static void *open_split(void)
+static test_scene *split(void)
 {
 	test_scene *scene = scene_open(2400);
 	lh_virtual_range page = world_range(&scene->world, MISSING, 1);
@@ -83,6 +83,24 @@ static void *open_split(void)
 	CHECK_OK(lh_space_advise(scene->world.space[0], page, LH_ADVICE_NO_HUGE));
 	CHECK_OK(lh_space_advise(scene->world.space[0], page, LH_ADVICE_HUGE));
 	CHECK_EQUAL(world_leaf(&scene->world, 0, PAGE_0).level, 0);
+	return scene;
+}
+
+static void *open_split(void)
+{
+	return split();
+}
+
+/* By a format that breaks before it makes, and is otherwise that of the machine. */
+static void *open_split_breaking(void)
+{
+	static lh_paging_format format;
+	test_scene *scene = split();
+	lh_directory *directory = &scene->world.space[0]->directory;
+
+	format = *directory->format;
+	format.break_before_make = true;
+	directory->format = &format;
 	return scene;
 }
 
@@ -313,4 +331,6 @@ COLLAPSE(collapse_pin, open_cached, pin_first, check_pinned)
 COLLAPSE(collapse_collapse, open_cached, collapse, check_both)
 COLLAPSE(collapse_promote_write, open_split, write_there, check_written_surely)
 COLLAPSE(collapse_promote_read, open_split, read_there, check_read)
+COLLAPSE(collapse_break_write, open_split_breaking, write_there, check_written_surely)
+COLLAPSE(collapse_break_read, open_split_breaking, read_there, check_read)
 COLLAPSE(collapse_promote_pin, open_split, pin_first, check_pinned)
