@@ -77,24 +77,31 @@ FAR void map_range(uint64_t address, unsigned level, uint64_t leaves, uint64_t f
 	lh_spare_tables_give_back(frames, &spares);
 }
 
-FAR lh_error map_huge(uint64_t address, uint64_t frame)
+FAR void map_page(uint64_t address, uint64_t frame)
+{
+	lh_spare_tables spares = { 0, 0 };
+
+	must(lh_directory_prepare(&directory, range_of(address, 0, 1), &spares));
+	must(lh_directory_write(&directory, lh_virtual(address), leaf_of(0, frame), &spares));
+	lh_spare_tables_give_back(frames, &spares);
+}
+
+FAR void map_huge(uint64_t address, uint64_t frame)
 {
 	lh_spare_tables none = { 0, 0 };
 
-	return lh_directory_write_large(&directory, lh_virtual(address), leaf_of(1, frame), &none);
+	if (lh_directory_write_large(&directory, lh_virtual(address), leaf_of(1, frame), &none) != LH_OK)
+		map_range(address, 1, 1, frame);
 }
 
 static void map(uint64_t address, unsigned level, uint64_t leaves, uint64_t frame)
 {
-	lh_spare_tables none = { 0, 0 };
-	lh_error error = LH_NO_MEMORY;
-
-	if (leaves == 1)
-		error = level == 0 ? lh_directory_write(&directory, lh_virtual(address), leaf_of(0, frame),
-							&none)
-				   : map_huge(address, frame);
-	if (error != LH_OK)
+	if (leaves != 1)
 		map_range(address, level, leaves, frame);
+	else if (level != 0)
+		map_huge(address, frame);
+	else if (!lh_directory_write_at_once(&directory, lh_virtual(address), leaf_of(0, frame)))
+		map_page(address, frame);
 }
 
 static void protect(uint64_t address, unsigned level, uint64_t leaves)
@@ -142,15 +149,10 @@ FAR void unmap_range(lh_virtual_range range)
 
 static void unmap(uint64_t address, unsigned level, uint64_t leaves)
 {
-	lh_gather gather;
-
-	if (leaves != 1 || level != 0) {
+	if (leaves == 1 && level == 0)
+		lh_directory_clear_one(&directory, lh_virtual(address));
+	else
 		unmap_range(range_of(address, level, leaves));
-		return;
-	}
-	lh_gather_begin(&gather, &directory);
-	must(lh_directory_clear(&directory, lh_virtual(address), &gather) ? LH_OK : LH_LIMIT);
-	lh_gather_finish(&gather);
 }
 
 const struct subject landhold_subject = { "landhold", create, destroy, map, protect, query, unmap };

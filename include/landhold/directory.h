@@ -112,7 +112,6 @@ typedef struct lh_leaf {
  */
 typedef struct lh_near_table {
 	uint64_t first;	       /* o: the number of its first slot, of all of its level from address 0 on */
-	uint64_t retired;      /* o: the directory's when the table was held */
 	uint64_t *entries;     /* o: its bytes, */
 	lh_frame_entry *entry; /* o: its entry in the frame array, */
 	lh_frame_number frame; /* o: and its frame */
@@ -123,11 +122,15 @@ typedef struct lh_near_table {
 typedef struct lh_directory_part {
 	uint64_t tables; /* a: table pages of its own, root included */
 	uint64_t leaves; /* a: leaf entries not empty, own half, in pages */
-	uint64_t owner;	 /* a: the number of the CPU that the rest is for, plus 1; 0: nobody's */
+	uint32_t owner;	 /* a: the number of the CPU that the rest is for, and whether it may go by that; or nobody */
 	uint64_t counted; /* o: to be added to `leaves`: written by the owner, read by anybody */
 	lh_near_table near[LH_NEAR_LEVELS]; /* by level */
-	uint64_t unused[2]; /* what one CPU writes lies on no line that another looks up its tables in */
+	uint64_t unused[4]; /* what one CPU writes lies on no line that another looks up its tables in */
 } lh_directory_part;
+
+/* In `owner`: a table was taken out of the tree since it was remembered, so all are forgotten; and nobody's. */
+#define LH_PART_STALE (1u << 31)
+#define LH_PART_NOBODY UINT32_MAX
 
 typedef struct lh_directory {
 	lh_frames *frames;		/* c */
@@ -139,11 +142,12 @@ typedef struct lh_directory {
 	uint32_t keeps_tables;		/* a not 0: tables that become empty stay for a while */
 	lh_cpu_set active;		/* a CPUs that run it, and so may hold translations */
 	lh_cpu_set walkers;		/* a others that are walking its tables */
-	uint64_t generation;		/* a flushes published: raised before active is read */
-	uint64_t retired;		/* a tables taken out of the tree: raised before they are flushed */
+	uint64_t generation;		/* a raised by a gather's flush before it reads active */
 	uint64_t passed;		/* a BUSY leaves that a restriction passed, each under its table's lock */
-	/* a The entry of a plain leaf (src/paging/plain.h), all but the frame: [0] at level 0, [1] above, by its
-	 * rights and flags; 0: not worked out yet. */
+	/* The entry of a plain leaf (src/paging/plain.h) is a sum: of bits that its rights and flags say (a: [0] at
+	 * level 0, [1] above; 0: not worked out yet), and of the frame's number times plain_unit. Of frames below
+	 * plain_frames, that is: c once it is a kernel's or is not. */
+	uint64_t plain_frames, plain_unit;
 	uint64_t plain[2][(LH_RIGHTS_ALL | LH_LEAF_UNCOUNTED) + 1];
 	lh_directory_part parts[LH_DIRECTORY_PARTS];
 } lh_directory;
@@ -241,6 +245,14 @@ LH_MUST_USE lh_error lh_directory_write(lh_directory *directory, lh_virtual_addr
 					lh_leaf leaf, lh_spare_tables *spares);
 
 /*
+ * The same for an empty slot, by a way of some fifty instructions or not at all: no spares are needed, nothing is
+ * waited for. => false: not done, nothing changed; lh_directory_write does it, or says why not. So it is for an
+ * absent table, a slot that is not empty, a leaf that is not plain (key, memory type, flags), and a table that this
+ * CPU did not use last, or whose lock is taken.
+ */
+LH_MUST_USE bool lh_directory_write_at_once(lh_directory *directory, lh_virtual_address address, lh_leaf leaf);
+
+/*
  * Writes a huge leaf (leaf.level larger than 0) where nothing is below. If it is counted, the
  * caller has added a holder to each of its frames.
  * => LH_INVALID: the format has no leaf there, or address or frame is not aligned to it;
@@ -256,6 +268,8 @@ LH_MUST_USE lh_error lh_directory_write_large(lh_directory *directory, lh_virtua
  */
 LH_MUST_USE bool lh_directory_clear(lh_directory *directory, lh_virtual_address address,
 				    lh_gather *gather);
+/* The same, flushed and dropped when it returns. Context: interrupts on, no spinning lock. */
+void lh_directory_clear_one(lh_directory *directory, lh_virtual_address address);
 
 /*
  * --- ranges ---

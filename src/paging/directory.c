@@ -3,8 +3,15 @@
  * The life of a directory: made step by step, loaded and left, torn down from any step.
  */
 #include "paging/near.h"
+#include "paging/plain.h"
 
 #include "base/memory.h"
+
+static void begin_parts(lh_directory *directory)
+{
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		directory->parts[i] = (lh_directory_part){ .owner = LH_PART_NOBODY };
+}
 
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
 {
@@ -12,6 +19,8 @@ void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_pagi
 			       .port = lh_frames_port(frames), .root = { LH_NO_FRAME } };
 
 	*directory = empty;
+	begin_parts(directory);
+	lh_plain_begin(directory);
 }
 
 lh_error lh_directory_add_root(lh_directory *directory)
@@ -51,6 +60,7 @@ lh_error lh_directory_add_kernel_half(lh_directory *directory)
 
 	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
 	directory->is_kernel = true;
+	lh_plain_begin(directory);
 	for (uint64_t i = lh_format_shared_index(format); i < lh_paging_entries(format, top); i++) {
 		LH_TRY(lh_table_allocate(directory->frames, top - 1, &table));
 		lh_atomic_store_total(&entries[i], lh_entry_make_table(format, table, false));
@@ -102,10 +112,9 @@ void lh_directory_destroy(lh_directory *directory)
 	dropped = lh_chain_drop(directory->frames, directory->format, chain);
 	LH_ASSERT(directory->port, dropped.tables == lh_directory_tables(directory));
 	LH_ASSERT(directory->port, dropped.leaf_pages == lh_directory_leaves(directory));
-	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
-		directory->parts[i] = (lh_directory_part){ .tables = 0 };
-	memset(directory->plain, 0, sizeof directory->plain); /* of its half */
+	begin_parts(directory);
 	directory->is_kernel = false;
+	lh_plain_begin(directory);
 }
 
 void lh_directory_activate(lh_directory *directory)

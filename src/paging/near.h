@@ -3,28 +3,33 @@
  * A walk that begins at its end: most entries that a CPU is interested in lie in the tables that it
  * held last, so each part of a directory remembers those for one CPU.
  *
- * When it may be believed. A table is remembered by who holds its lock, so it was in the tree then; with
- * it, how many tables had been taken out of the tree before (`retired`). Who takes a table out has its
- * lock, clears the entry that names it, and raises that count; then he reads the sets of CPUs, calls those,
- * and frees the table (walk.h). So, all of these being sequentially consistent:
- *
- *     a walk                          taking out
- *     enters the set of CPUs          clears the entry
- *     reads `retired`                 raises `retired`
- *     looks at the table              reads the set, calls its CPUs, frees the table
- *
- * If the walk finds the count unchanged, it entered the set before the set was read: the table, if it is
- * taken out at all, is freed only after the walk. Before that its lock stays locked, so that nothing is
- * written to it; that its entries can still be read for as long as a walk from the root that began at the
- * same time could have is no news. And a walk that begins after a table was taken out, on any CPU, finds
- * the count changed: that one and all others are forgotten, which is cheap, as tables are rare.
- *
- * What it cannot do is go up. A walk that must, or finds the lock taken, pauses, and then it
- * begins at the root like any other.
- *
  * The memory belongs to a CPU that runs the directory, the first of the part that had something to remember: only
  * it reads or writes that, with interrupts off, until it leaves the directory. With more than LH_DIRECTORY_PARTS
  * CPUs in it the others walk from the root; so do walkers that do not run it.
+ *
+ * When it may be believed. A table is remembered by who holds its lock, so it is in the tree then. Who takes a table
+ * out has its lock, clears the entry that names it, and marks every part's owner LH_PART_STALE; then he reads the
+ * sets of CPUs, calls those, and frees the table (walk.h). So, all of these being sequentially consistent:
+ *
+ *     a walk                              taking out
+ *     (its CPU is in the set `active`)    clears the entry
+ *     reads `owner`: this CPU, no more    marks `owner` stale
+ *     looks at the table                  reads the set, calls its CPUs, frees the table
+ *
+ * If the walk does not find the mark, the set is read after that, with this CPU in it: the table, if it is
+ * taken out at all, is freed only after the walk. Before that its lock stays locked, so that nothing is
+ * written to it; that its entries can still be read for as long as a walk from the root that began at the
+ * same time could have is no news. And a walk that begins after a table was taken out, on any CPU, finds
+ * the mark: that table and all others are forgotten, which is cheap, as tables are rare. So one comparison says
+ * whose the memory is and that it is good.
+ *
+ * The owner takes the mark away when he next holds a table, having forgotten all others: what anybody took out
+ * before is none that he remembers then. A reader, who holds nothing, takes it away *before* he descends, and
+ * remembers what he came to only in a part that was his then: a table that is taken out after he took the
+ * mark away is marked anew, and of one that was taken out before he finds the entry cleared.
+ *
+ * What it cannot do is go up. A walk that must, or finds the lock taken, pauses, and then it
+ * begins at the root like any other.
  *
  * It has a table of level 0 and one of level 1: pages, huge leaves, and the tables side by side that a large
  * range has. Only tables that fill a page are remembered; then what a slot spans is the same in every format.
@@ -45,18 +50,17 @@ static inline uint64_t lh_near_slot(unsigned level, lh_virtual_address address)
 
 /* => the part is this CPU's. => true: the slots from that of one address to that of another, not below it, are
  * the table's. */
-static inline bool lh_near_has(const lh_directory *directory, const lh_near_table *table, unsigned level,
-			       lh_virtual_address first, lh_virtual_address last)
+static inline bool lh_near_has(const lh_near_table *table, unsigned level, lh_virtual_address first,
+			       lh_virtual_address last)
 {
 	return ((lh_near_slot(level, first) - table->first) |
-		(lh_near_slot(level, last) - table->first)) < LH_NEAR_SLOTS &&
-	       table->retired == lh_atomic_load_total(&directory->retired);
+		(lh_near_slot(level, last) - table->first)) < LH_NEAR_SLOTS;
 }
 
-/* => true: it runs the directory. */
+/* => true: it runs the directory, and what it remembers is good. */
 static inline bool lh_part_is_of(const lh_directory_part *part, unsigned cpu)
 {
-	return lh_atomic_load_relaxed(&part->owner) == cpu + 1u;
+	return lh_atomic_load_total(&part->owner) == cpu;
 }
 
 /* What is remembered is the table's. (In a test build this also tells the machine, which looks for changes where a
@@ -87,7 +91,7 @@ static inline void lh_walk_begin_near(lh_walk *walk, lh_directory *directory, lh
 	part = lh_walk_part(walk);
 	if (lh_part_is_of(part, walk->cpu))
 		for (unsigned level = 0; level < LH_NEAR_LEVELS; level++)
-			if (lh_near_has(directory, &part->near[level], level, range.base, last)) {
+			if (lh_near_has(&part->near[level], level, range.base, last)) {
 				lh_walk_go_near(walk, &part->near[level], level);
 				return;
 			}
@@ -101,19 +105,23 @@ static inline bool lh_is_near_level(const lh_paging_format *format, unsigned lev
 	       lh_level_shift(format, level + 1) == LH_PAGE_SHIFT + (level + 1) * LH_NEAR_BITS;
 }
 
-/* Makes a part this CPU's that is nobody's, if it runs the directory. => false: it is another's. */
-static inline bool lh_part_take(lh_directory *directory, lh_directory_part *part, unsigned cpu)
+/* This CPU's part, if it is its own or nobody's and the CPU runs the directory, with nothing out of date in it;
+ * NULL: it is another's. Interrupts are off. */
+static inline lh_directory_part *lh_part_take(lh_directory *directory, unsigned cpu)
 {
-	uint64_t nobody = 0;
+	lh_directory_part *part = &directory->parts[cpu % LH_DIRECTORY_PARTS];
+	uint32_t owner = lh_atomic_load_total(&part->owner);
 
-	if (lh_part_is_of(part, cpu))
-		return true;
-	if (!lh_directory_runs_on(directory, cpu) || lh_atomic_load_relaxed(&part->owner) != 0 ||
-	    !lh_atomic_compare_exchange(&part->owner, &nobody, cpu + UINT64_C(1)))
-		return false;
+	if (owner == cpu)
+		return part;
+	if (owner == LH_PART_NOBODY ? !lh_directory_runs_on(directory, cpu) : owner != (cpu | LH_PART_STALE))
+		return NULL;
+	if (!lh_atomic_compare_exchange(&part->owner, &owner, cpu))
+		return NULL;
+	/* None has an address below it that lies so high. */
 	for (unsigned level = 0; level < LH_NEAR_LEVELS; level++)
-		part->near[level].retired = UINT64_MAX;
-	return true;
+		part->near[level].first = UINT64_MAX - LH_NEAR_SLOTS;
+	return part;
 }
 
 /* This CPU leaves the directory. Interrupts are off. */
@@ -121,25 +129,28 @@ static inline void lh_near_forget(lh_directory *directory, unsigned cpu)
 {
 	lh_directory_part *part = &directory->parts[cpu % LH_DIRECTORY_PARTS];
 
-	if (lh_part_is_of(part, cpu))
-		lh_atomic_store(&part->owner, UINT64_C(0));
+	if ((lh_atomic_load_relaxed(&part->owner) & ~LH_PART_STALE) == cpu)
+		lh_atomic_store_total(&part->owner, LH_PART_NOBODY);
 }
 
-/*
- * The table that the walk stands in, of the directory's own half. => retired: the count at a moment before that at
- * which the walk knew the table to be in the tree: of now, if it is held.
- */
-static inline void lh_walk_remember(const lh_walk *walk, lh_frame_entry *entry, uint64_t retired)
+/* A table was taken out of the tree: its entry is cleared. */
+static inline void lh_parts_make_stale(lh_directory *directory)
 {
-	lh_directory_part *part = lh_walk_part(walk);
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		if ((lh_atomic_load_total(&directory->parts[i].owner) & LH_PART_STALE) == 0)
+			lh_atomic_or(&directory->parts[i].owner, LH_PART_STALE);
+}
+
+/* The table that the walk stands in, of the directory's own half. => part: taken, since the walk holds the table or
+ * before it descended to it; or NULL. */
+static inline void lh_walk_remember(const lh_walk *walk, lh_directory_part *part, lh_frame_entry *entry)
+{
 	lh_near_table *table;
 
-	if (!lh_is_near_level(walk->directory->format, walk->level) ||
-	    !lh_part_take(walk->directory, part, walk->cpu))
+	if (!part || !lh_is_near_level(walk->directory->format, walk->level))
 		return;
 	table = &part->near[walk->level];
 	table->first = lh_near_slot(walk->level, lh_walk_address(walk)) & ~(LH_NEAR_SLOTS - 1);
-	table->retired = retired;
 	table->frame = walk->path[walk->level].frame;
 	table->entries = walk->path[walk->level].entries;
 	table->entry = entry;
@@ -180,7 +191,7 @@ LH_STRAIGHT bool lh_near_look(lh_near *near, const lh_directory *directory, lh_v
 	const lh_near_table *table = &near->part->near[level];
 	uint64_t index = lh_near_slot(level, address) - table->first;
 
-	if (index >= LH_NEAR_SLOTS || table->retired != lh_atomic_load_total(&directory->retired))
+	if (index >= LH_NEAR_SLOTS)
 		return false;
 	lh_near_assert(directory, table);
 	near->slot = &table->entries[index];

@@ -63,16 +63,18 @@ static bool is_reached(const lh_directory *directory, lh_virtual_address address
 
 LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
 {
-	uint64_t retired = lh_atomic_load_total(&directory->retired);
+	lh_directory_part *part = NULL;
 	lh_leaf leaf;
 	lh_walk walk;
 
 	if (!is_reached(directory, address))
 		return lh_entry_read_leaf(directory->format, lh_format_top(directory->format), 0, true);
 	lh_walk_begin_near(&walk, directory, page_of(address));
+	if (lh_directory_owns(directory, address))
+		part = lh_part_take(directory, walk.cpu);
 	lh_walk_descend(&walk);
-	if (walk.level != walk.top && lh_directory_owns(directory, address))
-		lh_walk_remember(&walk, lh_walk_table_entry(&walk), retired);
+	if (walk.level != walk.top)
+		lh_walk_remember(&walk, part, lh_walk_table_entry(&walk));
 	leaf = lh_walk_leaf(&walk);
 	lh_walk_end(&walk);
 	return leaf;
@@ -94,10 +96,10 @@ lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
 LH_STRAIGHT bool write_near(lh_directory *directory, lh_virtual_address address, unsigned level,
 			    const lh_leaf *leaf)
 {
-	uint64_t entry = lh_plain_entry(directory, leaf);
+	uint64_t entry;
 	lh_near near;
 
-	if (entry == 0 || !lh_near_open(&near, directory, address, level))
+	if (!lh_plain_make(directory, leaf, &entry) || !lh_near_open(&near, directory, address, level))
 		return false;
 	if (lh_atomic_load_relaxed(near.slot) != 0) {
 		lh_near_let_go(&near, directory);
@@ -106,18 +108,6 @@ LH_STRAIGHT bool write_near(lh_directory *directory, lh_virtual_address address,
 	lh_atomic_store(near.slot, entry);
 	lh_near_close(&near, directory, level, 1);
 	return true;
-}
-
-LH_FAR lh_error announced(lh_directory *directory, lh_virtual_address address)
-{
-	lh_directory_announce(directory, page_of(address));
-	return LH_OK;
-}
-
-/* In user mode's half that is left to the fault that finds nothing to do. */
-LH_STRAIGHT lh_error written(lh_directory *directory, lh_virtual_address address)
-{
-	return directory->is_kernel ? announced(directory, address) : LH_OK;
 }
 
 LH_FAR lh_error write_far(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
@@ -130,7 +120,16 @@ LH_FAR lh_error write_far(lh_directory *directory, lh_virtual_address address, l
 	LH_TRY(lh_slot_open(&slot, directory, address, leaf.level, spares));
 	error = leaf.level == 0 || slot.walk.entry == 0 ? lh_slot_write(&slot, leaf) : LH_EXISTS;
 	lh_slot_close(&slot);
-	return error == LH_OK ? written(directory, address) : error;
+	if (error == LH_OK)
+		lh_directory_announce_kernels(directory, page_of(address));
+	return error;
+}
+
+bool lh_directory_write_at_once(lh_directory *directory, lh_virtual_address address, lh_leaf leaf)
+{
+	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
+	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
+	return write_near(directory, address, 0, &leaf);
 }
 
 lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address, lh_leaf leaf,
@@ -138,9 +137,7 @@ lh_error lh_directory_write(lh_directory *directory, lh_virtual_address address,
 {
 	LH_ASSERT(directory->port, leaf.level == 0 && leaf.kind != LH_LEAF_EMPTY);
 	LH_ASSERT(directory->port, leaf.kind != LH_LEAF_PRESENT || leaf.rights != LH_RIGHT_NONE);
-	if (write_near(directory, address, 0, &leaf))
-		return written(directory, address);
-	return write_far(directory, address, leaf, spares);
+	return write_near(directory, address, 0, &leaf) ? LH_OK : write_far(directory, address, leaf, spares);
 }
 
 static bool fits_level(const lh_paging_format *format, lh_virtual_address address, lh_leaf leaf)
@@ -160,36 +157,42 @@ lh_error lh_directory_write_large(lh_directory *directory, lh_virtual_address ad
 	if (!fits_level(directory->format, address, leaf))
 		return LH_INVALID;
 	if (leaf.level == 1 && write_near(directory, address, 1, &leaf))
-		return written(directory, address);
+		return LH_OK;
 	return write_far(directory, address, leaf, spares);
 }
 
 /* --- clear, restrict --- */
 
-/*
- * What the slot has lost, this CPU may have cached. If no other may, and no flush is due anyway, it goes at once;
- * else it is noted. Publishes as any flush does: the generation first, then who runs the directory (gather.c).
- */
-LH_STRAIGHT void flush_near(const lh_near *near, lh_virtual_address address, unsigned level, lh_gather *gather)
+LH_STRAIGHT lh_virtual_range span_of(lh_virtual_address address, unsigned level)
 {
-	lh_directory *directory = gather->directory;
 	uint64_t pages = UINT64_C(1) << level * LH_NEAR_BITS;
-	lh_virtual_range span = { lh_virtual(address.value & ~((pages << LH_PAGE_SHIFT) - 1)), pages };
 
-	if (lh_virtual_range_is_empty(gather->span)) {
-		lh_atomic_add(&directory->generation, UINT64_C(1));
-		if (lh_directory_runs_only_on(directory, near->cpu)) {
-			lh_architecture_flush_local(directory->port, directory->root, span,
-						    directory->is_kernel);
-			return;
-		}
-	}
-	lh_gather_note_range(gather, span);
+	return (lh_virtual_range){ lh_virtual(address.value & ~((pages << LH_PAGE_SHIFT) - 1)), pages };
 }
 
-/* => the gather has room. => false: not done. */
-LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address, unsigned level,
-			    lh_gather *gather)
+/*
+ * What the slot has lost, this CPU may have cached. If no other may, it goes at once. The exchange that changed the
+ * slot is what publishes the flush: who runs the directory is read after it, both sequentially consistent (gather.c).
+ * => false: others must flush as well.
+ */
+LH_STRAIGHT bool flush_near(const lh_near *near, const lh_directory *directory, lh_virtual_address address,
+			    unsigned level)
+{
+	if (!lh_directory_runs_only_on(directory, near->cpu))
+		return false;
+	lh_architecture_flush_local(directory->port, directory->root, span_of(address, level),
+				    directory->is_kernel);
+	return true;
+}
+
+/* What stood in the slot, and whether it is flushed already. */
+typedef struct lost_leaf {
+	uint64_t entry;
+	bool flushed;
+} lost_leaf;
+
+/* => false: not done; also where nothing stands there. */
+LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address, unsigned level, lost_leaf *lost)
 {
 	uint64_t entry;
 	lh_near near;
@@ -197,15 +200,33 @@ LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address,
 	if (!lh_near_open(&near, directory, address, level))
 		return false;
 	entry = lh_atomic_load_relaxed(near.slot);
-	if (entry == 0 || lh_table_live(near.table) == 1 ||
-	    lh_entry_is_table(directory->format, level, entry) ||
-	    lh_entry_is_in_run(directory->format, entry)) {
+	if (entry == 0 || (entry & directory->format->run) != 0 || lh_table_live(near.table) == 1 ||
+	    lh_entry_is_table(directory->format, level, entry)) {
 		lh_near_let_go(&near, directory);
-		return entry == 0;
+		return false;
 	}
-	lh_gather_add_entry(gather, level, lh_atomic_exchange(near.slot, UINT64_C(0)));
-	flush_near(&near, address, level, gather);
+	lost->entry = lh_atomic_exchange(near.slot, UINT64_C(0));
+	lost->flushed = flush_near(&near, directory, address, level);
 	lh_near_close(&near, directory, level, UINT64_MAX);
+	return true;
+}
+
+LH_STRAIGHT void gather_lost(lh_gather *gather, lh_virtual_address address, unsigned level, lost_leaf lost)
+{
+	lh_gather_add_entry(gather, level, lost.entry);
+	if (!lost.flushed)
+		lh_gather_note_range(gather, span_of(address, level));
+}
+
+/* => the gather has room. => false: not done. */
+LH_STRAIGHT bool clear_near_into(lh_directory *directory, lh_virtual_address address, unsigned level,
+				 lh_gather *gather)
+{
+	lost_leaf lost;
+
+	if (!clear_near(directory, address, level, &lost))
+		return false;
+	gather_lost(gather, address, level, lost);
 	return true;
 }
 
@@ -232,7 +253,36 @@ bool lh_directory_clear(lh_directory *directory, lh_virtual_address address, lh_
 	LH_ASSERT(directory->port, gather->directory == directory);
 	if (lh_gather_is_full(gather))
 		return false;
-	return clear_near(directory, address, 0, gather) || clear_far(directory, address, gather);
+	return clear_near_into(directory, address, 0, gather) || clear_far(directory, address, gather);
+}
+
+/* What is left to do, once the leaf is cleared. */
+LH_FAR void finish_lost(lh_directory *directory, lh_virtual_address address, uint64_t entry, bool flushed)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory);
+	gather_lost(&gather, address, 0, (lost_leaf){ entry, flushed });
+	lh_gather_finish(&gather);
+}
+
+LH_FAR void clear_one_far(lh_directory *directory, lh_virtual_address address)
+{
+	lh_gather gather;
+
+	lh_gather_begin(&gather, directory);
+	clear_far(directory, address, &gather);
+	lh_gather_finish(&gather);
+}
+
+void lh_directory_clear_one(lh_directory *directory, lh_virtual_address address)
+{
+	lost_leaf lost;
+
+	if (!clear_near(directory, address, 0, &lost))
+		clear_one_far(directory, address);
+	else if (!lost.flushed || lh_entry_is_counted(directory->format, lost.entry))
+		finish_lost(directory, address, lost.entry, lost.flushed);
 }
 
 /* The level of which the range is one slot; LH_NEAR_LEVELS: of none that may be remembered. */
@@ -250,9 +300,9 @@ bool lh_one_clear(lh_directory *directory, lh_virtual_range range, lh_gather *ga
 		return false;
 	switch (level_of(range)) {
 	case 0:
-		return clear_near(directory, range.base, 0, gather);
+		return clear_near_into(directory, range.base, 0, gather);
 	case 1:
-		return clear_near(directory, range.base, 1, gather);
+		return clear_near_into(directory, range.base, 1, gather);
 	default:
 		return false;
 	}
@@ -276,7 +326,8 @@ LH_STRAIGHT bool restrict_slot(const lh_near *near, lh_virtual_address address, 
 		if (restricted == 0 || restricted == entry)
 			return restricted != 0;
 	} while (!lh_atomic_compare_exchange(near->slot, &entry, restricted));
-	flush_near(near, address, level, gather);
+	if (!flush_near(near, gather->directory, address, level))
+		lh_gather_note_range(gather, span_of(address, level));
 	return true;
 }
 

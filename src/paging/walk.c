@@ -67,8 +67,8 @@ bool lh_walk_try_hold(lh_walk *walk)
 		return false;
 	walk->held = table;
 	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
-	if (table != walk->near)
-		lh_walk_remember(walk, table, lh_atomic_load_total(&walk->directory->retired));
+	if (table != walk->near && lh_is_near_level(format_of(walk), walk->level))
+		lh_walk_remember(walk, lh_part_take(walk->directory, walk->cpu), table);
 	return true;
 }
 
@@ -244,7 +244,7 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 
 void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
 {
-	lh_atomic_add(&walk->directory->retired, UINT64_C(1));
+	lh_parts_make_stale(walk->directory);
 	lh_order_let_go(port_of(walk), table, LH_LOCK_TABLE);
 	lh_walk_count(walk, UINT64_MAX, walk->level == 1 ? 0 - lh_table_live(table) : 0);
 	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));

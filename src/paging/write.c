@@ -10,6 +10,8 @@
 #include "paging/run.h"
 #include "paging/slot.h"
 
+#include "base/memory.h"
+
 static lh_virtual_range page_of(lh_virtual_address address)
 {
 	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
@@ -111,6 +113,17 @@ static bool is_upgrade(lh_leaf old, lh_leaf new)
 	       (old.kind == LH_LEAF_NO_ACCESS ||
 		(old.kind == LH_LEAF_PRESENT && new.kind == LH_LEAF_PRESENT &&
 		 (old.rights & ~new.rights) == 0));
+}
+
+void lh_plain_begin(lh_directory *directory)
+{
+	const lh_paging_format *format = directory->format;
+	lh_address_part part = format->address[0];
+	bool more = directory->is_kernel && (format->present_flush || format->present_order);
+
+	memset(directory->plain, 0, sizeof directory->plain);
+	directory->plain_frames = more ? 0 : ((part.mask << part.shift) >> LH_PAGE_SHIFT) + 1;
+	directory->plain_unit = UINT64_C(1) << (LH_PAGE_SHIFT - part.shift);
 }
 
 static void learn_plain(lh_directory *directory, const lh_leaf *leaf)

@@ -38,6 +38,7 @@ typedef struct test_world {
 	test_page pages[PAGES_MAX]; /* ascending */
 	unsigned count;
 	unsigned cpus;
+	unsigned at_once; /* leaves that were written so */
 } test_world;
 
 static void add_pages(test_world *world, uint64_t first, unsigned count)
@@ -340,8 +341,13 @@ static void do_write(test_world *world)
 	CHECK_OK(lh_directory_prepare(world->directory, range_of(page->address, 1), &spares));
 	if (!(leaf.flags & LH_LEAF_UNCOUNTED))
 		lh_frame_hold(world->room.frames, leaf.frame);
-	error = lh_directory_write(world->directory, lh_virtual(page->address), leaf,
-					  &spares);
+	if (test_random_below(2) && lh_directory_write_at_once(world->directory, lh_virtual(page->address), leaf)) {
+		CHECK_EQUAL(old.kind, LH_LEAF_EMPTY);
+		world->at_once++;
+		error = LH_OK;
+	} else {
+		error = lh_directory_write(world->directory, lh_virtual(page->address), leaf, &spares);
+	}
 	CHECK_EQUAL(spares.count, 0);
 	if (old.kind == LH_LEAF_EMPTY || may_upgrade(world, &old, &leaf)) {
 		CHECK_OK(error);
@@ -453,7 +459,10 @@ static void do_clear(test_world *world, lh_gather *gather)
 {
 	test_page *page = random_page(world);
 
-	CHECK(lh_directory_clear(world->directory, lh_virtual(page->address), gather));
+	if (test_random_below(2))
+		lh_directory_clear_one(world->directory, lh_virtual(page->address));
+	else
+		CHECK(lh_directory_clear(world->directory, lh_virtual(page->address), gather));
 	page->leaf = (lh_leaf){ .kind = LH_LEAF_EMPTY };
 }
 
@@ -712,6 +721,7 @@ static void run_here(test_half half, bool no_execute, unsigned steps)
 	for (unsigned cpu = 0; cpu < world.cpus; cpu++)
 		world.room.machine->cpus[cpu].control.no_execute = no_execute;
 	run(&world, half, steps);
+	CHECK(world.at_once > 0);
 }
 
 TEST(random_operations_agree_with_the_model_in_the_low_half)
