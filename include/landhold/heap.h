@@ -84,9 +84,10 @@ typedef struct lh_heap {
 	lh_port *port;				       /* [c] */
 	uint64_t base, pages;			       /* [c] of the reservation */
 	uint32_t flags;				       /* [c] */
-	uint32_t lock;
 	struct lh_heap_front *fronts[LH_MAX_CPUS];     /* [o] */
 	lh_heap_table map;			       /* [a] which run and frame a page has */
+	/* From here on what each batch of items changes: away from what each item reads. */
+	uint32_t lock;
 	lh_pool pools[3];			       /* of runs by their items; locks of their own */
 	lh_region region;			       /* the reservation: the kernel tree's */
 	lh_region_tree runs;			       /* [h] where runs lie in it */

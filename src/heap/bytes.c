@@ -9,7 +9,7 @@ void *lh_heap_pointer(const lh_heap *heap, lh_virtual_address address)
 	uint64_t page = (address.value - heap->base) >> LH_PAGE_SHIFT;
 	const struct lh_heap_leaf *leaf = lh_heap_leaf_of(heap, page);
 
-	if (!leaf || !lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]))
+	if (!lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]))
 		return NULL;
 	return (char *)leaf->bytes[page % MAP_ENTRIES] + (address.value & (LH_PAGE_SIZE - 1));
 }

@@ -73,6 +73,8 @@ static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run,
 		tally->spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0]++;
 		return run->taken == 0 ? NULL : "a run is half made";
 	}
+	if (run->size_class <= LARGE && run->inverse != lh_heap_inverse(run->size_class, run->size))
+		return "a run does not know where its items begin";
 	if (run->size_class == LARGE)
 		return check_large(heap, run, tally);
 	return check_slab(heap, run, tally);

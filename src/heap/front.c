@@ -37,11 +37,11 @@ void lh_heap_fronts_init(lh_heap *heap)
 /* A power of two, so that half of it is one. */
 static uint32_t capacity_of(uint32_t size_class)
 {
-	uint32_t items = STACK_MOST;
+	/* By the power of two that the size is rounded up to: no loop, as each batch asks. */
+	unsigned shift = 64 - (unsigned)__builtin_clzll(lh_heap_class_size(size_class) - 1);
+	uint32_t items = STACK_BYTES >> shift;
 
-	while (items > STACK_LEAST && items * lh_heap_class_size(size_class) > STACK_BYTES)
-		items /= 2;
-	return items;
+	return items > STACK_MOST ? STACK_MOST : items < STACK_LEAST ? STACK_LEAST : items;
 }
 
 unsigned lh_heap_front_batch(uint32_t size_class)

@@ -266,7 +266,8 @@ const char *lh_heap_find(const lh_heap *heap, lh_virtual_address address, lh_hea
 
 	if (!run)
 		return "heap: not an address of the heap";
-	if (!lh_heap_is_beginning(run, address.value - run->base, &item->index) ||
+	if ((!lh_heap_is_beginning(run, address.value - run->base, &item->index) &&
+	     address.value != run->base) ||
 	    item->index >= run->items)
 		return "heap: not the beginning of a block";
 	item->run = run;

@@ -63,9 +63,9 @@ enum { FREE, FRONT, GIVEN, HELD, NONE };
 
 /*
  * A descriptor has room for so many states: of large runs and big items, of most, of all. With the
- * rest of it, whole cache lines that fill a page of a pool but for little: ten, seven, four in one.
+ * rest of it, whole cache lines that fill a page of a pool but for little: nine, six, four in one.
  */
-#define ROOMS { 32, 224, ITEMS_MOST + 32 }
+#define ROOMS { 64, 256, ITEMS_MOST + CACHE_LINE }
 
 /* [h] the heap's lock; [l] constant while live; the rest as said. */
 struct lh_heap_run {
@@ -73,17 +73,18 @@ struct lh_heap_run {
 	struct lh_heap_run *next, *previous; /* [h] in partial[] or spare[] */
 	struct lh_heap_record *records;	     /* of a checked heap: an item each, in a frame */
 	lh_frame_number records_frame;
-	uint32_t taken;	     /* [h] items that are not FREE */
+	uint16_t taken;	     /* [h] items that are not FREE */
 	bool live;	     /* [h] it has items, or is one */
 	bool is_zero;	     /* its bytes are: only while nothing of it was given out */
-	/* What a free looks at, with the states on lines that nothing else is written to. */
-	__attribute__((aligned(CACHE_LINE))) uint64_t base; /* [l] */
+	/* What a free looks at, in the last line before the states; what else is in it changes with a batch. */
+	uint32_t inverse;    /* [l] 2^32 / size, rounded up; of a large run see lh_heap_is_beginning */
+	uint64_t base;	     /* [l] */
 	uint64_t size;	     /* [l] bytes of an item; of a large run all */
-	uint32_t inverse;    /* [l] 2^32 / size, rounded up; of a large run 0 */
-	uint32_t size_class; /* [l] or LARGE */
-	uint32_t items;	     /* [l] */
-	uint32_t room;	     /* states that there is room for; constant */
-	uint8_t states[];    /* items of them, then NONE, once at least, to a multiple of 8 */
+	uint16_t size_class; /* [l] or LARGE */
+	uint16_t items;	     /* [l] */
+	uint16_t room;	     /* states that there is room for; constant */
+	/* items of them, then NONE, once at least, to a multiple of 8 */
+	__attribute__((aligned(CACHE_LINE))) uint8_t states[];
 };
 
 #define RUN_STATES offsetof(struct lh_heap_run, states)
@@ -151,13 +152,16 @@ void lh_heap_map_enter(lh_heap *heap, struct lh_heap_run *run, uint64_t first);
 /* Recounts. */
 const char *lh_heap_map_check(lh_heap *heap);
 
-/* A page by its number in the reservation. => NULL: beyond it */
+/* What stands where there is no table, so that nobody has to look whether there is: never written to. */
+extern const struct lh_heap_leaf lh_heap_no_leaf;
+
+/* A page by its number in the reservation. => one without runs: beyond it, or nothing there */
 static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t page)
 {
 	const lh_heap_table *middle;
 
 	if (page >= heap->pages)
-		return NULL;
+		return (struct lh_heap_leaf *)(uintptr_t)&lh_heap_no_leaf;
 	middle = lh_atomic_load(&heap->map.tables[page / (MAP_ENTRIES * MAP_ENTRIES)]);
 	return lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]);
 }
@@ -168,7 +172,7 @@ static inline struct lh_heap_run *lh_heap_run_of(const lh_heap *heap, uint64_t a
 	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
 	struct lh_heap_leaf *leaf = lh_heap_leaf_of(heap, page);
 
-	return leaf ? lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]) : NULL;
+	return lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]);
 }
 
 /* --- runs.c. Context: may wait, the heap's lock not held --- */
@@ -190,6 +194,8 @@ LH_MUST_USE lh_error lh_heap_run_make(lh_heap *heap, const struct lh_heap_shape 
 uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs);
 /* Gives the run this class. => it fits, or is to be LARGE; locked, or the run is the caller's */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class);
+/* What tells the items of a run apart, see lh_heap_is_beginning. => size: of an item, in bytes */
+uint32_t lh_heap_inverse(uint32_t size_class, uint64_t size);
 /* It could be a slab of the class. */
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class);
 /* Makes a large run longer in place, or shorter. => LH_NO_HOLE, LH_NO_MEMORY: as it was */
@@ -338,14 +344,15 @@ static inline void lh_heap_require_outside(const lh_heap *heap, uint32_t flags)
  * Whether an item begins so many bytes into the run, and which: offset times inverse is the quotient,
  * and behind it, in 32 bits, what is left of the remainder: less than inverse if it is 0 (Lemire, Kaser, Kurz,
  * "Faster remainder by direct computation", 2019: exact while offset and size are below 2^16). Of a large
- * run the first byte alone.
+ * run the first byte alone: 1 makes all others remainders, in less than 2^32 bytes; a larger one has 0, and what
+ * begins there is told by lh_heap_find only.
  */
 static inline bool lh_heap_is_beginning(const struct lh_heap_run *run, uint64_t offset, uint64_t *index)
 {
 	uint64_t product = run->inverse * offset;
 
 	*index = product >> 32;
-	return (uint32_t)product < run->inverse || offset == 0;
+	return (uint32_t)product < run->inverse;
 }
 
 static inline uint64_t lh_heap_item_address(lh_heap_item item)

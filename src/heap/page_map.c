@@ -14,15 +14,15 @@
 #include "base/memory.h"
 #include "object/machine.h"
 
-/* What stands where there is no table, so that nobody has to look whether there is: never written to. */
-static const struct lh_heap_leaf no_leaf;
+const struct lh_heap_leaf lh_heap_no_leaf;
 
 #define TABLES_4(table) (void *)&(table), (void *)&(table), (void *)&(table), (void *)&(table)
 #define TABLES_16(table) TABLES_4(table), TABLES_4(table), TABLES_4(table), TABLES_4(table)
 #define TABLES_64(table) TABLES_16(table), TABLES_16(table), TABLES_16(table), TABLES_16(table)
 
 static const lh_heap_table no_middle = {
-	.tables = { TABLES_64(no_leaf), TABLES_64(no_leaf), TABLES_64(no_leaf), TABLES_64(no_leaf) },
+	.tables = { TABLES_64(lh_heap_no_leaf), TABLES_64(lh_heap_no_leaf), TABLES_64(lh_heap_no_leaf),
+		    TABLES_64(lh_heap_no_leaf) },
 };
 
 _Static_assert(MAP_ENTRIES == 256, "a table has four times 64 entries");
@@ -33,7 +33,7 @@ _Static_assert(MAP_ENTRIES == 256, "a table has four times 64 entries");
 /* What stands in an upper table for a table that is not there. */
 static void *nothing_below(const lh_heap *heap, const lh_heap_table *upper)
 {
-	return upper == &heap->map ? (void *)(uintptr_t)&no_middle : (void *)(uintptr_t)&no_leaf;
+	return upper == &heap->map ? (void *)(uintptr_t)&no_middle : (void *)(uintptr_t)&lh_heap_no_leaf;
 }
 
 static bool is_there(const lh_heap *heap, const lh_heap_table *upper, uint64_t at)

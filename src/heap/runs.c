@@ -35,17 +35,29 @@ bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class)
 	       (!run->records || items <= RECORDS_MOST);
 }
 
+uint32_t lh_heap_inverse(uint32_t size_class, uint64_t size)
+{
+	if (size_class == LARGE)
+		return size >> 32 == 0;
+	return (uint32_t)((UINT64_C(1) << 32) / size + 1);
+}
+
+static void set_item_size(struct lh_heap_run *run, uint64_t size)
+{
+	run->size = size;
+	run->inverse = lh_heap_inverse(run->size_class, size);
+}
+
 /* States beyond the last item are not FREE, so a search by words does not find them; nor GIVEN, so what is
  * left of a slab is nobody's block. */
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 {
 	uint64_t items = lh_heap_class_items(size_class, run->region.range.pages);
 
-	run->size_class = size_class;
-	run->items = (uint32_t)items;
-	run->size = size_class == LARGE ? run->region.range.pages << LH_PAGE_SHIFT
-					: lh_heap_class_size(size_class);
-	run->inverse = size_class == LARGE ? 0 : (uint32_t)((UINT64_C(1) << 32) / run->size + 1);
+	run->size_class = (uint16_t)size_class;
+	run->items = (uint16_t)items;
+	set_item_size(run, size_class == LARGE ? run->region.range.pages << LH_PAGE_SHIFT
+					       : lh_heap_class_size(size_class));
 	memset(run->states, FREE, items);
 	memset(run->states + items, NONE, 8 - items % 8);
 }
@@ -64,7 +76,7 @@ static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_s
 	lh_region_init(&run->region, LH_BACKING_NONE, LH_RIGHT_NONE, 0);
 	run->next = run->previous = NULL;
 	run->taken = 0;
-	run->room = rooms[pool];
+	run->room = (uint16_t)rooms[pool];
 	run->live = false;
 	run->is_zero = shape->is_zero;
 	run->records = NULL;
@@ -271,7 +283,7 @@ static void set_size(lh_heap *heap, struct lh_heap_run *run, uint64_t size)
 
 	heap->large_bytes += size - run->size;
 	heap->live_pages += (size >> LH_PAGE_SHIFT) - (run->size >> LH_PAGE_SHIFT);
-	run->size = size;
+	set_item_size(run, size);
 	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 }
 

@@ -114,32 +114,45 @@ static uint64_t free_in(const struct lh_heap_run *run, uint64_t word)
  * The order of a batch: each item goes to a place of its own among so many, a power of two, 64 at most. Sums, odd
  * factors and exclusive ors only exchange what they are done to, modulo a power of two; which ones is drawn anew for
  * each batch. Alone they would have the lowest bit toggle with each item, and some orders go by a fixed step: so the
- * upper half of the bits is mixed into the lower one between two factors, which exchanges as well. (To shuffle would
- * take three times as long.)
+ * upper half of the bits is mixed into the lower one between two factors, which exchanges as well. Drawn eight
+ * places at a time, a byte each. (To shuffle would take several times as long.)
  */
 struct order {
-	uint32_t next, step, exchange, factor, second, mask;
-	uint8_t half;
+	union {
+		uint64_t eights[FRONT_BATCH_MOST / 8];
+		uint8_t places[FRONT_BATCH_MOST];
+	};
+	unsigned batch; /* places that there are */
 };
 
-static struct order draw_order(lh_heap *heap, unsigned places)
-{
-	uint64_t bits = draw_bits(heap);
+#define EVEN_ONES UINT64_C(0x00ff00ff00ff00ff)
 
-	return (struct order){ .next = (uint32_t)(bits >> 8), .step = (uint32_t)(bits >> 16) | 1,
-			       .exchange = (uint32_t)(bits >> 24), .factor = (uint32_t)(bits >> 32) | 1,
-			       .second = (uint32_t)(bits >> 40) | 1, .mask = places - 1,
-			       .half = (uint8_t)((unsigned)__builtin_ctz(places) / 2 + 1) };
+/* Eight bytes times a factor, each product modulo 256. => bytes and factor below 64: no product reaches a neighbour */
+static uint64_t multiply_each(uint64_t bytes, uint64_t factor)
+{
+	uint64_t even = (bytes & EVEN_ONES) * factor, odd = (bytes >> 8 & EVEN_ONES) * factor;
+
+	return (even & EVEN_ONES) | (odd & EVEN_ONES) << 8;
 }
 
-static inline unsigned next_place(struct order *order)
+static void draw_order(lh_heap *heap, struct order *order, unsigned places)
 {
-	uint32_t place;
+	uint64_t bits = draw_bits(heap), below = places - 1, mask = below * ONE_EACH;
+	uint64_t step = (bits >> 16 & below) | 1, factor = (bits >> 32 & below) | 1;
+	uint64_t second = (bits >> 40 & below) | 1, next = bits >> 8 & below;
+	uint64_t exchange = (bits >> 24 & below) * ONE_EACH, last = (bits >> 48 & below) * ONE_EACH;
+	uint64_t steps = multiply_each(UINT64_C(0x0706050403020100), step) & mask;
+	unsigned half = (unsigned)__builtin_ctz(places) / 2 + 1;
+	uint64_t upper = (below >> half) * ONE_EACH;
 
-	order->next += order->step;
-	place = ((order->next ^ order->exchange) * order->factor) & order->mask;
-	place = (place ^ place >> order->half) * order->second;
-	return (place ^ order->exchange >> 8) & order->mask;
+	order->batch = places;
+	for (unsigned i = 0; i * 8 < places; i++, next = (next + 8 * step) & below) {
+		uint64_t eight = (steps + next * ONE_EACH) & mask;
+
+		eight = multiply_each(eight ^ exchange, factor) & mask;
+		eight = multiply_each(eight ^ (eight >> half & upper), second) & mask;
+		order->eights[i] = eight ^ last;
+	}
 }
 
 /*
@@ -148,7 +161,7 @@ static inline unsigned next_place(struct order *order)
  * in the next page, whose frame is another, the wrong ones; no harm but the time.)
  */
 static void take_eight(lh_heap *heap, struct lh_heap_run *run, uint64_t word, lh_heap_block *items,
-		       struct order *order)
+		       const uint8_t *places)
 {
 	uint64_t size = run->size, address = run->base + word * 8 * size;
 	uint8_t *states = &run->states[word * 8];
@@ -156,7 +169,7 @@ static void take_eight(lh_heap *heap, struct lh_heap_run *run, uint64_t word, lh
 
 	lh_atomic_store_relaxed((uint64_t *)(void *)states, EIGHT_FRONT);
 	for (unsigned i = 0; i < 8; i++) {
-		items[next_place(order)] = (lh_heap_block){ address, states + i };
+		items[places[i]] = (lh_heap_block){ address, states + i };
 		__builtin_prefetch(bytes, 1);
 		address += size;
 		bytes += size;
@@ -165,14 +178,14 @@ static void take_eight(lh_heap *heap, struct lh_heap_run *run, uint64_t word, lh
 
 /* => found: which of the eight are to be taken */
 static void take_some(struct lh_heap_run *run, uint64_t word, uint64_t found, lh_heap_block *items,
-		      struct order *order)
+		      const uint8_t *places)
 {
 	for (; found != 0; found &= found - 1) {
 		uint64_t index = word * 8 + (unsigned)__builtin_ctzll(found) / 8;
 		lh_heap_block item = lh_heap_item_block((lh_heap_item){ run, index });
 
 		lh_atomic_store_relaxed(item.state, (uint8_t)FRONT);
-		items[next_place(order)] = item;
+		items[*places++] = item;
 	}
 }
 
@@ -186,12 +199,17 @@ static uint64_t limit(uint64_t found, unsigned most)
 	return found & ~rest;
 }
 
-static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, unsigned want, lh_heap_block *items,
-			  struct order *order)
+/*
+ * From a multiple of the batch on: states that were never given out then come by whole lines, and those of two
+ * CPUs' batches are not in one.
+ */
+static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, const struct order *order, unsigned done,
+			  lh_heap_block *items)
 {
-	uint64_t words = (run->items + 7) / 8, word = draw(heap, words);
-	uint64_t left = run->items - run->taken;
-	unsigned count = 0, most = left < want ? (unsigned)left : want;
+	uint64_t words = (run->items + 7u) / 8, word = draw(heap, words) & ~(uint64_t)((order->batch - 1) / 8);
+	unsigned left = (unsigned)run->items - run->taken, want = order->batch - done;
+	unsigned count = 0, most = left < want ? left : want;
+	const uint8_t *places = order->places + done;
 
 	while (count < most) {
 		uint64_t found = free_in(run, word);
@@ -199,40 +217,41 @@ static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, unsigned want,
 		if (most - count < 8)
 			found = limit(found, most - count);
 		if (found == ALL_EIGHT)
-			take_eight(heap, run, word, items, order);
+			take_eight(heap, run, word, items, places + count);
 		else
-			take_some(run, word, found, items, order);
+			take_some(run, word, found, items, places + count);
 		count += (unsigned)((found >> 7) * ONE_EACH >> 56);
 		word = word + 1 == words ? 0 : word + 1;
 	}
-	run->taken += count;
+	run->taken = (uint16_t)(run->taken + count);
 	return count;
 }
 
-/* Fewer than were wanted, each in its place: moves them to the front. => order: as it was at first */
-static void close_up(lh_heap_block *items, unsigned count, struct order order)
+/* Fewer than were wanted, each in its place: moves them to the front. */
+static void close_up(lh_heap_block *items, unsigned count, const uint8_t *places)
 {
 	uint64_t filled = 0;
 
 	for (unsigned i = 0; i < count; i++)
-		filled |= UINT64_C(1) << next_place(&order);
+		filled |= UINT64_C(1) << places[i];
 	for (unsigned i = 0; filled != 0; filled &= filled - 1)
 		items[i++] = items[__builtin_ctzll(filled)];
 }
 
 static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
-	struct order order = draw_order(heap, want), first = order;
 	struct lh_heap_run *run;
+	struct order order;
 	unsigned count = 0;
 
+	draw_order(heap, &order, want);
 	while (count < want && (run = heap->partial[size_class]) != NULL) {
-		count += take_from(heap, run, want - count, items, &order);
+		count += take_from(heap, run, &order, count, items);
 		if (run->taken == run->items)
 			take_out(&heap->partial[size_class], run);
 	}
 	if (count != want)
-		close_up(items, count, first);
+		close_up(items, count, order.places);
 	note_taken(heap, size_class, count);
 	return count;
 }
@@ -264,7 +283,9 @@ uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class)
 /* Any will do, the longest first: as they go, fewer are too short for others. */
 static struct lh_heap_run *find_spare_slab(lh_heap *heap, uint32_t size_class)
 {
-	for (uint64_t pages = SLAB_PAGES_MOST; pages >= lh_heap_class_pages(size_class); pages--)
+	uint64_t least = lh_heap_class_pages(size_class);
+
+	for (uint64_t pages = SLAB_PAGES_MOST; pages >= least; pages--)
 		for (struct lh_heap_run *run = heap->spare[pages]; run; run = run->next)
 			if (lh_heap_run_fits(run, size_class))
 				return run;
@@ -342,7 +363,7 @@ static unsigned give_run(lh_heap *heap, const lh_heap_block *items, unsigned cou
 	} while (given != count && items[given].address - base < bytes);
 	if (run->taken == run->items)
 		push(&heap->partial[run->size_class], run);
-	run->taken -= given;
+	run->taken = (uint16_t)(run->taken - given);
 	if (run->taken == 0) {
 		take_out(&heap->partial[run->size_class], run);
 		push_spare(heap, run);

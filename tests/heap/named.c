@@ -176,7 +176,7 @@ TEST(whether_an_item_begins_at_an_offset_and_which_is_exact)
 	CHECK_OK(allocate(100000, 0, false));
 	for (uint32_t size_class = 0; size_class < LH_HEAP_CLASSES; size_class++) {
 		uint64_t size = lh_heap_class_size(size_class), index;
-		struct lh_heap_run run = { .inverse = (uint32_t)((UINT64_C(1) << 32) / size + 1) };
+		struct lh_heap_run run = { .inverse = lh_heap_inverse(size_class, size) };
 
 		CHECK_EQUAL(lh_heap_class_of_size(size), size_class);
 		CHECK_EQUAL(lh_heap_class_of_size(size - 15), size_class);
@@ -188,6 +188,23 @@ TEST(whether_an_item_begins_at_an_offset_and_which_is_exact)
 	CHECK(panic_of_free(blocks[0].address.value + 16, 0) != NULL); /* a large one has no second item */
 	check_all_returned();
 	end();
+}
+
+/* Those of 4 GiB and more are left to lh_heap_find, for at each 4 GiB the fraction would be 0 again. */
+TEST(of_a_large_run_the_quick_way_knows_the_first_byte_or_none)
+{
+	const uint64_t gib = UINT64_C(1) << 30;
+	uint64_t index;
+
+	for (uint64_t size = LH_PAGE_SIZE; size <= 16 * gib; size *= 2) {
+		struct lh_heap_run run = { .inverse = lh_heap_inverse(LARGE, size) };
+
+		CHECK_EQUAL(lh_heap_is_beginning(&run, 0, &index), size < 4 * gib);
+		CHECK_EQUAL(index, 0);
+		for (uint64_t offset = 16; offset < size; offset *= 2)
+			CHECK(!lh_heap_is_beginning(&run, offset, &index));
+		CHECK(!lh_heap_is_beginning(&run, size - 16, &index));
+	}
 }
 
 /* Large blocks that come and go: the clock by which a heap forgets. */

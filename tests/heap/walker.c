@@ -60,11 +60,13 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(slab->size_class, class_64 + 1);
 	CHECK_FINDS(slab->size, 80);
 	CHECK_FINDS(slab->items, 127);
+	CHECK_FINDS(slab->inverse, slab->inverse + 1);
 	CHECK_FINDS(slab->live, false);
 	CHECK_FINDS(slab->base, 0);
 	CHECK_FINDS(large->taken, 0);
 	CHECK_FINDS(large->size, 50000);
 	CHECK_FINDS(large->size_class, LARGE + 1);
+	CHECK_FINDS(large->inverse, 0);
 	CHECK_FINDS(large->region.version, large->region.version + 1);
 	CHECK_FINDS(large->region.guard_after, 0);
 	CHECK_FINDS(spare->taken, 1);
