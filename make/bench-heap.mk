@@ -15,15 +15,17 @@ $(BENCH)/heap-recorder.so: tools/heap-trace/recorder.c tools/heap-trace/trace.h
 $(BENCH)/replay.o: bench/heap/replay.c bench/heap/subject.h tools/heap-trace/trace.h
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -c $< -o $@
-$(BENCH)/replay-%: bench/heap/subject_%.c $(BENCH)/replay.o bench/heap/subject.h
+$(BENCH)/replay-landhold $(BENCH)/replay-libc $(BENCH)/replay-libc-table: \
+		$(BENCH)/replay.o bench/heap/subject.h bench/heap/table.h
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_COMMON) -O2 -flto=auto -Wno-uninitialized -Wno-maybe-uninitialized -D_GNU_SOURCE \
-		-DLH_DEBUG=0 -fno-builtin-malloc -Iinclude -Isrc \
+		$(if $(findstring -table,$@),-DPAYS_TABLE) -DLH_DEBUG=0 -fno-builtin-malloc -Iinclude -Isrc \
 		$(filter %.c %.o,$^) -lpthread -o $@
-$(BENCH)/replay-landhold: $(BENCH_HEAP_LIBRARY)
+$(BENCH)/replay-landhold: bench/heap/subject_landhold.c $(BENCH_HEAP_LIBRARY)
+$(BENCH)/replay-libc $(BENCH)/replay-libc-table: bench/heap/subject_libc.c
 
 .PHONY: bench-heap
-bench-heap: $(BENCH)/replay-landhold $(BENCH)/replay-libc $(BENCH)/heap-recorder.so ## the heap beside glibc, mimalloc, jemalloc
+bench-heap: $(BENCH)/replay-landhold $(BENCH)/replay-libc $(BENCH)/replay-libc-table $(BENCH)/heap-recorder.so ## the heap beside glibc, mimalloc, jemalloc
 	@bench/heap/run $(BENCH)
 
 -include $(shell find $(BENCH)/library -name '*.d' 2>/dev/null)

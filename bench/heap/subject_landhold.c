@@ -4,11 +4,13 @@
  * does what a kernel's would, as cheaply: a frame's pointer is an addition, interrupts are nothing.
  * No CPU translates by the tables, but their entries are written all the same.
  *
- * A kernel reaches a block by its address. Here that is looked up in `translations`, which stand for
- * a CPU's TLB: filled by who finds a page missing there, emptied by flushes. They are not counted as
- * memory, as no TLB is. (Interrupts cost nothing; a kernel pays for them twice an operation.)
+ * A kernel reaches a block by its address. Here that is looked up in a table, which stands for
+ * a CPU's TLB (table.h says what that does to the figures): filled by who finds a page missing there, emptied by
+ * flushes. It is not counted as memory, as no TLB is. (Interrupts cost nothing; a kernel pays for them twice an
+ * operation.)
  */
 #include "subject.h"
+#include "table.h"
 
 #include <landhold/heap.h>
 #include <landhold/manager.h>
@@ -22,7 +24,7 @@
 #define FRAMES (UINT64_C(1) << 18) /* 1 GiB */
 #define FIRST_FRAME 16
 #define KERNEL_BASE UINT64_C(0xffff900000000000)
-#define HEAP_PAGES (UINT64_C(1) << 20) /* and at a multiple of itself */
+#define HEAP_PAGES TABLE_PAGES /* and at a multiple of itself */
 
 static uint8_t *memory;
 static lh_frames *frames;
@@ -30,7 +32,6 @@ static lh_manager *manager;
 static lh_heap heap;
 static uint64_t free_before, free_least;
 static _Thread_local unsigned cpu;
-static uint64_t translations[HEAP_PAGES]; /* what to add to an address in a page; 0: look; atomic */
 
 /* --- the port --- */
 
@@ -126,7 +127,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 	(void)root;
 	(void)global;
 	if (first < HEAP_PAGES && range.pages <= HEAP_PAGES - first)
-		memset(&translations[first], 0, range.pages * sizeof translations[0]);
+		memset(&table[first], 0, range.pages * sizeof table[0]);
 }
 
 void lh_architecture_load(lh_port *port, lh_frame_number root)
@@ -201,23 +202,14 @@ void subject_free(uint64_t block, uint64_t bytes)
 	lh_heap_free(&heap, lh_virtual(block), bytes);
 }
 
-static __attribute__((noinline)) void *translate(uint64_t address)
+static uint64_t table_walk(uint64_t address)
 {
-	uint64_t bytes = (uint64_t)(uintptr_t)lh_heap_pointer(&heap, lh_virtual(address));
-
-	__atomic_store_n(&translations[(address >> LH_PAGE_SHIFT) % HEAP_PAGES], bytes - address,
-			 __ATOMIC_RELAXED);
-	return (void *)(uintptr_t)bytes;
+	return (uint64_t)(uintptr_t)lh_heap_pointer(&heap, lh_virtual(address));
 }
 
 void *subject_bytes(uint64_t block, uint64_t offset)
 {
-	uint64_t at = block + offset, added;
-
-	added = __atomic_load_n(&translations[(uint32_t)at >> LH_PAGE_SHIFT], __ATOMIC_RELAXED);
-	if (__builtin_expect(added == 0, 0))
-		return translate(at);
-	return (void *)(uintptr_t)(at + added);
+	return table_find(block + offset);
 }
 
 uint64_t subject_resize(uint64_t block, uint64_t bytes_before, uint64_t bytes)
