@@ -86,12 +86,15 @@ typedef struct lh_heap {
 	uint32_t flags;				       /* [c] */
 	struct lh_heap_front *fronts[LH_MAX_CPUS];     /* [o] */
 	lh_heap_table map;			       /* [a] which run and frame a page has */
-	/* From here on what each batch of items changes: away from what each item reads. */
+	/* What each batch of items changes: together, and away from what each item reads. */
+	uint64_t random;			       /* [h] */
+	uint64_t live_pages, peak_pages;	       /* [h] in runs with items, now and of late */
+	uint64_t spare_pages;			       /* [h] */
+	uint64_t batches;			       /* [h] given back: the clock of what "of late" means */
 	uint32_t lock;
 	lh_pool pools[3];			       /* of runs by their items; locks of their own */
 	lh_region region;			       /* the reservation: the kernel tree's */
 	lh_region_tree runs;			       /* [h] where runs lie in it */
-	uint64_t random;			       /* [h] */
 	bool has_room;				       /* [h] some large run may keep room to grow */
 	uint64_t run_count, page_count;		       /* [h] */
 	uint64_t own_frames;			       /* atomic: for the map, fronts, records */
@@ -99,10 +102,7 @@ typedef struct lh_heap {
 	uint64_t taken[LH_HEAP_CLASSES];	       /* [a] items in no slab: given out or in a front */
 	struct lh_heap_run *partial[LH_HEAP_CLASSES];  /* [h] slabs with a free item and a used one */
 	struct lh_heap_run *spare[LH_HEAP_SPARE_PAGES + 1]; /* [h] empty runs, by pages; [0]: larger */
-	uint64_t spare_pages;			       /* [h] */
 	uint64_t grown_pages;			       /* [h] since kept runs were last given for them */
-	uint64_t live_pages, peak_pages;	       /* [h] in runs with items, now and of late */
-	uint64_t batches;			       /* [h] given back: the clock of what "of late" means */
 	lh_shrinker shrinker;
 	struct lh_heap_quarantine *quarantine;	       /* of a checked heap */
 	uint64_t mark;				       /* [h] number of the next block of a checked heap */
