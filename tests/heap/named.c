@@ -101,6 +101,54 @@ TEST(a9_the_heap_is_not_used_from_inside_the_memory_manager)
 	end();
 }
 
+/* Large blocks that come and go: the clock by which a heap forgets. */
+static void let_time_pass(unsigned batches)
+{
+	lh_virtual_address address;
+
+	while (batches-- != 0) {
+		CHECK_OK(lh_heap_allocate(&heap, 20000, 0, &address));
+		lh_heap_free(&heap, address, 20000);
+	}
+}
+
+static void flush_finds_no_lock(void *context, unsigned cpu, lh_virtual_range range)
+{
+	(void)cpu;
+	(void)range;
+	CHECK_EQUAL(lh_atomic_load(&heap.lock), 0);
+	++*(unsigned *)context;
+}
+
+/* Other CPUs use the heap while one waits for them to flush: by a resize, a trim, a shrinker, and a surplus. */
+TEST(a9_no_flush_is_waited_for_under_the_heaps_lock)
+{
+	unsigned flushes = 0, before = 0;
+
+	begin(1 << 14, 0);
+	machine->hooks = (machine_hooks){ .context = &flushes, .flush = flush_finds_no_lock };
+	for (unsigned way = 0; way < 4; way++) {
+		for (unsigned i = 0; i < 300; i++)
+			CHECK_OK(allocate(8192, 0, false));
+		CHECK_OK(allocate(500000, 0, false));
+		if (way == 0)
+			CHECK_OK(resize(count - 1, 20000));
+		while (count != 0)
+			release(count - 1);
+		if (way == 1)
+			(void)lh_heap_trim(&heap);
+		if (way == 2)
+			CHECK(heap.shrinker.scan(&heap.shrinker, 1, 8) != 0);
+		if (way == 3)
+			let_time_pass(1 << 17);
+		CHECK(flushes > before);
+		before = flushes;
+	}
+	machine->hooks = (machine_hooks){ .context = NULL };
+	check_all_returned();
+	end();
+}
+
 static void use_at_hand(void *context)
 {
 	lh_heap_request request = { 100, 0, LH_HEAP_AT_HAND, NULL };
@@ -204,17 +252,6 @@ TEST(of_a_large_run_the_quick_way_knows_the_first_byte_or_none)
 		for (uint64_t offset = 16; offset < size; offset *= 2)
 			CHECK(!lh_heap_is_beginning(&run, offset, &index));
 		CHECK(!lh_heap_is_beginning(&run, size - 16, &index));
-	}
-}
-
-/* Large blocks that come and go: the clock by which a heap forgets. */
-static void let_time_pass(unsigned batches)
-{
-	lh_virtual_address address;
-
-	while (batches-- != 0) {
-		CHECK_OK(lh_heap_allocate(&heap, 20000, 0, &address));
-		lh_heap_free(&heap, address, 20000);
 	}
 }
 
@@ -456,7 +493,6 @@ TEST(no_page_of_the_heap_is_executable)
 	end();
 }
 
-/* Neither in address nor in time does one block follow the other oftener than by chance. */
 /* An item is as seldom beside the one before as chance has it, as often above as below, an odd number of places from it
  * as often as an even one, and seldom as far as that was from its own. */
 TEST(items_of_a_slab_come_in_random_order)
