@@ -131,6 +131,7 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 /* A reader that takes the block for a node of its own way still is led nowhere: not to who left before he came. */
 static void release(lh_region *host)
 {
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < LH_WAYS; i++)
 		clear_slot(&host->node, i);
 	LH_PUBLISH(host->node.count, 0);
@@ -189,6 +190,7 @@ static void move_node(lh_region_tree *tree, lh_region_cursor *path, unsigned lev
 	} else {
 		lh_path_climb(path, level + 1);
 		LH_PUBLISH(lh_path_node(path, level + 1)->child[path->slot[level + 1]], to);
+		to->node.slot_above = path->slot[level + 1];
 	}
 	path->host[level] = to;
 	release(from);

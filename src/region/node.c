@@ -43,6 +43,7 @@ void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 	lh_region *leaf = region->leaf;
 
 	__builtin_prefetch(&leaf->node.key, 1);
+	__builtin_prefetch(&leaf->node.child, 1);
 	__builtin_prefetch(&leaf->node.count, 1);
 	path->tree = tree;
 	path->known = 1;

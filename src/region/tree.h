@@ -41,9 +41,12 @@ static inline lh_virtual_range lh_span_range(uint64_t first, uint64_t pages)
 	return range;
 }
 
+/* No branch: which hole is empty, no predictor knows. */
 static inline uint64_t lh_span_pages(struct lh_page_span span)
 {
-	return span.end > span.first ? span.end - span.first : 0;
+	uint64_t is_some = span.end > span.first;
+
+	return (span.end - span.first) & (0 - is_some);
 }
 
 static inline bool lh_span_covers(struct lh_page_span outer, struct lh_page_span inner)
