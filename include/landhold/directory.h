@@ -169,6 +169,7 @@ typedef struct lh_gather {
 	lh_directory *directory;
 	lh_virtual_range span;	   /* covers every page to flush; empty: nothing to flush */
 	bool global;		   /* some of them may be cached as global */
+	bool calls_walkers;	   /* a table left its place, though it is not in here: who walks is called too */
 	uint64_t tables;	   /* detached tables: first frame number + 1; 0: none */
 	uint32_t frame_count;
 	uint64_t frames[LH_GATHER_FRAMES]; /* frame number; a huge leaf's level above it */
@@ -378,6 +379,7 @@ static inline void lh_gather_begin(lh_gather *gather, lh_directory *directory)
 	gather->span.base.value = 0;
 	gather->span.pages = 0;
 	gather->global = directory->is_kernel;
+	gather->calls_walkers = false;
 	gather->tables = 0;
 	gather->frame_count = 0;
 }

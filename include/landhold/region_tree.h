@@ -320,6 +320,11 @@ LH_MUST_USE lh_error lh_region_tree_advise(lh_region_tree *tree, lh_virtual_rang
 LH_MUST_USE lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region,
 					    lh_virtual_range range, lh_region_change *change);
 
+/* What that would find there, and whether it would be refused for the place: for who takes out what is there in steps
+ * of his own. */
+LH_MUST_USE lh_error lh_region_tree_may_replace(const lh_region_tree *tree, const lh_region *region,
+						lh_virtual_range range, lh_region_survey *survey);
+
 /* Merges every two mergeable neighbours of which one touches the range. */
 void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_region_change *change);
 

@@ -94,6 +94,34 @@ LH_MUST_USE lh_error lh_space_map(lh_space *space, const lh_map_request *request
  */
 LH_MUST_USE lh_error lh_space_unmap(lh_space *space, lh_virtual_range range);
 
+/* How a part of a region may become another. */
+#define LH_REMAP_STAY (1u << 0) /* where it is, if it fits there: tried first */
+#define LH_REMAP_MOVE (1u << 1) /* at another place */
+#define LH_REMAP_KEEP (1u << 2) /* with MOVE: the old place stays mapped as it was, without pages */
+
+typedef struct lh_remap_request {
+	lh_virtual_range range; /* lies in one region. Empty: of a SHARED region, which stays, and is shown once more
+				 * from range.base on */
+	uint32_t flags;		/* LH_REMAP_... */
+	lh_map_request to;	/* pages: the new number; where, address, alignment, direction, within: the place,
+				 * of a MOVE. All else is the region's */
+} lh_remap_request;
+
+/*
+ * Makes a part of a region longer or shorter, moves it, or both: what is mapped keeps its rights, history, guards, tag
+ * and advice, an object's part goes on to show what it showed. Pages that are there are moved as they are:
+ * nothing is copied, or brought in again; pins stay. A page is to be reached at one place at a time. What is
+ * added is as if it had been mapped with the region. Moved, it is a region of its own, or one with its new neighbours.
+ * => *placed: where it is now.
+ * => only what is added is charged, before anything changes; KEEP: all of the new place.
+ * => LH_NOT_MAPPED: the range, or its base, is not in one region. LH_INVALID: the range or the place is not in the user
+ *    range, the two overlap (AT, OVER), neither STAY nor MOVE, KEEP with STAY or with another length, an empty range
+ *    of what is not SHARED, object pages beyond 2^52. LH_NO_HOLE: no room where it is, or anywhere. LH_EXISTS (AT; OVER:
+ *    a guard). LH_LIMIT: as map; a part that is left beyond the range counts as a region. LH_NO_MEMORY: region, table
+ *    or charge. Nothing changed.
+ */
+LH_MUST_USE lh_error lh_space_remap(lh_space *space, const lh_remap_request *request, lh_virtual_range *placed);
+
 /*
  * Sets the rights of every page of the range.
  * => LH_NOT_MAPPED: the range has a hole (strict: nothing changed; a host whose interface

@@ -72,7 +72,7 @@ static bool read_cpus(const lh_gather *gather, unsigned cpu, lh_cpu_set *cpus)
 		uint64_t mine = i == lh_cpu_word(cpu) ? lh_cpu_bit(cpu) : 0;
 
 		cpus->bits[i] = lh_atomic_load_total(&directory->active.bits[i]);
-		if (gather->tables != 0)
+		if (gather->tables != 0 || gather->calls_walkers)
 			cpus->bits[i] |= lh_atomic_load_total(&directory->walkers.bits[i]);
 		if (cpus->bits[i] & ~mine)
 			alone = false;

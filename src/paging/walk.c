@@ -242,13 +242,18 @@ static bool lock_upward(const lh_walk *walk, lh_frame_entry **locked, unsigned *
 	return true;
 }
 
-void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
+void lh_walk_unhook(lh_walk *walk, lh_frame_entry *table)
 {
 	lh_parts_make_stale(walk->directory);
 	lh_order_let_go(port_of(walk), table, LH_LOCK_TABLE);
 	lh_walk_count(walk, UINT64_MAX, walk->level == 1 ? 0 - lh_table_live(table) : 0);
-	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));
 	walk->tables++;
+}
+
+void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
+{
+	lh_walk_unhook(walk, table);
+	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));
 }
 
 /* Empties the slot. => all that goes is locked; child: of the table it names, or NULL. */

@@ -166,9 +166,10 @@ uint64_t lh_tables_crossed(const lh_paging_format *format, unsigned level, lh_vi
 uint64_t lh_tables_there(lh_directory *directory, lh_virtual_range range, unsigned level);
 
 /* The parts of it: true if the table at a level of the path may go when it is empty; a kernel's top
- * tables stay. And: the table that the slot named, which is locked and stays so, passes to the gather. => its
- * entry was replaced. */
+ * tables stay. And: the table that the slot named, which is locked and stays so, is the tree's no more; detached, it
+ * passes to the gather. => its entry was replaced. */
 bool lh_walk_may_go(const lh_walk *walk, unsigned level);
+void lh_walk_unhook(lh_walk *walk, lh_frame_entry *table);
 void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather);
 
 /* A kernel's top tables are made once and stay, if other directories' roots name them too. */

@@ -352,19 +352,35 @@ static bool neighbours_allow(const lh_region_tree *tree, const lh_region *region
 	return lh_span_covers(room, lh_span_of(range));
 }
 
+static lh_error survey_to_replace(const lh_region_tree *tree, const lh_region *region,
+				  lh_virtual_range range, lh_region_cursor *cursor, struct survey *survey)
+{
+	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
+		return LH_INVALID;
+	*survey = survey_of(cursor, tree, range);
+	if (!survey->is_pooled)
+		return LH_INVALID;
+	return neighbours_allow(tree, region, range, survey->above) ? LH_OK : LH_EXISTS;
+}
+
+lh_error lh_region_tree_may_replace(const lh_region_tree *tree, const lh_region *region,
+				    lh_virtual_range range, lh_region_survey *told)
+{
+	struct survey survey;
+	lh_region_cursor cursor;
+
+	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
+	*told = survey.told;
+	return LH_OK;
+}
+
 lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
 				lh_region_change *change)
 {
 	struct survey survey;
 	lh_region_cursor cursor, *path;
 
-	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
-		return LH_INVALID;
-	survey = survey_of(&cursor, tree, range);
-	if (!survey.is_pooled)
-		return LH_INVALID;
-	if (!neighbours_allow(tree, region, range, survey.above))
-		return LH_EXISTS;
+	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	begin_at(tree, &cursor);
 	cut_all(tree, range, survey.count, change);

@@ -53,6 +53,16 @@ bool lh_space_change_take_spares(lh_space_change *change, unsigned count);
 void lh_space_change_publish(lh_space_change *change);
 void lh_space_change_close(lh_space_change *change);
 
+/* Whether the place that was asked for could be one. *range: the exact place, or empty. No lock. */
+LH_MUST_USE lh_error lh_space_validate_place(const lh_space *space, const lh_map_request *request,
+					     lh_virtual_range *range);
+/* Places a region where a validated request says, other than over what is there, and puts it on its object's list. */
+LH_MUST_USE lh_error lh_space_place(lh_space *space, const lh_map_request *request, lh_virtual_range range,
+				    lh_region *region);
+
+/* The prepare of who unmaps. */
+LH_MUST_USE lh_error lh_space_change_unmap(lh_region_change *tree, const lh_region_survey *survey);
+
 /* For prepare: what straddles an end of the range is split; the first publishes where that may be, and takes the
  * tables. => LH_NO_MEMORY: no table. */
 LH_MUST_USE lh_error lh_space_change_prepare_split(lh_space_change *change);

@@ -126,20 +126,9 @@ static lh_region *clone_region(struct copy *copy, const lh_region *region, lh_re
 	lh_region *clone = lh_region_list_pop(spares);
 	lh_error error;
 
-	lh_region_init(clone, (lh_backing)region->backing, region->rights, region->flags);
-	clone->guard_before = region->guard_before;
-	clone->guard_after = region->guard_after;
-	/* Who looked it up when it was another's may be reading still. */
-	lh_atomic_store_relaxed(&clone->rights_max, region->rights_max);
-	lh_atomic_store_relaxed(&clone->rights_history, region->rights_history);
-	lh_atomic_store_relaxed(&clone->tag, region->tag);
-	lh_atomic_store_relaxed(&clone->object, region->object);
-	lh_atomic_store_relaxed(&clone->object_page, region->object_page);
-	clone->owner = &child->directory;
+	lh_space_build_copy(child, region, clone);
 	error = lh_region_tree_place_specifically(&child->tree, clone, region->range);
 	LH_REQUIRE(child->manager->port, error == LH_OK);
-	if (clone->object)
-		lh_object_hold(clone->object);
 	lh_space_link_object(clone);
 	child->pages += clone->range.pages;
 	child->charged += lh_region_charge(clone);

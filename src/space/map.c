@@ -46,9 +46,8 @@ static lh_error validate_kind(const lh_space *space, const lh_map_request *reque
 	return LH_OK;
 }
 
-/* Whether the place that was asked for could be one. *range: the exact place, or empty. */
-static lh_error validate_place(const lh_space *space, const lh_map_request *request,
-			       lh_virtual_range *range)
+lh_error lh_space_validate_place(const lh_space *space, const lh_map_request *request,
+				 lh_virtual_range *range)
 {
 	*range = (lh_virtual_range){ .base = request->address };
 	if (request->pages == 0 || request->pages > space->tree.total.pages)
@@ -110,8 +109,6 @@ static lh_error place_anywhere(lh_space *space, const lh_map_request *request, l
 static lh_error place(lh_space *space, const lh_map_request *request, lh_virtual_range range,
 		      lh_region *region)
 {
-	if (lh_space_regions_left(space) == 0 || request->pages > lh_space_pages_left(space))
-		return LH_LIMIT;
 	if (request->where == LH_AT)
 		return lh_region_tree_place_specifically(&space->tree, region, range);
 	if (request->where == LH_NEAR && !lh_virtual_range_is_empty(range) &&
@@ -121,8 +118,8 @@ static lh_error place(lh_space *space, const lh_map_request *request, lh_virtual
 }
 
 /* A truncation that does not find the region on its object's list has come before any fault in it. */
-static lh_error place_and_link(lh_space *space, const lh_map_request *request,
-			       lh_virtual_range range, lh_region *region)
+lh_error lh_space_place(lh_space *space, const lh_map_request *request, lh_virtual_range range,
+			lh_region *region)
 {
 	lh_error error;
 
@@ -177,7 +174,9 @@ static lh_error map_locked(lh_space_change *change, const lh_map_request *reques
 	if (request->where == LH_OVER) {
 		LH_TRY(place_over(change, region));
 	} else {
-		LH_TRY(place_and_link(space, request, change->range, region));
+		if (lh_space_regions_left(space) == 0 || request->pages > lh_space_pages_left(space))
+			return LH_LIMIT;
+		LH_TRY(lh_space_place(space, request, change->range, region));
 		*placed = region->range;
 		lh_region_tree_merge(&space->tree, *placed, &change->tree);
 	}
@@ -234,7 +233,7 @@ lh_error lh_space_map(lh_space *space, const lh_map_request *request, lh_virtual
 	lh_error error;
 
 	LH_TRY(validate_kind(space, request));
-	LH_TRY(validate_place(space, request, &range));
+	LH_TRY(lh_space_validate_place(space, request, &range));
 	LH_TRY(take_region(space, request, &region));
 	lh_space_change_begin(&change, space, range);
 	change.tree.prepare = prepare_over;

@@ -159,6 +159,22 @@ void lh_region_list_release(lh_manager *manager, lh_region_list *list)
 
 /* --- regions under the map lock --- */
 
+void lh_space_build_copy(lh_space *space, const lh_region *region, lh_region *copy)
+{
+	lh_region_init(copy, (lh_backing)region->backing, region->rights, region->flags);
+	copy->guard_before = region->guard_before;
+	copy->guard_after = region->guard_after;
+	copy->owner = &space->directory;
+	/* Who looked it up when it was another's may be reading still. */
+	lh_atomic_store_relaxed(&copy->rights_max, region->rights_max);
+	lh_atomic_store_relaxed(&copy->rights_history, region->rights_history);
+	lh_atomic_store_relaxed(&copy->tag, region->tag);
+	lh_atomic_store_relaxed(&copy->object, region->object);
+	lh_atomic_store_relaxed(&copy->object_page, region->object_page);
+	if (region->object)
+		lh_object_hold(region->object);
+}
+
 void lh_space_link_object(lh_region *region)
 {
 	if (!region->object)

@@ -85,6 +85,9 @@ lh_region_info lh_region_read_info(const lh_region *region);
 void lh_space_link_object(lh_region *region);
 void lh_space_unlink_object(lh_region *region);
 
+/* Makes a fresh region like another, of this space: all but the place. With a holder of its object. */
+void lh_space_build_copy(lh_space *space, const lh_region *region, lh_region *copy);
+
 /* Merges every pair of mergeable neighbours that touches the range; the dead go to the list. */
 void lh_space_merge_around(lh_space *space, lh_virtual_range range, lh_region_list *dead);
 

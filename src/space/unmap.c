@@ -22,7 +22,7 @@ void lh_space_clear_pages(lh_space *space, lh_virtual_range range)
 }
 
 /* A hole in the middle of a region makes two of it. */
-static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
+lh_error lh_space_change_unmap(lh_region_change *tree, const lh_region_survey *survey)
 {
 	lh_space_change *change = (lh_space_change *)(void *)tree;
 
@@ -54,7 +54,7 @@ lh_error lh_space_unmap(lh_space *space, lh_virtual_range range)
 
 	LH_TRY(lh_space_validate_range(space, range));
 	lh_space_change_begin(&change, space, range);
-	change.tree.prepare = prepare;
+	change.tree.prepare = lh_space_change_unmap;
 	error = unmap(&change);
 	/* Who needs none can unmap, and so give memory back, when memory has run out. */
 	if (error != LH_OK && lh_space_change_take_spares(&change, 1))

@@ -42,8 +42,13 @@ static inline lh_virtual_range lh_space_piece(lh_virtual_address address)
 /* Its version. */
 uint64_t lh_space_version(const lh_space *space, lh_virtual_address address);
 
-/* Under the map lock, and not one range within another. => the range is not empty. */
+/* Under the map lock, and not one range within another. */
 void lh_space_begin_taking(lh_space *space, lh_virtual_range range);
 void lh_space_end_taking(lh_space *space, lh_virtual_range range);
+/* The same of two ranges, which may share versions. */
+void lh_space_begin_taking_both(lh_space *space, lh_virtual_range one, lh_virtual_range other);
+void lh_space_end_taking_both(lh_space *space, lh_virtual_range one, lh_virtual_range other);
+/* Of the whole range of the space, which is being taken, but what two ranges have. */
+void lh_space_end_taking_but(lh_space *space, lh_virtual_range one, lh_virtual_range other);
 
 #endif

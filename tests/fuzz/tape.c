@@ -116,6 +116,26 @@ static void advise(space_oracle *oracle, const struct record *record)
 				    advice[record->how & 3]);
 }
 
+static void remap(space_oracle *oracle, const struct tape_scale *scale, const struct record *record)
+{
+	static const uint32_t flags[] = { LH_REMAP_STAY | LH_REMAP_MOVE, LH_REMAP_MOVE, LH_REMAP_STAY,
+					  LH_REMAP_MOVE | LH_REMAP_KEEP };
+	uint64_t pages = record->how & 64 && record->how & 128 ? 0 : record->pages;
+	uint64_t more = (uint64_t)record->rights, wanted = record->pages + more;
+	lh_remap_request request = {
+		.flags = flags[record->how & 3],
+		.to = { .where = (lh_where)(record->how >> 2 & 3),
+			.direction = (lh_direction)(record->how >> 4 & 1) },
+	};
+
+	/* As long, longer by a few, or shorter by a few. */
+	if (record->how & 32)
+		wanted = record->pages > more ? record->pages - more : record->pages;
+	request.to.pages = (request.flags & LH_REMAP_KEEP) != 0 ? record->pages : wanted;
+	(void)oracle_remap(oracle, record->space, record->page, pages, &request,
+			   tape_page(scale, record->value % tape_places(scale)));
+}
+
 static bool is_in_use(const struct player *player, unsigned space)
 {
 	return player->busy_space == (int)space;
@@ -253,6 +273,7 @@ static void perform(struct player *player, const struct record *record)
 			      record->rights % ORACLE_WORDS, record->how);
 		break;
 	case TAPE_ADVISE: advise(oracle, record); break;
+	case TAPE_REMAP: remap(oracle, player->scale, record); break;
 	case TAPE_WHAT_COUNT: break;
 	}
 }

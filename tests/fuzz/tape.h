@@ -14,7 +14,8 @@
  *     how      of a mapping: its kind, where; of an access: the word, or from TAPE_HOW_BELOW on
  *              that it is below the range; of a file: the bytes beyond; of a pin: whether to write; of
  *              advice: which, and whether fresh memory is mapped there first; or that what is there is to be
- *              put together
+ *              put together; of a remapping: how (two bits), where (two);
+ *              to the place of value; rights: so many pages more, or fewer
  *     trouble  0 to 63: none. 64 to 127: the n-th allocation fails (frames, tables, pool items,
  *              charges). 128 to 159: the n-th answer of the pager is an error. 160 to 191: the
  *              pager is slow. 192 and up: the *next* record happens in the middle of this one's
@@ -57,6 +58,7 @@ typedef enum tape_what {
 	TAPE_UNPIN,
 	TAPE_DEVICE,
 	TAPE_ADVISE,
+	TAPE_REMAP,
 	TAPE_WHAT_COUNT
 } tape_what;
 

@@ -7,7 +7,7 @@
 static const char *const names[TAPE_WHAT_COUNT] = {
 	"map", "unmap", "protect", "discard", "read", "write", "fetch", "fork", "destroy", "load",
 	"speculate", "object-read", "object-write", "resize", "sync", "limit",
-	"pin", "unpin", "device", "advise",
+	"pin", "unpin", "device", "advise", "remap",
 };
 
 static const char *const kinds[] = { "anonymous", "shared:0", "shared:1", "shared:2", "private:0",
@@ -37,7 +37,7 @@ static void print_record(FILE *out, const tape_scale *scale, const uint8_t bytes
 	fprintf(out, "%-12s space %u cpu %u page %3u", names[what],
 		(bytes[TAPE_BYTE_WHO] & 15u) % scale->spaces, bytes[TAPE_BYTE_WHO] >> 4 & 1u,
 		(unsigned)page);
-	if (what <= TAPE_DISCARD || what == TAPE_ADVISE)
+	if (what <= TAPE_DISCARD || what == TAPE_ADVISE || what == TAPE_REMAP)
 		fprintf(out, " + %3u", (unsigned)(tape_page(scale, last < places ? last : places - 1) -
 						  page + 1));
 	if (what == TAPE_MAP || what == TAPE_PROTECT)
@@ -52,6 +52,11 @@ static void print_record(FILE *out, const tape_scale *scale, const uint8_t bytes
 	else if (what == TAPE_ADVISE)
 		fprintf(out, " %s%s", how & 4 ? "fresh " : "", (const char *const[]){ "huge", "huge", "no huge",
 			"normal" }[how & 3]);
+	else if (what == TAPE_REMAP)
+		fprintf(out, " %s, %s, %s%u%s, to place %u",
+			(const char *const[]){ "stay or move", "move", "stay", "keep" }[how & 3], wheres[how >> 2 & 3],
+			how & 32 ? "-" : "+", (unsigned)bytes[TAPE_BYTE_RIGHTS] & 7u,
+			(how & 192) == 192 ? " once more" : "", (unsigned)(bytes[TAPE_BYTE_VALUE] % places));
 	else if (what >= TAPE_READ)
 		fprintf(out, " how %u", how);
 	fprintf(out, " value %u", bytes[TAPE_BYTE_VALUE]);

@@ -95,6 +95,55 @@ static lh_error discard(test_world *world)
 	return lh_space_discard(world->space[0], world_range(world, 12, 12));
 }
 
+static lh_error remap(test_world *world, uint64_t page, uint64_t pages, uint32_t flags, lh_map_request to)
+{
+	lh_remap_request request = { .range = world_range(world, page, pages), .flags = flags, .to = to };
+	lh_virtual_range placed;
+
+	request.to.address = lh_virtual(world_page(world, to.address.value));
+	return lh_space_remap(world->space[0], &request, &placed);
+}
+
+static lh_error remap_grow(test_world *world)
+{
+	return remap(world, 535, 7, LH_REMAP_STAY, (lh_map_request){ .pages = 600 - 535 });
+}
+
+static lh_error remap_shrink(test_world *world)
+{
+	return remap(world, 12, 4, LH_REMAP_STAY, (lh_map_request){ .pages = 2 });
+}
+
+static lh_error remap_middle(test_world *world)
+{
+	return remap(world, 14, 3, LH_REMAP_MOVE, (lh_map_request){ .pages = 9, .guard_before = 3,
+								    .direction = LH_HIGHEST_FIRST });
+}
+
+static lh_error remap_over_a_middle(test_world *world)
+{
+	return remap(world, 11, 3, LH_REMAP_MOVE, (lh_map_request){ .pages = 2, .where = LH_OVER,
+								    .address = { 16 } });
+}
+
+static lh_error remap_object_over_several(test_world *world)
+{
+	return remap(world, 41, 4, LH_REMAP_MOVE, (lh_map_request){ .pages = 16, .where = LH_OVER,
+								    .address = { 532 } });
+}
+
+static lh_error remap_once_more(test_world *world)
+{
+	return remap(world, 32, 0, LH_REMAP_MOVE, (lh_map_request){ .pages = 3, .where = LH_AT,
+								    .address = { 700 } });
+}
+
+static lh_error remap_and_keep(test_world *world)
+{
+	return remap(world, 530, 12, LH_REMAP_MOVE | LH_REMAP_KEEP,
+		     (lh_map_request){ .pages = 12, .where = LH_AT, .address = { 700 } });
+}
+
 static lh_error fork_all(test_world *world)
 {
 	return lh_space_fork(world->space[0], world->space[1]);
@@ -154,6 +203,13 @@ static const world_operation of_regions[] = {
 	{ .name = "protect into charge", .run = protect_into_charge },
 	{ .name = "protect across", .run = protect_across },
 	{ .name = "discard", .run = discard },
+	{ .name = "remap: grow", .run = remap_grow },
+	{ .name = "remap: shrink", .run = remap_shrink },
+	{ .name = "remap a middle", .run = remap_middle },
+	{ .name = "remap over a middle", .run = remap_over_a_middle },
+	{ .name = "remap an object's over several", .run = remap_object_over_several },
+	{ .name = "remap: once more", .run = remap_once_more },
+	{ .name = "remap and keep", .run = remap_and_keep },
 	{ .name = "fork", .run = fork_all },
 };
 

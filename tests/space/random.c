@@ -277,12 +277,38 @@ static void do_pin(space_oracle *oracle)
 	(void)oracle_pin(oracle, number, n, page, below(3) ? 1 : pages, below(3) ? WRITE : READ);
 }
 
+/* Often whole pieces, to a place that lies alike to tables or does not. */
+static void do_remap(space_oracle *oracle)
+{
+	static const uint32_t flags[] = { LH_REMAP_STAY | LH_REMAP_MOVE, LH_REMAP_MOVE, LH_REMAP_STAY,
+					  LH_REMAP_MOVE | LH_REMAP_KEEP, LH_REMAP_MOVE, 0 };
+	unsigned n = some_space(oracle);
+	bool whole = below(3) == 0;
+	uint64_t page = whole ? corners[1 + below(2)] - below(2) * below(4) : page_to_touch(oracle, n);
+	uint64_t pages = whole ? 512 + below(3) : some_pages(page), to = some_page();
+	lh_remap_request request = { .flags = flags[below(below(16) ? 5 : 6)] };
+
+	if (whole && below(4))
+		to = page >= 536 ? page - 512 : page + 512;
+	if (pages > WORLD_USER_PAGES - page)
+		pages = WORLD_USER_PAGES - page;
+	if (below(12) == 0)
+		pages = 0;
+	choose_place(oracle, &request.to);
+	if (whole && below(4))
+		request.to.where = LH_OVER;
+	request.to.pages = below(2) ? pages : 1 + below(2 * pages + 1);
+	(void)oracle_remap(oracle, n, page, pages, &request, to);
+}
+
 static void step(space_oracle *oracle, const lh_space_limits *limits)
 {
 	uint64_t choice = below(100);
 
 	if (below(10) == 0)
 		do_pin(oracle);
+	else if (below(12) == 0)
+		do_remap(oracle);
 	else if (choice < 15)
 		do_map(oracle);
 	else if (choice < 34)

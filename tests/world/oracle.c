@@ -58,7 +58,7 @@ uint64_t oracle_mapped(const oracle_space *space, uint64_t page, uint64_t pages)
 	return mapped;
 }
 
-static uint64_t regions_left(const oracle_space *space)
+uint64_t oracle_regions_left(const oracle_space *space)
 {
 	uint64_t limit = space->limits.regions ? space->limits.regions : 65530;
 	uint64_t regions = oracle_regions(space);
@@ -109,8 +109,7 @@ bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages)
 	return true;
 }
 
-/* One region reaches beyond the range on both sides. */
-static bool is_punched(const oracle_space *space, uint64_t page, uint64_t pages)
+bool oracle_is_punched(const oracle_space *space, uint64_t page, uint64_t pages)
 {
 	return space->pages[page].mapped && oracle_run_begin(space, page) < page &&
 	       oracle_run_end(space, page) >= page + pages;
@@ -136,7 +135,7 @@ void oracle_empty(space_oracle *oracle, oracle_page *page)
 	page->leaf = LEAF_EMPTY;
 }
 
-static void clear_pages(space_oracle *oracle, oracle_space *space, uint64_t page, uint64_t pages)
+void oracle_clear_pages(space_oracle *oracle, oracle_space *space, uint64_t page, uint64_t pages)
 {
 	for (uint64_t n = page; n < page + pages; n++) {
 		oracle_empty(oracle, &space->pages[n]);
@@ -151,12 +150,12 @@ void oracle_make(space_oracle *oracle, unsigned n, const lh_space_limits *limits
 	oracle->space[n]->count = oracle->count;
 	oracle->space[n]->limits = *limits;
 	lh_space_set_limits(oracle->world.space[n], limits);
-	clear_pages(oracle, oracle->space[n], 0, oracle->count);
+	oracle_clear_pages(oracle, oracle->space[n], 0, oracle->count);
 }
 
 void oracle_destroy(space_oracle *oracle, unsigned n)
 {
-	clear_pages(oracle, oracle->space[n], 0, oracle->count);
+	oracle_clear_pages(oracle, oracle->space[n], 0, oracle->count);
 	free(oracle->space[n]);
 	oracle->space[n] = NULL;
 	world_destroy(&oracle->world, n);
@@ -241,6 +240,33 @@ static lh_error validate(const space_oracle *oracle, const lh_map_request *reque
 	return LH_OK;
 }
 
+lh_error oracle_find_place(const space_oracle *oracle, const oracle_space *space,
+			   const lh_map_request *request, uint64_t *page)
+{
+	uint64_t at = (request->address.value - oracle->world.user.base.value) / PAGE;
+
+	if (request->where == LH_AT || request->where == LH_NEAR) {
+		*page = at;
+		if (request->address.value % PAGE == 0 && at < space->count &&
+		    oracle_is_legal(space, at, request->pages, request->guard_before,
+				    request->guard_after))
+			return LH_OK;
+		if (request->where == LH_AT)
+			return LH_EXISTS;
+	}
+	return find_anywhere(oracle, space, request, page);
+}
+
+bool oracle_is_legal_over(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
+			  uint64_t guard_after)
+{
+	oracle_space after = *space;
+
+	for (uint64_t n = page; n < page + pages; n++)
+		after.pages[n].mapped = false;
+	return oracle_is_legal(&after, page, pages, guard_before, guard_after);
+}
+
 /* Where it goes, or why not. May unmap what is in the way (OVER). */
 static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_request *request,
 		      uint64_t *page)
@@ -249,32 +275,21 @@ static lh_error place(space_oracle *oracle, oracle_space *space, const lh_map_re
 	uint64_t pages = request->pages;
 
 	if (request->where == LH_OVER) {
-		oracle_space after = *space;
 		uint64_t freed = oracle_mapped(space, at, pages);
 
-		for (uint64_t n = at; n < at + pages; n++)
-			after.pages[n].mapped = false;
-		if (!oracle_is_legal(&after, at, pages, request->guard_before, request->guard_after))
+		if (!oracle_is_legal_over(space, at, pages, request->guard_before, request->guard_after))
 			return LH_EXISTS;
-		if (regions_left(space) < (is_punched(space, at, pages) ? 2u : 1u))
+		if (oracle_regions_left(space) < (oracle_is_punched(space, at, pages) ? 2u : 1u))
 			return LH_LIMIT;
 		if (pages > freed && pages - freed > oracle_pages_left(space))
 			return LH_LIMIT;
-		clear_pages(oracle, space, at, pages);
+		oracle_clear_pages(oracle, space, at, pages);
 		*page = at;
 		return LH_OK;
 	}
-	if (regions_left(space) == 0 || pages > oracle_pages_left(space))
+	if (oracle_regions_left(space) == 0 || pages > oracle_pages_left(space))
 		return LH_LIMIT;
-	if (request->where == LH_AT || request->where == LH_NEAR) {
-		*page = at;
-		if (request->address.value % PAGE == 0 && at < space->count &&
-		    oracle_is_legal(space, at, pages, request->guard_before, request->guard_after))
-			return LH_OK;
-		if (request->where == LH_AT)
-			return LH_EXISTS;
-	}
-	return find_anywhere(oracle, space, request, page);
+	return oracle_find_place(oracle, space, request, page);
 }
 
 static uint64_t charge_of(const lh_map_request *request)
@@ -348,7 +363,7 @@ static void name_range(space_oracle *oracle, const char *name, unsigned n, uint6
 lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages)
 {
 	oracle_space *space = oracle->space[n];
-	bool refused = is_punched(space, page, pages) && regions_left(space) == 0;
+	bool refused = oracle_is_punched(space, page, pages) && oracle_regions_left(space) == 0;
 	lh_error expected = refused ? LH_LIMIT : LH_OK, error;
 
 	name_range(oracle, "unmap", n, page, pages);
@@ -357,7 +372,7 @@ lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t 
 		    error == LH_NO_MEMORY);
 	CHECK_ERROR(error, expected);
 	if (expected == LH_OK)
-		clear_pages(oracle, space, page, pages);
+		oracle_clear_pages(oracle, space, page, pages);
 	return expected;
 }
 
@@ -374,7 +389,7 @@ static lh_error judge_protect(const oracle_space *space, uint64_t page, uint64_t
 			return LH_NO_ACCESS;
 	splits = (unsigned)(oracle_run_begin(space, page) < page) +
 		 (unsigned)(oracle_run_end(space, last) > last);
-	return splits > regions_left(space) ? LH_LIMIT : LH_OK;
+	return splits > oracle_regions_left(space) ? LH_LIMIT : LH_OK;
 }
 
 static bool becomes_charged(const oracle_page *page, lh_rights rights)

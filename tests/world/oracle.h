@@ -141,6 +141,9 @@ lh_error oracle_map(space_oracle *oracle, unsigned n, const lh_map_request *requ
 lh_error oracle_unmap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 lh_error oracle_protect(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
 			lh_rights rights);
+/* request: range and to.address are made of the pages. */
+lh_error oracle_remap(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages,
+		      const lh_remap_request *request, uint64_t to);
 lh_error oracle_discard(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);
 lh_error oracle_advise(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages, lh_advice advice);
 lh_error oracle_collapse(space_oracle *oracle, unsigned n, uint64_t page, uint64_t pages);

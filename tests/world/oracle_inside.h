@@ -22,6 +22,18 @@ bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages);
 bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
 		     uint64_t guard_after);
 
+/* The same once nothing else is in the range. */
+bool oracle_is_legal_over(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,
+			  uint64_t guard_after);
+/* Where a valid request goes that is not to be OVER. */
+lh_error oracle_find_place(const space_oracle *oracle, const oracle_space *space,
+			   const lh_map_request *request, uint64_t *page);
+/* One region reaches beyond the range on both sides. */
+bool oracle_is_punched(const oracle_space *space, uint64_t page, uint64_t pages);
+uint64_t oracle_regions_left(const oracle_space *space);
+/* Takes what is mapped there away. */
+void oracle_clear_pages(space_oracle *oracle, oracle_space *space, uint64_t page, uint64_t pages);
+
 /*
  * A call of the library whose failure may have been ordered: again, if it was refused for that.
  * => error: an lvalue; refusal: whether it says that something failed.

@@ -75,8 +75,11 @@ static void happen(space_oracle *oracle)
 	oracle->meanwhile = NULL;
 	oracle->happened += inside;
 	oracle->inside = false;
-	if (inside)
+	/* What the fault has linked already a CPU may walk. */
+	if (inside) {
+		world_settle(&oracle->world);
 		oracle_catch_up(oracle);
+	}
 	oracle->between = inside;
 	meanwhile(oracle->context);
 	oracle->between = false;
