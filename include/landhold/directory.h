@@ -125,8 +125,10 @@ typedef struct lh_directory_part {
 	uint32_t owner;	 /* a: the number of the CPU that the rest is for, and whether it may go by that; or nobody */
 	uint64_t counted; /* o: to be added to `leaves`: written by the owner, read by anybody */
 	lh_near_table near[LH_NEAR_LEVELS]; /* by level */
-	uint64_t unused[4]; /* what one CPU writes lies on no line that another looks up its tables in */
-} lh_directory_part;
+	/* o: the present leaf that was read last: its entry's bits besides those of the frame, and what they say */
+	uint64_t read_bits;
+	lh_leaf read;
+} lh_directory_part; /* two lines: what one CPU writes lies on none that another looks up its tables in */
 
 /* In `owner`: a table was taken out of the tree since it was remembered, so all are forgotten; and nobody's. */
 #define LH_PART_STALE (1u << 31)

@@ -10,7 +10,7 @@
 static void begin_parts(lh_directory *directory)
 {
 	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
-		directory->parts[i] = (lh_directory_part){ .owner = LH_PART_NOBODY };
+		directory->parts[i] = (lh_directory_part){ .owner = LH_PART_NOBODY, .read_bits = UINT64_MAX };
 }
 
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)

@@ -30,24 +30,56 @@ static lh_virtual_range page_of(lh_virtual_address address)
 
 /* --- read --- */
 
-/* The entry for an address, and its level, if it is in a table that this CPU remembers. */
-LH_STRAIGHT bool read_near(lh_directory *directory, lh_virtual_address address, uint64_t *entry, unsigned *level)
+/* What an entry says, decoded, and what of that is so of others: all but the frame. */
+LH_FAR void read_anew(const lh_near *near, const lh_directory *directory, unsigned level, uint64_t entry,
+		      lh_leaf *leaf)
 {
-	bool found;
+	*leaf = lh_entry_read_leaf(directory->format, level, entry, !directory->is_kernel);
+	if (leaf->kind != LH_LEAF_PRESENT)
+		return;
+	near->part->read_bits = entry & ~lh_level_frame_mask(directory->format, level);
+	near->part->read = *leaf;
+}
+
+/* Most leaves that are read one after the other are alike but for their frames: that needs no decoding. */
+LH_STRAIGHT void read_entry(const lh_near *near, const lh_directory *directory, unsigned level, uint64_t entry,
+			    lh_leaf *leaf)
+{
+	const lh_directory_part *part = near->part;
+	uint64_t mask = lh_level_frame_mask(directory->format, level);
+
+	if ((entry & ~mask) != part->read_bits || part->read.level != level) {
+		read_anew(near, directory, level, entry, leaf);
+		return;
+	}
+	*leaf = part->read;
+	leaf->frame = lh_physical_frame(lh_entry_address(directory->format, entry & mask));
+}
+
+LH_STRAIGHT bool read_slot(const lh_near *near, const lh_directory *directory, unsigned level, lh_leaf *leaf)
+{
+	uint64_t entry = lh_atomic_load_total(near->slot);
+
+	if ((entry & directory->format->run) != 0 || lh_entry_is_table(directory->format, level, entry))
+		return false;
+	read_entry(near, directory, level, entry, leaf);
+	return true;
+}
+
+/* If it is in a table that this CPU remembers. */
+LH_STRAIGHT bool read_near(lh_directory *directory, lh_virtual_address address, lh_leaf *leaf)
+{
+	bool done;
 	lh_near near;
 
 	if (!lh_near_begin(&near, directory))
 		return false;
-	*level = 0;
-	found = lh_near_look(&near, directory, address, 0);
-	if (!found) {
-		*level = 1;
-		found = lh_near_look(&near, directory, address, 1);
-	}
-	*entry = found ? lh_atomic_load_total(near.slot) : 0;
+	if (lh_near_look(&near, directory, address, 0))
+		done = read_slot(&near, directory, 0, leaf);
+	else
+		done = lh_near_look(&near, directory, address, 1) && read_slot(&near, directory, 1, leaf);
 	lh_near_leave(&near, directory);
-	return found && !lh_entry_is_table(directory->format, *level, *entry) &&
-	       !lh_entry_is_in_run(directory->format, *entry);
+	return done;
 }
 
 /* True if the address lies in a half, and this root leads there. */
@@ -82,12 +114,9 @@ LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
 
 lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address)
 {
-	uint64_t entry;
-	unsigned level;
+	lh_leaf leaf;
 
-	if (read_near(directory, address, &entry, &level))
-		return lh_entry_read_leaf(directory->format, level, entry, !directory->is_kernel);
-	return read_far(directory, address);
+	return read_near(directory, address, &leaf) ? leaf : read_far(directory, address);
 }
 
 /* --- write --- */
