@@ -19,8 +19,8 @@
  *     elsewhere                                   the leaves of a table; a huge leaf as the leaves of its pages
  *
  * A table that moves. Who walked to it by its old place holds interrupts off, and would write what belongs to the old
- * place. So it leaves the tree as one that is freed does (walk.h): locked, the entry that names it cleared, the parts
- * raised, and the flush calls those who walk as well as those who run the directory. After that nobody is
+ * place. So it leaves the tree as one that is freed does (walk.h): locked, the entry that names it cleared, all parts
+ * marked stale, and the flush calls those who walk as well as those who run the directory. After that nobody is
  * on his way to it; only then it is named by its new place, and unlocked. That it is another table's now is seen by
  * nobody who saw the first.
  *

@@ -220,24 +220,25 @@ typedef struct lost_leaf {
 	bool flushed;
 } lost_leaf;
 
-/* => false: not done; also where nothing stands there. */
-LH_STRAIGHT bool clear_near(lh_directory *directory, lh_virtual_address address, unsigned level, lost_leaf *lost)
+typedef enum cleared { NOT_DONE, WAS_EMPTY, CLEARED } cleared;
+
+LH_STRAIGHT cleared clear_near(lh_directory *directory, lh_virtual_address address, unsigned level, lost_leaf *lost)
 {
 	uint64_t entry;
 	lh_near near;
 
 	if (!lh_near_open(&near, directory, address, level))
-		return false;
+		return NOT_DONE;
 	entry = lh_atomic_load_relaxed(near.slot);
 	if (entry == 0 || (entry & directory->format->run) != 0 || lh_table_live(near.table) == 1 ||
 	    lh_entry_is_table(directory->format, level, entry)) {
 		lh_near_let_go(&near, directory);
-		return false;
+		return entry == 0 ? WAS_EMPTY : NOT_DONE;
 	}
 	lost->entry = lh_atomic_exchange(near.slot, UINT64_C(0));
 	lost->flushed = flush_near(&near, directory, address, level);
 	lh_near_close(&near, directory, level, UINT64_MAX);
-	return true;
+	return CLEARED;
 }
 
 LH_STRAIGHT void gather_lost(lh_gather *gather, lh_virtual_address address, unsigned level, lost_leaf lost)
@@ -252,11 +253,11 @@ LH_STRAIGHT bool clear_near_into(lh_directory *directory, lh_virtual_address add
 				 lh_gather *gather)
 {
 	lost_leaf lost;
+	cleared done = clear_near(directory, address, level, &lost);
 
-	if (!clear_near(directory, address, level, &lost))
-		return false;
-	gather_lost(gather, address, level, lost);
-	return true;
+	if (done == CLEARED)
+		gather_lost(gather, address, level, lost);
+	return done != NOT_DONE;
 }
 
 LH_FAR bool clear_far(lh_directory *directory, lh_virtual_address address, lh_gather *gather)
@@ -307,10 +308,11 @@ LH_FAR void clear_one_far(lh_directory *directory, lh_virtual_address address)
 void lh_directory_clear_one(lh_directory *directory, lh_virtual_address address)
 {
 	lost_leaf lost;
+	cleared done = clear_near(directory, address, 0, &lost);
 
-	if (!clear_near(directory, address, 0, &lost))
+	if (done == NOT_DONE)
 		clear_one_far(directory, address);
-	else if (!lost.flushed || lh_entry_is_counted(directory->format, lost.entry))
+	else if (done == CLEARED && (!lost.flushed || lh_entry_is_counted(directory->format, lost.entry)))
 		finish_lost(directory, address, lost.entry, lost.flushed);
 }
 
