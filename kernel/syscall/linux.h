@@ -71,6 +71,11 @@
 #define MAP_FLAG_GROWS_DOWN 0x0100u
 #define MAP_FLAG_FIXED_NO_REPLACE 0x100000u
 
+/* mremap(2) */
+#define REMAP_FLAG_MAY_MOVE 1u
+#define REMAP_FLAG_FIXED 2u
+#define REMAP_FLAG_DONT_UNMAP 4u
+
 struct linux_timespec {
 	int64_t seconds;
 	int64_t nanoseconds;

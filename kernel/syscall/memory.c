@@ -139,31 +139,38 @@ static lh_error map_fixed(struct mapping *mapping, lh_virtual_range *placed)
 	return lh_space_map(current_space(), &mapping->request, placed);
 }
 
-/* At the hint if that is free, else the highest hole below the stack, else any hole. */
-static lh_error map_anywhere(struct mapping *mapping, lh_virtual_range *placed)
+/* What is tried at a place. LH_EXISTS, LH_NO_HOLE: another place may do. */
+typedef lh_error place_function(void *context, lh_virtual_range *placed);
+
+/* At the hint if that is free, else the highest hole below the stack, else any hole. => request: what the function
+ * asks with. */
+static lh_error place_anywhere(lh_map_request *request, uint64_t hint, place_function *try, void *context,
+			       lh_virtual_range *placed)
 {
-	lh_map_request *request = &mapping->request;
-	uint64_t hint = mapping->hint & ~(LH_PAGE_SIZE - 1);
 	lh_error error;
 
-	if (hint >= USER_ADDRESS_MIN && hint <= USER_LIMIT - mapping->bytes) {
+	hint &= ~(LH_PAGE_SIZE - 1);
+	if (hint >= USER_ADDRESS_MIN && hint <= USER_LIMIT - request->pages * LH_PAGE_SIZE) {
 		request->where = LH_AT;
 		request->address = lh_virtual(hint);
-		error = lh_space_map(current_space(), request, placed);
+		error = try(context, placed);
 		if (error != LH_EXISTS)
 			return error;
 	}
 	request->where = LH_ANYWHERE;
 	request->direction = LH_HIGHEST_FIRST;
 	request->within = process_current()->memory->placement;
-	error = request->pages > request->within.pages
-			? LH_NO_HOLE
-			: lh_space_map(current_space(), request, placed);
+	error = request->pages > request->within.pages ? LH_NO_HOLE : try(context, placed);
 	if (error != LH_NO_HOLE)
 		return error;
 	request->direction = LH_LOWEST_FIRST;
 	request->within = (lh_virtual_range){ lh_virtual(USER_ADDRESS_MIN),
 					      (USER_LIMIT - USER_ADDRESS_MIN) / LH_PAGE_SIZE };
+	return try(context, placed);
+}
+
+static lh_error try_map(void *request, lh_virtual_range *placed)
+{
 	return lh_space_map(current_space(), request, placed);
 }
 
@@ -188,7 +195,7 @@ lh_error call_mmap(struct call *call)
 	if ((mapping.flags & (MAP_FLAG_FIXED | MAP_FLAG_FIXED_NO_REPLACE)) != 0)
 		error = map_fixed(&mapping, &placed);
 	else
-		error = map_anywhere(&mapping, &placed);
+		error = place_anywhere(request, mapping.hint, try_map, request, &placed);
 	if (request->object != NULL)
 		lh_object_drop(request->object);
 	if (error == LH_OK)
@@ -214,10 +221,131 @@ lh_error call_munmap(struct call *call)
 	return lh_space_unmap(current_space(), range);
 }
 
+/* --- mremap --- */
+
+#define REMAP_FLAGS (REMAP_FLAG_MAY_MOVE | REMAP_FLAG_FIXED | REMAP_FLAG_DONT_UNMAP)
+
+struct remapping {
+	uint64_t address, old_bytes, bytes, hint;
+	uint32_t flags;
+	lh_remap_request request;
+};
+
+static lh_error check_remap_flags(const struct remapping *remapping)
+{
+	uint32_t flags = remapping->flags;
+
+	if ((flags & ~REMAP_FLAGS) != 0 || remapping->address % LH_PAGE_SIZE != 0)
+		return LH_INVALID;
+	if ((flags & (REMAP_FLAG_FIXED | REMAP_FLAG_DONT_UNMAP)) != 0 && (flags & REMAP_FLAG_MAY_MOVE) == 0)
+		return LH_INVALID;
+	if ((flags & REMAP_FLAG_DONT_UNMAP) != 0 && remapping->old_bytes != remapping->bytes)
+		return LH_INVALID;
+	return LH_OK;
+}
+
+/* The new place, of which FIXED says that it is the only one, and DONT_UNMAP alone that it is preferred. */
+static lh_error check_new_address(const struct remapping *remapping)
+{
+	uint64_t to = remapping->hint, from = remapping->address;
+
+	if ((remapping->flags & (REMAP_FLAG_FIXED | REMAP_FLAG_DONT_UNMAP)) == 0)
+		return LH_OK;
+	if (to % LH_PAGE_SIZE != 0 || remapping->bytes > USER_LIMIT || to > USER_LIMIT - remapping->bytes)
+		return LH_INVALID;
+	if (from < to + remapping->bytes && to < from + remapping->old_bytes)
+		return LH_INVALID;
+	return (remapping->flags & REMAP_FLAG_FIXED) != 0 && to < USER_ADDRESS_MIN ? LH_NOT_PERMITTED : LH_OK;
+}
+
+/* A mapping begins at the address, or goes on there; else EFAULT. */
+static lh_error check_mapped(uint64_t address)
+{
+	lh_region_info info;
+
+	if (address < USER_BASE || address >= USER_LIMIT ||
+	    lh_space_query(current_space(), lh_virtual(address), &info) != LH_OK ||
+	    info.range.base.value > address)
+		return LH_BAD_ADDRESS;
+	return LH_OK;
+}
+
+/* What is cut off may be in several mappings. */
+static lh_error cut_tail(struct remapping *remapping)
+{
+	lh_virtual_range range;
+	uint64_t tail = remapping->address + remapping->bytes;
+
+	if (remapping->old_bytes <= remapping->bytes)
+		return LH_OK;
+	LH_TRY(user_pages(tail, remapping->old_bytes - remapping->bytes, &range));
+	LH_TRY(lh_space_unmap(current_space(), range));
+	remapping->old_bytes = remapping->bytes;
+	return LH_OK;
+}
+
+static lh_error try_remap(void *request, lh_virtual_range *placed)
+{
+	return lh_space_remap(current_space(), request, placed);
+}
+
+static lh_error remap(struct remapping *remapping, lh_virtual_range *placed)
+{
+	lh_remap_request *request = &remapping->request;
+	bool dont_unmap = (remapping->flags & REMAP_FLAG_DONT_UNMAP) != 0;
+	lh_error error;
+
+	request->range = (lh_virtual_range){ lh_virtual(remapping->address), remapping->old_bytes / LH_PAGE_SIZE };
+	request->to.pages = remapping->bytes / LH_PAGE_SIZE;
+	if ((remapping->flags & REMAP_FLAG_FIXED) != 0) {
+		request->to.where = LH_OVER;
+		request->to.address = lh_virtual(remapping->hint);
+	} else if (!dont_unmap) {
+		request->flags = LH_REMAP_STAY;
+		error = try_remap(request, placed);
+		if (error != LH_NO_HOLE || (remapping->flags & REMAP_FLAG_MAY_MOVE) == 0)
+			return error;
+	}
+	request->flags = LH_REMAP_MOVE | (dont_unmap ? LH_REMAP_KEEP : 0);
+	if ((remapping->flags & REMAP_FLAG_FIXED) != 0)
+		return try_remap(request, placed);
+	return place_anywhere(&request->to, dont_unmap ? remapping->hint : 0, try_remap, request, placed);
+}
+
+/* The library says EFAULT's reasons in other words, and knows of guards, which FIXED does not keep on Linux. */
+static lh_error remap_error(lh_error error)
+{
+	return error == LH_NOT_MAPPED ? LH_BAD_ADDRESS : error == LH_EXISTS ? LH_NO_MEMORY : error;
+}
+
 lh_error call_mremap(struct call *call)
 {
-	(void)call; /* programs then allocate, copy and free */
-	return LH_NO_SYSTEM_CALL;
+	struct remapping remapping = {
+		.address = call->a[0],
+		.old_bytes = call->a[1],
+		.bytes = call->a[2],
+		.flags = call_unsigned(call, 3),
+		.hint = call->a[4],
+	};
+	lh_virtual_range placed;
+	lh_error error;
+
+	LH_TRY(check_remap_flags(&remapping));
+	remapping.old_bytes = page_ceiling(remapping.old_bytes);
+	remapping.bytes = page_ceiling(remapping.bytes);
+	if (remapping.bytes == 0)
+		return LH_INVALID;
+	LH_TRY(check_mapped(remapping.address));
+	LH_TRY(check_new_address(&remapping));
+	LH_TRY(cut_tail(&remapping));
+	if (remapping.old_bytes > USER_LIMIT - remapping.address)
+		return LH_BAD_ADDRESS;
+	if (remapping.bytes > USER_LIMIT)
+		return LH_NO_MEMORY;
+	error = remap(&remapping, &placed);
+	if (error == LH_OK)
+		call->value = placed.base.value;
+	return remap_error(error);
 }
 
 /* --- operations on what is mapped --- */

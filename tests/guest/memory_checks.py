@@ -4,7 +4,7 @@
 import re
 
 from checks import Failure, check, contains, equal, that
-from guests import BUSYBOX, command_line, expect, guest, host, program, scratch, shell
+from guests import BUSYBOX, command_line, expect, guest, host, host_shell, program, scratch, shell
 
 COUNTERS = ("FreeFrames", "TablePages", "Regions", "Charges")
 # Linux puts these into every process; this kernel has no vDSO.
@@ -239,6 +239,27 @@ def a_checked_heap_names_who_allocated_what_is_left():
     text, left = left_in_a_checked_heap("echo x >/tmp/stays")
     that(left > 0, "a file that is there takes no block")
     contains(text, "allocated by node_create+")
+
+
+@check
+def mremap_resizes_moves_and_refuses_as_on_linux():
+    name = program("remap")
+    found, expected = expect(guest(name)).splitlines(), host(name).splitlines()
+    for a, b in zip(found, expected):
+        equal(a, b, f"a line of {found}")
+    equal(len(found), len(expected), "the number of lines")
+
+
+@check
+def a_list_of_lines_that_grows_by_realloc_is_sorted():
+    script = "seq 1 120000 | sort -r | md5sum; seq 1 120000 | sort -n | tail -1"
+    equal(shell(script), host_shell(script), "the output")
+
+
+@check
+def pages_that_move_to_and_fro_are_never_at_both_places():
+    equal(expect(guest(program("remap"), "threads", options=("--cpus", "4"))),
+          b"moved to and fro: success, 0 wrong\n", "the output")
 
 
 @check

@@ -55,7 +55,7 @@ static const struct call calls[] = {
 	{ "pipe", SYS_pipe, "o8", ANYWHERE },
 	{ "select", SYS_select, "n1 ?i128 ?i128 ?i128 o16", ANYWHERE },
 	{ "sched_yield", SYS_sched_yield, "", ANYWHERE },
-	{ "mremap", SYS_mremap, "a n4096 n4096 n0 n0", ONLY_HERE },
+	{ "mremap", SYS_mremap, "a n4096 n4096 n0 n0", ANYWHERE },
 	{ "msync", SYS_msync, "a n4096 n4", ANYWHERE },
 	{ "madvise", SYS_madvise, "a n4096 n4", ANYWHERE },
 	{ "dup", SYS_dup, "d", ANYWHERE },
