@@ -321,7 +321,7 @@ LH_MUST_USE lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *reg
 					    lh_virtual_range range, lh_region_change *change);
 
 /* What that would find there, and whether it would be refused for the place: for who takes out what is there in steps
- * of his own. */
+ * of his own. Changes nothing. => LH_INVALID, LH_EXISTS: as there; *survey is then not written. */
 LH_MUST_USE lh_error lh_region_tree_may_replace(const lh_region_tree *tree, const lh_region *region,
 						lh_virtual_range range, lh_region_survey *survey);
 

@@ -270,7 +270,7 @@ static lh_error check_mapped(uint64_t address)
 	return LH_OK;
 }
 
-/* What is cut off may be in several mappings. */
+/* What is cut off may be in several mappings. As on Linux it is gone even if what follows is refused. */
 static lh_error cut_tail(struct remapping *remapping)
 {
 	lh_virtual_range range;

@@ -16,17 +16,23 @@
 
 /* --- start states --- */
 
+/* So many pages go from one place to another; both CPUs run the space. */
+static test_scene *to_move(test_scene *scene, uint64_t from, uint64_t to, uint64_t pages)
+{
+	scene->extra[0] = from;
+	scene->extra[1] = to;
+	scene->extra[2] = pages;
+	scene_load(scene, 0, 0, -1);
+	return scene;
+}
+
 static test_scene *open_pages(void)
 {
 	test_scene *scene = scene_open(0);
 
 	world_map(&scene->world, 0, FROM, COUNT, READ_WRITE);
 	world_poke(&scene->world, 0, world_page(&scene->world, FROM), OLD);
-	scene->extra[0] = FROM;
-	scene->extra[1] = TO;
-	scene->extra[2] = COUNT;
-	scene_load(scene, 0, 0, -1);
-	return scene;
+	return to_move(scene, FROM, TO, COUNT);
 }
 
 /* Both CPUs have the page cached. */
@@ -58,11 +64,7 @@ static void *open_piece(void)
 	world_map(&scene->world, 0, PIECE, PAGES, READ_WRITE);
 	world_poke(&scene->world, 0, world_page(&scene->world, FROM), OLD);
 	world_map(&scene->world, 0, 1060, 1, READ_WRITE);
-	scene->extra[0] = PIECE;
-	scene->extra[1] = PIECE + PAGES;
-	scene->extra[2] = PAGES;
-	scene_load(scene, 0, 0, -1);
-	return scene;
+	return to_move(scene, PIECE, PIECE + PAGES, PAGES);
 }
 
 /* The CPU that touches it does not run the space. */
@@ -81,11 +83,7 @@ static test_scene *open_object(uint64_t page, uint64_t to, uint64_t pages, uint3
 	scene->object = world_object(&scene->world, pages * PAGE, false);
 	world_map_object(&scene->world, 0, page, pages, READ_WRITE, flags, scene->object, 0);
 	world_poke(&scene->world, 0, world_page(&scene->world, FROM), OLD);
-	scene->extra[0] = page;
-	scene->extra[1] = to;
-	scene->extra[2] = pages;
-	scene_load(scene, 0, 0, -1);
-	return scene;
+	return to_move(scene, page, to, pages);
 }
 
 static void *open_shared(void) { return open_object(FROM, TO, COUNT, LH_REGION_SHARED); }
@@ -99,11 +97,7 @@ static void *open_file(void)
 	scene->object = world_file_open(&scene->world, &scene->file, COUNT * PAGE);
 	world_map_object(&scene->world, 0, FROM, COUNT, READ_WRITE, LH_REGION_SHARED, scene->object, 0);
 	world_poke(&scene->world, 0, world_page(&scene->world, FROM), OLD);
-	scene->extra[0] = FROM;
-	scene->extra[1] = TO;
-	scene->extra[2] = COUNT;
-	scene_load(scene, 0, 0, -1);
-	return scene;
+	return to_move(scene, FROM, TO, COUNT);
 }
 
 /* --- what the CPUs do --- */
