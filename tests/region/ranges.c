@@ -130,15 +130,20 @@ static void expect_survey(uint64_t first, uint64_t count, unsigned spares)
 	}
 }
 
-static lh_error prepare(lh_region_change *change, const lh_region_survey *survey)
+static void check_survey(const lh_region_survey *survey)
 {
-	CHECK(change->spares.count >= survey->spares);
-	CHECK_EQUAL(survey->spares, worked_out.spares);
 	CHECK_EQUAL(survey->pages, worked_out.pages);
 	CHECK_EQUAL(survey->charged_pages, worked_out.charged_pages);
 	CHECK_EQUAL(survey->rights, worked_out.rights);
 	CHECK_EQUAL(survey->rights_max, worked_out.rights_max);
 	CHECK_EQUAL(survey->rights_history, worked_out.rights_history);
+}
+
+static lh_error prepare(lh_region_change *change, const lh_region_survey *survey)
+{
+	CHECK(change->spares.count >= survey->spares);
+	CHECK_EQUAL(survey->spares, worked_out.spares);
+	check_survey(survey);
 	return refuses ? LH_LIMIT : LH_OK;
 }
 
@@ -211,14 +216,15 @@ static void unmap(uint64_t first, uint64_t count, unsigned spares)
 	compare();
 }
 
-static lh_error expect_protect(uint64_t first, uint64_t count, lh_rights rights, unsigned spares)
+/* => rights: NULL: they stay. */
+static lh_error expect_change(uint64_t first, uint64_t count, const lh_rights *rights, unsigned spares)
 {
 	lh_error error = LH_OK;
 
 	for (uint64_t n = first; n < first + count; n++) {
 		if (!map[n].mapped)
 			return LH_NOT_MAPPED;
-		if ((rights & ~map[n].rights_max) != 0)
+		if (rights && (*rights & ~map[n].rights_max) != 0)
 			error = LH_NO_ACCESS;
 	}
 	if (error == LH_OK && continues(first) + continues(first + count) > (int)spares)
@@ -226,25 +232,39 @@ static lh_error expect_protect(uint64_t first, uint64_t count, lh_rights rights,
 	return error;
 }
 
-static void protect(uint64_t first, uint64_t count, lh_rights rights, unsigned spares)
+/* Protect; or advise, of which what `grant` does is the advice. */
+static void change_attributes(uint64_t first, uint64_t count, const lh_rights *rights, unsigned spares)
 {
-	lh_error expected = expect_protect(first, count, rights, spares);
+	lh_error expected = expect_change(first, count, rights, spares);
 	lh_region_change change = begin_change(spares);
 
 	expect_survey(first, count, (unsigned)continues(first) + continues(first + count));
 	if (expected == LH_OK && refuses)
 		expected = LH_LIMIT;
 	save();
-	CHECK_ERROR(lh_region_tree_protect(&tree, pages(first, count), rights, &change), expected);
+	CHECK_ERROR(rights ? lh_region_tree_protect(&tree, pages(first, count), *rights, &change)
+			   : lh_region_tree_advise(&tree, pages(first, count), &change),
+		    expected);
 	if (expected != LH_OK)
 		check_unchanged();
 	for (uint64_t n = first; n < first + count && expected == LH_OK; n++) {
-		map[n].rights = rights;
-		map[n].history |= rights;
-		map[n].charged |= (rights & LH_RIGHT_WRITE) != 0;
+		if (rights)
+			map[n].rights = *rights;
+		map[n].history |= map[n].rights;
+		map[n].charged |= (map[n].rights & LH_RIGHT_WRITE) != 0;
 	}
 	end_change(&change);
 	compare();
+}
+
+static void check_may_replace(const lh_region *region, lh_virtual_range range)
+{
+	lh_region_survey told;
+
+	save();
+	CHECK_OK(lh_region_tree_may_replace(&tree, region, range, &told));
+	check_survey(&told);
+	check_unchanged();
 }
 
 static void replace(uint64_t first, uint64_t count, unsigned spares)
@@ -261,6 +281,7 @@ static void replace(uint64_t first, uint64_t count, unsigned spares)
 	region->object = on_object ? (struct lh_object *)0x1000 : NULL;
 	region->object_page = on_object ? 1000 + first + test_random_below(8) / 7 : 0;
 	expect_survey(first, count, is_punched(first, count));
+	check_may_replace(region, pages(first, count));
 	if (expected == LH_OK && refuses)
 		expected = LH_LIMIT;
 	save();
@@ -287,15 +308,18 @@ static void step(void)
 
 	if (count < 4 && first + 7 < PAGES)
 		count += test_random_below(4);
-	switch (test_random_below(4)) {
+	switch (test_random_below(5)) {
 	case 0:
 		unmap(first, count, spares);
 		break;
 	case 1:
 		replace(first, count, spares);
 		break;
+	case 2:
+		change_attributes(first, count, NULL, spares);
+		break;
 	default:
-		protect(first, count, rights[test_random_below(3)], spares);
+		change_attributes(first, count, &rights[test_random_below(3)], spares);
 	}
 }
 
@@ -380,8 +404,10 @@ TEST(regions_that_have_an_owner_are_not_cut)
 TEST(a7_a_replacement_keeps_the_guards)
 {
 	lh_region_change change = { .before = NULL };
+	lh_region_survey told;
 
 	start_with_guards();
+	CHECK_ERROR(lh_region_tree_may_replace(&tree, &other, pages(7, 2), &told), LH_EXISTS);
 	CHECK_ERROR(lh_region_tree_replace(&tree, &other, pages(7, 2), &change), LH_EXISTS);
 	CHECK_ERROR(lh_region_tree_replace(&tree, &other, pages(21, 2), &change), LH_EXISTS);
 	other.guard_after = 3;
