@@ -74,6 +74,19 @@ typedef struct lh_heap_table {
 	uint64_t frames_and_used[LH_HEAP_TABLES]; /* of each: frame << 16 | entries in use */
 } lh_heap_table;
 
+/* CPUs whose numbers leave the same remainder share a part. */
+#define LH_HEAP_PARTS 8
+
+/* Slabs from which some of the CPUs take, so that others write to none of their lines. [p] its lock, a spinning one */
+typedef struct lh_heap_part {
+	uint32_t lock;
+	uint32_t batches;			      /* [p] given back */
+	uint64_t random;			      /* [p] */
+	uint64_t taken[LH_HEAP_CLASSES];	      /* [p], read by atomic loads: of its slabs, given out or in a front */
+	struct lh_heap_run *partial[LH_HEAP_CLASSES]; /* [p] slabs with a free item and a used one */
+	uint64_t apart[8];			      /* unused: a line between it and the next */
+} lh_heap_part;
+
 /*
  * The caller's memory. Who may change a field:
  *   [c] constant once the heap is made   [h] the heap's lock, a spinning one
@@ -86,8 +99,7 @@ typedef struct lh_heap {
 	uint32_t flags;				       /* [c] */
 	struct lh_heap_front *fronts[LH_MAX_CPUS];     /* [o] */
 	lh_heap_table map;			       /* [a] which run and frame a page has */
-	/* What each batch of items changes: together, and away from what each item reads. */
-	uint64_t random;			       /* [h] */
+	lh_heap_part parts[LH_HEAP_PARTS];
 	uint64_t live_pages, peak_pages;	       /* [h] in runs with items, now and of late */
 	uint64_t spare_pages;			       /* [h] */
 	uint64_t batches;			       /* [h] given back: the clock of what "of late" means */
@@ -99,9 +111,8 @@ typedef struct lh_heap {
 	uint64_t run_count, page_count;		       /* [h] */
 	uint64_t own_frames;			       /* atomic: for the map, fronts, records */
 	uint64_t large_items, large_bytes;	       /* [h] */
-	uint64_t taken[LH_HEAP_CLASSES];	       /* [a] items in no slab: given out or in a front */
-	struct lh_heap_run *partial[LH_HEAP_CLASSES];  /* [h] slabs with a free item and a used one */
-	struct lh_heap_run *spare[LH_HEAP_SPARE_PAGES + 1]; /* [h] empty runs, by pages; [0]: larger */
+	/* [h] empty runs by the part that had them, and by pages; [0]: larger */
+	struct lh_heap_run *spare[LH_HEAP_PARTS][LH_HEAP_SPARE_PAGES + 1];
 	uint64_t grown_pages;			       /* [h] since kept runs were last given for them */
 	lh_shrinker shrinker;
 	struct lh_heap_quarantine *quarantine;	       /* of a checked heap */

@@ -5,9 +5,11 @@
 struct tally {
 	uint64_t runs, pages, large_items, large_bytes, spare_pages, held;
 	uint64_t in_fronts[LH_HEAP_CLASSES];
-	uint64_t taken[LH_HEAP_CLASSES];
-	uint64_t partial[LH_HEAP_CLASSES];
-	uint64_t spare[LH_HEAP_SPARE_PAGES + 1];
+	struct {
+		uint64_t taken[LH_HEAP_CLASSES];
+		uint64_t partial[LH_HEAP_CLASSES];
+		uint64_t spare[LH_HEAP_SPARE_PAGES + 1];
+	} parts[LH_HEAP_PARTS];
 };
 
 static const char *check_items(const lh_heap *heap, const struct lh_heap_run *run, struct tally *tally)
@@ -46,8 +48,8 @@ static const char *check_slab(const lh_heap *heap, const struct lh_heap_run *run
 		return "a slab has not the shape of its class";
 	if (run->taken == 0)
 		return "an empty slab is not among the spare runs";
-	tally->taken[run->size_class] += run->taken;
-	tally->partial[run->size_class] += run->taken < run->items;
+	tally->parts[run->part].taken[run->size_class] += run->taken;
+	tally->parts[run->part].partial[run->size_class] += run->taken < run->items;
 	return check_items(heap, run, tally);
 }
 
@@ -66,11 +68,13 @@ static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run,
 
 	tally->runs++;
 	tally->pages += pages;
+	if (run->part >= LH_HEAP_PARTS)
+		return "a run is of no part";
 	if (run->base != run->region.range.base.value || run->region.guard_after == 0)
 		return "a run is not where it is";
 	if (!run->live) {
 		tally->spare_pages += pages;
-		tally->spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0]++;
+		tally->parts[run->part].spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0]++;
 		return run->taken == 0 ? NULL : "a run is half made";
 	}
 	if (run->size_class <= LARGE && run->inverse != lh_heap_inverse(run->size_class, run->size))
@@ -81,10 +85,11 @@ static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run,
 }
 
 /* => of a list of partial slabs the class; of one of spare runs no class, and they are not live. */
-static const char *check_list(const struct lh_heap_run *first, uint64_t expected, bool live,
-			      uint32_t size_class)
+static const char *check_list(const struct lh_heap_run *first, uint64_t expected, uint32_t size_class,
+			      uint32_t part)
 {
 	const struct lh_heap_run *previous = NULL;
+	bool live = size_class != LARGE;
 	uint64_t found = 0;
 
 	for (const struct lh_heap_run *run = first; run; run = run->next) {
@@ -92,21 +97,34 @@ static const char *check_list(const struct lh_heap_run *first, uint64_t expected
 			return "a list of runs has one too many";
 		if (run->previous != previous || run->live != live)
 			return "a list of runs is broken";
-		if (live && (run->size_class != size_class || run->taken == run->items))
+		if (run->part != part || (live && (run->size_class != size_class || run->taken == run->items)))
 			return "a slab is on a list that it should not be on";
 		previous = run;
 	}
 	return found == expected ? NULL : "a list of runs lacks one";
 }
 
+static const char *check_part(const lh_heap *heap, const struct tally *tally, uint32_t number)
+{
+	const lh_heap_part *part = &heap->parts[number];
+	const char *finding = NULL;
+
+	for (uint32_t i = 0; !finding && i < LH_HEAP_CLASSES; i++) {
+		finding = check_list(part->partial[i], tally->parts[number].partial[i], i, number);
+		if (!finding && tally->parts[number].taken[i] != part->taken[i])
+			finding = "a count of items of the heap is wrong";
+	}
+	for (uint32_t i = 0; !finding && i <= LH_HEAP_SPARE_PAGES; i++)
+		finding = check_list(heap->spare[number][i], tally->parts[number].spare[i], LARGE, number);
+	return finding;
+}
+
 static const char *check_lists(const lh_heap *heap, const struct tally *tally)
 {
 	const char *finding = NULL;
 
-	for (uint32_t i = 0; !finding && i < LH_HEAP_CLASSES; i++)
-		finding = check_list(heap->partial[i], tally->partial[i], true, i);
-	for (uint32_t i = 0; !finding && i <= LH_HEAP_SPARE_PAGES; i++)
-		finding = check_list(heap->spare[i], tally->spare[i], false, LARGE);
+	for (uint32_t i = 0; !finding && i < LH_HEAP_PARTS; i++)
+		finding = check_part(heap, tally, i);
 	return finding;
 }
 
@@ -121,8 +139,6 @@ static const char *check_counters(const lh_heap *heap, const struct tally *tally
 	    tally->pages - tally->spare_pages != heap->live_pages)
 		return "a counter of the heap is wrong";
 	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
-		if (tally->taken[i] != heap->taken[i])
-			return "a count of items of the heap is wrong";
 		if (tally->in_fronts[i] != lh_heap_fronts_count_locked(heap, i))
 			return "the fronts have not the items that say so";
 	}

@@ -181,6 +181,14 @@ unsigned lh_heap_front_halve(lh_heap *heap, uint32_t size_class, lh_heap_block *
 	return count;
 }
 
+/* Who counts what is in fronts has the lock: until he has done, no front may go. */
+static void wait_for_readers(lh_heap *heap)
+{
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
+
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap), interrupts);
+}
+
 struct drain {
 	lh_heap *heap;
 	struct lh_heap_front *fronts[LH_MAX_CPUS];
@@ -228,6 +236,7 @@ void lh_heap_fronts_drain(lh_heap *heap)
 	if (!find_cpus(heap, &cpus))
 		return;
 	lh_port_call_cpus(lh_heap_port(heap), &cpus, take_own_front, &drain);
+	wait_for_readers(heap);
 	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
 		if (drain.fronts[cpu] && is_one(drain.fronts[cpu])) {
 			give_all(heap, drain.fronts[cpu]);
@@ -235,7 +244,7 @@ void lh_heap_fronts_drain(lh_heap *heap)
 		}
 }
 
-/* A front that is on its way out is not freed before its items are given back, under the lock. */
+/* A front that is on its way out is not freed before the lock was taken. */
 uint64_t lh_heap_fronts_count_locked(const lh_heap *heap, uint32_t size_class)
 {
 	uint64_t count = 0;

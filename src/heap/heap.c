@@ -61,7 +61,8 @@ lh_error lh_heap_create(lh_heap *heap, lh_manager *manager, const lh_kernel_requ
 		heap->manager = NULL;
 		return error;
 	}
-	heap->random = lh_port_random(lh_heap_port(heap)) | 1;
+	for (unsigned i = 0; i < LH_HEAP_PARTS; i++)
+		heap->parts[i].random = lh_port_random(lh_heap_port(heap)) | 1;
 	heap->shrinker.scan = shrink;
 	lh_shrinker_add(lh_manager_frames(manager), &heap->shrinker);
 	return LH_OK;
@@ -126,23 +127,34 @@ static lh_error make_slab(lh_heap *heap, uint32_t size_class, struct lh_heap_run
 	return make_run(heap, &shape, run);
 }
 
+/* What is not at hand: in a slab that is made for it, or where none can be had, in another CPU's. => *count: at least one */
+static lh_error take_elsewhere(lh_heap *heap, uint32_t size_class, uint32_t flags, lh_heap_block *items,
+			       unsigned want, unsigned *count)
+{
+	lh_error error = LH_NO_MEMORY;
+	struct lh_heap_run *run;
+
+	if ((flags & LH_HEAP_AT_HAND) == 0)
+		error = make_slab(heap, size_class, &run);
+	if (error == LH_OK)
+		*count = lh_heap_items_take_new(heap, run, items, want);
+	else
+		*count = lh_heap_items_take_any(heap, size_class, items, want);
+	return *count == 0 ? error : LH_OK;
+}
+
 static lh_error take_slowly(lh_heap *heap, uint32_t size_class, uint32_t flags, uint64_t *address)
 {
 	lh_heap_block items[FRONT_BATCH_MOST];
 	unsigned want = 1, count;
-	struct lh_heap_run *run;
 
 	if ((heap->flags & LH_HEAP_CHECKED) == 0) {
 		lh_heap_front_make(heap);
 		want = lh_heap_front_batch(size_class);
 	}
 	count = lh_heap_items_take(heap, size_class, items, want);
-	if (count == 0) {
-		if ((flags & LH_HEAP_AT_HAND) != 0)
-			return LH_NO_MEMORY;
-		LH_TRY(make_slab(heap, size_class, &run));
-		count = lh_heap_items_take_new(heap, run, items, want);
-	}
+	if (count == 0)
+		LH_TRY(take_elsewhere(heap, size_class, flags, items, want, &count));
 	*address = keep_one(heap, size_class, items, count);
 	return LH_OK;
 }
@@ -397,7 +409,7 @@ void lh_heap_read_counters(lh_heap *heap, lh_heap_counters *counters)
 					heap->page_count,
 					heap->page_count + lh_atomic_load(&heap->own_frames) };
 	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++) {
-		uint64_t items = heap->taken[i], in_fronts = lh_heap_fronts_count_locked(heap, i);
+		uint64_t items = lh_heap_items_count(heap, i), in_fronts = lh_heap_fronts_count_locked(heap, i);
 
 		/* While others are at work an item may be counted in a front too early. */
 		items = items > in_fronts ? items - in_fronts : 0;

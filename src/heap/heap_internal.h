@@ -4,7 +4,7 @@
  *
  *     front of each CPU     a stack of items for each class          interrupts off
  *          |  half a stack at a time
- *     slabs                 partly used ones, by class               the heap's lock
+ *     slabs                 partly used ones, by class, in parts     the part's lock
  *          |  a run at a time
  *     spare runs            empty, committed, by pages               the heap's lock
  *          |  some at a time: one flush
@@ -20,7 +20,7 @@
  *
  * The state of an item is a byte in its run's descriptor, and the only record of it:
  *
- *     FREE  in the slab            changed to and from under the heap's lock
+ *     FREE  in the slab            changed to and from under the part's lock
  *     FRONT in some CPU's front    changed between these by whoever has the item: the CPU whose
  *     GIVEN the caller's             front it is in, or the caller
  *     HELD  in quarantine          (checked heaps)
@@ -37,7 +37,7 @@
  * address. The common free: a page's entry in the map, the run's last line, which ends in its first
  * states, the state, and the top of a stack. Neither touches the block.
  *
- * Files: classes.c sizes; page_map.c; runs.c the life of runs; slabs.c items and spare runs; front.c;
+ * Files: classes.c sizes; page_map.c; runs.c the life of runs; slabs.c items; spare.c empty runs; front.c;
  * heap.c the interface; resize.c; checked.c, report.c checked heaps; bytes.c; frames.c;
  * check.c the walker.
  */
@@ -67,13 +67,13 @@ enum { FREE, FRONT, GIVEN, HELD, NONE };
  */
 #define ROOMS { 64, 256, ITEMS_MOST + CACHE_LINE }
 
-/* [h] the heap's lock; [l] constant while live; the rest as said. */
+/* [h] the heap's lock; [p] that of its part, or of a large run the heap's; [l] constant while live; the rest as said. */
 struct lh_heap_run {
 	lh_region region;		     /* [h] */
-	struct lh_heap_run *next, *previous; /* [h] in partial[] or spare[] */
+	struct lh_heap_run *next, *previous; /* [p] in partial[], [h] in spare[] */
 	struct lh_heap_record *records;	     /* of a checked heap: an item each, in a frame */
 	lh_frame_number records_frame;
-	uint16_t taken;	     /* [h] items that are not FREE */
+	uint16_t taken;	     /* [p] items that are not FREE */
 	bool live;	     /* [h] it has items, or is one */
 	bool is_zero;	     /* its bytes are: only while nothing of it was given out */
 	/* What a free looks at, in the last line before the states; what else is in it changes with a batch. */
@@ -83,6 +83,7 @@ struct lh_heap_run {
 	uint16_t size_class; /* [l] or LARGE */
 	uint16_t items;	     /* [l] */
 	uint16_t room;	     /* states that there is room for; constant */
+	uint16_t part;	     /* [l] whose it is, or was */
 	/* items of them, then NONE, once at least, to a multiple of 8 */
 	__attribute__((aligned(CACHE_LINE))) uint8_t states[];
 };
@@ -106,6 +107,42 @@ typedef struct lh_heap_block {
 static inline lh_port *lh_heap_port(const lh_heap *heap)
 {
 	return heap->port;
+}
+
+/* The part that this CPU takes from, by its number. Another's is right as well: by now this may be another CPU. */
+static inline unsigned lh_heap_own_part(const lh_heap *heap)
+{
+	return lh_port_cpu(heap->port) % LH_HEAP_PARTS;
+}
+
+/* Pages of runs with items, more or, modulo 2^64, fewer. => locked */
+static inline void lh_heap_live_add(lh_heap *heap, uint64_t pages)
+{
+	heap->live_pages += pages;
+	if (heap->live_pages > heap->peak_pages)
+		heap->peak_pages = heap->live_pages;
+}
+
+/* --- lists of runs. => locked, or the list is the caller's --- */
+
+static inline void lh_heap_list_push(struct lh_heap_run **head, struct lh_heap_run *run)
+{
+	run->previous = NULL;
+	run->next = *head;
+	if (run->next)
+		run->next->previous = run;
+	*head = run;
+}
+
+static inline void lh_heap_list_take_out(struct lh_heap_run **head, struct lh_heap_run *run)
+{
+	if (run->previous)
+		run->previous->next = run->next;
+	else
+		*head = run->next;
+	if (run->next)
+		run->next->previous = run->previous;
+	run->next = run->previous = NULL;
 }
 
 /* --- classes.c --- */
@@ -203,15 +240,30 @@ LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, 
 
 /* --- slabs.c. Context: any --- */
 
-/* How long the next slab of a class should be. */
-uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class);
-/* Takes up to want items, a power of two up to FRONT_BATCH_MOST, FREE to FRONT, in random order. => how many; 0: grow. */
+/* How long this CPU's next slab of a class should be. */
+uint64_t lh_heap_slab_pages(lh_heap *heap, uint32_t size_class);
+/* Takes up to want items, a power of two up to FRONT_BATCH_MOST, FREE to FRONT, in random order: of slabs of this CPU's
+ * part, or of one that was empty. => how many; 0: grow, or take another's. */
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
 /* The same of a new run, which becomes live. => at least one. */
 unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
 				unsigned want);
+/* The same of any part's slabs. => how many; 0: there is none. */
+unsigned lh_heap_items_take_any(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
+/* Items of a class that are in a front or given out. => exact while nobody uses them */
+uint64_t lh_heap_items_count(const lh_heap *heap, uint32_t size_class);
 /* Gives items of one class back: any state but FREE to FREE. => count not 0; there are more spare runs than may be kept */
 bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count);
+
+/* --- spare.c. Context: any --- */
+
+/* An empty run for a slab of the class, live and the caller's; NULL. */
+struct lh_heap_run *lh_heap_spare_slab_take(lh_heap *heap, uint32_t size_class);
+/* A new run, the caller's, becomes live. */
+void lh_heap_slab_begin(lh_heap *heap, struct lh_heap_run *run);
+/* Slabs in no list but this, linked by next, without items: to the spare ones. => batches: given back since the last
+ * call that said so; there are more spare runs than may be kept */
+bool lh_heap_slabs_end(lh_heap *heap, struct lh_heap_run *runs, unsigned batches);
 /* A large run: live and GIVEN; and back, to the spare ones. => as above */
 void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run);
 bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run);

@@ -79,6 +79,7 @@ static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_s
 	run->room = (uint16_t)rooms[pool];
 	run->live = false;
 	run->is_zero = shape->is_zero;
+	run->part = 0;
 	run->records = NULL;
 	return run;
 }
@@ -282,7 +283,7 @@ static void set_size(lh_heap *heap, struct lh_heap_run *run, uint64_t size)
 	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
 
 	heap->large_bytes += size - run->size;
-	heap->live_pages += (size >> LH_PAGE_SHIFT) - (run->size >> LH_PAGE_SHIFT);
+	lh_heap_live_add(heap, (size >> LH_PAGE_SHIFT) - (run->size >> LH_PAGE_SHIFT));
 	set_item_size(run, size);
 	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
 }

@@ -1,101 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Items and empty runs, under the heap's lock: lists and states change here, nothing is waited for,
+ * Items and their slabs, under the lock of a part: lists and states change here, nothing is waited for,
  * and whatever makes or ends a run is done before or after.
+ *
+ * A slab belongs to the part of the CPU that began it, as long as it has items: its CPUs take from it, and what is
+ * freed comes back to it, whoever frees it. So what CPUs write for each batch, and for each item of it (states, and
+ * mostly the items too), lies in lines of their own. Only where nothing can be had else do they take from
+ * another part's slabs. A slab that has become empty is no part's any more (spare.c).
  *
  * Random order: a slab is searched from a random place on, and what was taken is put in another order, so that
  * neither the next address nor the neighbour of a block can be foretold.
- *
- * Empty runs are kept for any size of as many pages: a few, and as many as the heap uses less than it did of
- * late: who took memory once, and gave it back, often takes it again. "Of late" is counted in batches of items,
- * there being no clock: each few thousand bring the remembered peak nearer to what is used. What is then too much goes
- * at once: one flush for many. Who runs out of frames asks for the rest (heap.c).
- * A heap that grows although it keeps runs keeps the wrong ones: for so many pages, it gives as many back.
  */
 #include "heap/heap_internal.h"
 
-#include "base/memory.h"
-
-#define SPARE_PAGES_LEAST 32
-#define PEAK_DECAY 8
-#define BATCHES_A_STEP 8192 /* each of some tens of items, or a large block */
-#define GROWN_MOST 32
+#define BATCHES_AT_ONCE 64
 #define SLABS_MANY 8
 
-static uintptr_t lock(lh_heap *heap)
+static uintptr_t lock(lh_heap *heap, lh_heap_part *part)
 {
-	return lh_spin_lock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap));
+	return lh_spin_lock(&part->lock, LH_LOCK_HEAP, lh_heap_port(heap));
 }
 
-static void unlock(lh_heap *heap, uintptr_t interrupts)
+static void unlock(lh_heap *heap, lh_heap_part *part, uintptr_t interrupts)
 {
-	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, lh_heap_port(heap), interrupts);
-}
-
-/* --- lists. => locked --- */
-
-static void push(struct lh_heap_run **head, struct lh_heap_run *run)
-{
-	run->previous = NULL;
-	run->next = *head;
-	if (run->next)
-		run->next->previous = run;
-	*head = run;
-}
-
-static void take_out(struct lh_heap_run **head, struct lh_heap_run *run)
-{
-	if (run->previous)
-		run->previous->next = run->next;
-	else
-		*head = run->next;
-	if (run->next)
-		run->next->previous = run->previous;
-	run->next = run->previous = NULL;
-}
-
-static struct lh_heap_run **spare_list(lh_heap *heap, const struct lh_heap_run *run)
-{
-	uint64_t pages = run->region.range.pages;
-
-	return &heap->spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0];
-}
-
-static void push_spare(lh_heap *heap, struct lh_heap_run *run)
-{
-	run->live = false;
-	run->is_zero = false;
-	heap->live_pages -= run->region.range.pages;
-	push(spare_list(heap, run), run);
-	heap->spare_pages += run->region.range.pages;
-}
-
-static void take_spare_out(lh_heap *heap, struct lh_heap_run *run)
-{
-	take_out(spare_list(heap, run), run);
-	heap->spare_pages -= run->region.range.pages;
+	lh_spin_unlock(&part->lock, LH_LOCK_HEAP, lh_heap_port(heap), interrupts);
 }
 
 /* --- taking. => locked --- */
 
 /* Read without the lock by lh_heap_slab_pages. */
-static void note_taken(lh_heap *heap, uint32_t size_class, uint64_t more)
+static void note_taken(lh_heap_part *part, uint32_t size_class, uint64_t more)
 {
-	lh_atomic_store_relaxed(&heap->taken[size_class], heap->taken[size_class] + more);
+	lh_atomic_store_relaxed(&part->taken[size_class], part->taken[size_class] + more);
 }
 
 /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016. */
-static uint64_t draw_bits(lh_heap *heap)
+static uint64_t draw_bits(lh_heap_part *part)
 {
-	heap->random ^= heap->random >> 12;
-	heap->random ^= heap->random << 25;
-	heap->random ^= heap->random >> 27;
-	return heap->random * UINT64_C(0x2545f4914f6cdd1d);
+	part->random ^= part->random >> 12;
+	part->random ^= part->random << 25;
+	part->random ^= part->random >> 27;
+	return part->random * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-static uint64_t draw(lh_heap *heap, uint64_t below)
+static uint64_t draw(lh_heap_part *part, uint64_t below)
 {
-	return (draw_bits(heap) >> 32) * below >> 32;
+	return (draw_bits(part) >> 32) * below >> 32;
 }
 
 #define ALL_EIGHT UINT64_C(0x8080808080808080)
@@ -135,9 +85,9 @@ static uint64_t multiply_each(uint64_t bytes, uint64_t factor)
 	return (even & EVEN_ONES) | (odd & EVEN_ONES) << 8;
 }
 
-static void draw_order(lh_heap *heap, struct order *order, unsigned places)
+static void draw_order(lh_heap_part *part, struct order *order, unsigned places)
 {
-	uint64_t bits = draw_bits(heap), below = places - 1, mask = below * ONE_EACH;
+	uint64_t bits = draw_bits(part), below = places - 1, mask = below * ONE_EACH;
 	uint64_t step = (bits >> 16 & below) | 1, factor = (bits >> 32 & below) | 1;
 	uint64_t second = (bits >> 40 & below) | 1, next = bits >> 8 & below;
 	uint64_t exchange = (bits >> 24 & below) * ONE_EACH, last = (bits >> 48 & below) * ONE_EACH;
@@ -206,7 +156,8 @@ static uint64_t limit(uint64_t found, unsigned most)
 static unsigned take_from(lh_heap *heap, struct lh_heap_run *run, const struct order *order, unsigned done,
 			  lh_heap_block *items)
 {
-	uint64_t words = (run->items + 7u) / 8, word = draw(heap, words) & ~(uint64_t)((order->batch - 1) / 8);
+	lh_heap_part *part = &heap->parts[run->part];
+	uint64_t words = (run->items + 7u) / 8, word = draw(part, words) & ~(uint64_t)((order->batch - 1) / 8);
 	unsigned left = (unsigned)run->items - run->taken, want = order->batch - done;
 	unsigned count = 0, most = left < want ? left : want;
 	const uint8_t *places = order->places + done;
@@ -238,122 +189,113 @@ static void close_up(lh_heap_block *items, unsigned count, const uint8_t *places
 		items[i++] = items[__builtin_ctzll(filled)];
 }
 
-static unsigned take_partial(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
+/* => how many; 0: there is none */
+static unsigned take_partial(lh_heap *heap, lh_heap_part *part, uint32_t size_class, lh_heap_block *items,
+			     unsigned want)
 {
 	struct lh_heap_run *run;
 	struct order order;
 	unsigned count = 0;
 
-	draw_order(heap, &order, want);
-	while (count < want && (run = heap->partial[size_class]) != NULL) {
+	if (!part->partial[size_class])
+		return 0;
+	draw_order(part, &order, want);
+	while (count < want && (run = part->partial[size_class]) != NULL) {
 		count += take_from(heap, run, &order, count, items);
 		if (run->taken == run->items)
-			take_out(&heap->partial[size_class], run);
+			lh_heap_list_take_out(&part->partial[size_class], run);
 	}
 	if (count != want)
 		close_up(items, count, order.places);
-	note_taken(heap, size_class, count);
+	note_taken(part, size_class, count);
 	return count;
 }
 
-/* An empty run comes to have items of a class. */
-static void begin_slab(lh_heap *heap, struct lh_heap_run *run, uint32_t size_class)
+/* --- taking --- */
+
+static unsigned take(lh_heap *heap, unsigned number, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
-	lh_heap_run_shape(run, size_class);
-	run->live = true;
-	run->is_zero = false;
-	heap->live_pages += run->region.range.pages;
-	push(&heap->partial[size_class], run);
+	lh_heap_part *part = &heap->parts[number];
+	uintptr_t interrupts = lock(heap, part);
+	unsigned count = take_partial(heap, part, size_class, items, want);
+
+	unlock(heap, part, interrupts);
+	return count;
+}
+
+/* An empty run, which is the caller's, comes to have items. => fresh: random bits */
+static unsigned begin_slab(lh_heap *heap, struct lh_heap_run *run, uint64_t fresh, lh_heap_block *items,
+			   unsigned want)
+{
+	uint32_t size_class = run->size_class;
+	lh_heap_part *part;
+	uintptr_t interrupts;
+	unsigned count;
+
+	run->part = (uint16_t)lh_heap_own_part(heap);
+	part = &heap->parts[run->part];
+	interrupts = lock(heap, part);
+	part->random = (part->random ^ fresh) | 1;
+	lh_heap_list_push(&part->partial[size_class], run);
+	count = take_partial(heap, part, size_class, items, want);
+	unlock(heap, part, interrupts);
+	return count;
+}
+
+unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
+{
+	unsigned count = take(heap, lh_heap_own_part(heap), size_class, items, want);
+	struct lh_heap_run *run = count == 0 ? lh_heap_spare_slab_take(heap, size_class) : NULL;
+
+	return run ? begin_slab(heap, run, 0, items, want) : count;
+}
+
+unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
+				unsigned want)
+{
+	lh_heap_slab_begin(heap, run);
+	return begin_slab(heap, run, lh_port_random(lh_heap_port(heap)), items, want);
+}
+
+unsigned lh_heap_items_take_any(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; count == 0 && i < LH_HEAP_PARTS; i++)
+		count = take(heap, i, size_class, items, want);
+	return count;
 }
 
 /*
  * Short slabs while there are few items, so that each class costs little; long ones as soon as one of them
  * is a small part of all: they take fewer descriptors and guards, and fewer ways into the memory manager.
  */
-uint64_t lh_heap_slab_pages(const lh_heap *heap, uint32_t size_class)
+uint64_t lh_heap_slab_pages(lh_heap *heap, uint32_t size_class)
 {
 	bool is_checked = (heap->flags & LH_HEAP_CHECKED) != 0; /* records of short slabs fit a frame */
 	uint64_t most = lh_heap_class_pages_most(size_class);
-	uint64_t pages = lh_atomic_load_relaxed(&heap->taken[size_class]) *
-			 lh_heap_class_size(size_class) >> LH_PAGE_SHIFT;
+	uint64_t items = lh_atomic_load_relaxed(&heap->parts[lh_heap_own_part(heap)].taken[size_class]);
+	uint64_t pages = items * lh_heap_class_size(size_class) >> LH_PAGE_SHIFT;
 
 	return pages >= SLABS_MANY * most && !is_checked ? most : lh_heap_class_pages(size_class);
 }
 
-/* Any will do, the longest first: as they go, fewer are too short for others. */
-static struct lh_heap_run *find_spare_slab(lh_heap *heap, uint32_t size_class)
+uint64_t lh_heap_items_count(const lh_heap *heap, uint32_t size_class)
 {
-	uint64_t least = lh_heap_class_pages(size_class);
+	uint64_t count = 0;
 
-	for (uint64_t pages = SLAB_PAGES_MOST; pages >= least; pages--)
-		for (struct lh_heap_run *run = heap->spare[pages]; run; run = run->next)
-			if (lh_heap_run_fits(run, size_class))
-				return run;
-	return NULL;
-}
-
-static bool begin_spare_slab(lh_heap *heap, uint32_t size_class)
-{
-	struct lh_heap_run *run = find_spare_slab(heap, size_class);
-
-	if (!run)
-		return false;
-	take_spare_out(heap, run);
-	begin_slab(heap, run, size_class);
-	return true;
-}
-
-unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
-{
-	uintptr_t interrupts = lock(heap);
-	unsigned count = 0;
-
-	if (heap->partial[size_class] || begin_spare_slab(heap, size_class))
-		count = take_partial(heap, size_class, items, want);
-	unlock(heap, interrupts);
+	for (unsigned i = 0; i < LH_HEAP_PARTS; i++)
+		count += lh_atomic_load_relaxed(&heap->parts[i].taken[size_class]);
 	return count;
 }
 
-unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,
-				unsigned want)
+/* --- giving --- */
+
+/* The first of the items, which are in this run; if so it becomes empty, it is added to the list. => locked. => how many */
+static unsigned give_run(lh_heap *heap, struct lh_heap_run *run, const lh_heap_block *items, unsigned count,
+			 struct lh_heap_run **empty)
 {
-	uint32_t size_class = run->size_class;
-	uint64_t fresh = lh_port_random(lh_heap_port(heap));
-	uintptr_t interrupts = lock(heap);
-	unsigned count;
-
-	heap->random = (heap->random ^ fresh) | 1;
-	begin_slab(heap, run, size_class);
-	count = take_partial(heap, size_class, items, want);
-	unlock(heap, interrupts);
-	return count;
-}
-
-/* --- giving. => locked --- */
-
-static uint64_t spare_most(const lh_heap *heap)
-{
-	return SPARE_PAGES_LEAST + (heap->peak_pages - heap->live_pages);
-}
-
-/* There is no clock but what is done. */
-static void note_peak(lh_heap *heap)
-{
-	if (heap->live_pages > heap->peak_pages)
-		heap->peak_pages = heap->live_pages;
-	if (++heap->batches % BATCHES_A_STEP == 0)
-		heap->peak_pages -= (heap->peak_pages - heap->live_pages) / PEAK_DECAY;
-}
-
-static bool is_surplus(const lh_heap *heap)
-{
-	return heap->spare_pages > spare_most(heap);
-}
-
-/* The first of the items that are in one run. => how many */
-static unsigned give_run(lh_heap *heap, const lh_heap_block *items, unsigned count)
-{
-	struct lh_heap_run *run = lh_heap_run_of(heap, items[0].address);
+	struct lh_heap_run **partial = &heap->parts[run->part].partial[run->size_class];
 	uint64_t base = run->base, bytes = run->items * run->size;
 	unsigned given = 0;
 
@@ -362,152 +304,46 @@ static unsigned give_run(lh_heap *heap, const lh_heap_block *items, unsigned cou
 		lh_atomic_store_relaxed(items[given++].state, (uint8_t)FREE);
 	} while (given != count && items[given].address - base < bytes);
 	if (run->taken == run->items)
-		push(&heap->partial[run->size_class], run);
+		lh_heap_list_push(partial, run);
 	run->taken = (uint16_t)(run->taken - given);
 	if (run->taken == 0) {
-		take_out(&heap->partial[run->size_class], run);
-		push_spare(heap, run);
+		lh_heap_list_take_out(partial, run);
+		lh_heap_list_push(empty, run);
 	}
+	return given;
+}
+
+/* The first of the items, which are in slabs of one part. => *batches: that are to be counted. => how many */
+static unsigned give_part(lh_heap *heap, const lh_heap_block *items, unsigned count, struct lh_heap_run **empty,
+			  unsigned *batches)
+{
+	struct lh_heap_run *run = lh_heap_run_of(heap, items[0].address);
+	lh_heap_part *part = &heap->parts[run->part];
+	uint32_t size_class = run->size_class;
+	uintptr_t interrupts = lock(heap, part);
+	unsigned given = 0;
+
+	do {
+		given += give_run(heap, run, items + given, count - given, empty);
+		/* An item that is not given yet keeps its run. */
+		run = given != count ? lh_heap_run_of(heap, items[given].address) : NULL;
+	} while (run && &heap->parts[run->part] == part);
+	note_taken(part, size_class, -(uint64_t)given);
+	*batches += ++part->batches % BATCHES_AT_ONCE == 0 ? BATCHES_AT_ONCE : 0;
+	unlock(heap, part, interrupts);
 	return given;
 }
 
 bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned count)
 {
-	uintptr_t interrupts = lock(heap);
-	bool found;
+	struct lh_heap_run *empty = NULL;
+	unsigned batches = 0;
 
-	note_peak(heap);
-	note_taken(heap, lh_heap_run_of(heap, items[0].address)->size_class, -(uint64_t)count);
 	while (count != 0) {
-		unsigned given = give_run(heap, items, count);
+		unsigned given = give_part(heap, items, count, &empty, &batches);
 
 		items += given;
 		count -= given;
 	}
-	found = is_surplus(heap);
-	unlock(heap, interrupts);
-	return found;
-}
-
-/* --- large blocks --- */
-
-void lh_heap_large_begin(lh_heap *heap, struct lh_heap_run *run)
-{
-	uintptr_t interrupts = lock(heap);
-
-	run->live = true;
-	run->taken = 1;
-	heap->live_pages += run->region.range.pages;
-	lh_heap_set_state((lh_heap_item){ run, 0 }, GIVEN);
-	heap->large_items++;
-	heap->large_bytes += run->size;
-	unlock(heap, interrupts);
-}
-
-bool lh_heap_large_give(lh_heap *heap, struct lh_heap_run *run)
-{
-	uintptr_t interrupts = lock(heap);
-	bool found;
-
-	note_peak(heap);
-	run->taken = 0;
-	lh_heap_set_state((lh_heap_item){ run, 0 }, FREE);
-	heap->large_items--;
-	heap->large_bytes -= run->size;
-	push_spare(heap, run);
-	found = is_surplus(heap);
-	unlock(heap, interrupts);
-	return found;
-}
-
-static bool suits(const struct lh_heap_run *run, uint64_t pages, uint64_t alignment)
-{
-	return run->region.range.pages >= pages && run->region.range.pages <= pages + pages / 8 &&
-	       (run->base >> LH_PAGE_SHIFT) % alignment == 0;
-}
-
-static struct lh_heap_run *find_spare(lh_heap *heap, uint64_t pages, uint64_t alignment)
-{
-	struct lh_heap_run *run;
-
-	for (uint64_t n = pages; n <= pages + pages / 8 && n <= LH_HEAP_SPARE_PAGES; n++)
-		if (heap->spare[n] && suits(heap->spare[n], pages, alignment))
-			return heap->spare[n];
-	if (pages + pages / 8 <= LH_HEAP_SPARE_PAGES)
-		return NULL;
-	for (run = heap->spare[0]; run && !suits(run, pages, alignment); run = run->next)
-		;
-	return run;
-}
-
-struct lh_heap_run *lh_heap_spare_take(lh_heap *heap, uint64_t pages, uint64_t alignment)
-{
-	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *run = find_spare(heap, pages, alignment);
-
-	if (run) {
-		take_spare_out(heap, run);
-		lh_heap_run_shape(run, LARGE);
-	}
-	unlock(heap, interrupts);
-	return run;
-}
-
-/* --- shrinking --- */
-
-/* Larger runs first: they free most by one flush and are the least likely to be wanted again. */
-static struct lh_heap_run *detach(lh_heap *heap, uint64_t keep)
-{
-	struct lh_heap_run *list = NULL;
-
-	for (uint64_t n = 0; n <= LH_HEAP_SPARE_PAGES; n++) {
-		uint64_t pages = n == 0 ? 0 : LH_HEAP_SPARE_PAGES + 1 - n;
-		struct lh_heap_run *run;
-
-		while (heap->spare_pages > keep && (run = heap->spare[pages]) != NULL) {
-			take_spare_out(heap, run);
-			run->next = list;
-			list = run;
-		}
-	}
-	return list;
-}
-
-struct lh_heap_run *lh_heap_spare_surplus(lh_heap *heap, bool all)
-{
-	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *list;
-
-	note_peak(heap);
-	if (all)
-		heap->peak_pages = heap->live_pages;
-	list = detach(heap, all ? 0 : spare_most(heap));
-	unlock(heap, interrupts);
-	return list;
-}
-
-struct lh_heap_run *lh_heap_spare_some(lh_heap *heap, uint64_t pages)
-{
-	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *list = detach(heap, heap->spare_pages < pages ? 0 : heap->spare_pages - pages);
-
-	unlock(heap, interrupts);
-	return list;
-}
-
-struct lh_heap_run *lh_heap_spare_for_growth(lh_heap *heap, uint64_t pages)
-{
-	uintptr_t interrupts = lock(heap);
-	struct lh_heap_run *list = NULL;
-
-	heap->grown_pages += pages;
-	if (heap->grown_pages >= GROWN_MOST) {
-		uint64_t rest = heap->spare_pages < heap->grown_pages ? 0
-									: heap->spare_pages - heap->grown_pages;
-
-		list = detach(heap, rest < SPARE_PAGES_LEAST ? SPARE_PAGES_LEAST : rest);
-		heap->grown_pages = 0;
-	}
-	unlock(heap, interrupts);
-	return list;
+	return (empty || batches != 0) && lh_heap_slabs_end(heap, empty, batches);
 }

@@ -82,6 +82,8 @@ void check_sound(void)
 	tell_machine();
 	CHECK_SOUND(machine_check_tlbs(machine));
 	CHECK_EQUAL(heap.lock, 0);
+	for (unsigned i = 0; i < LH_HEAP_PARTS; i++)
+		CHECK_EQUAL(heap.parts[i].lock, 0);
 	CHECK_SOUND(lh_heap_check(&heap));
 	CHECK_SOUND(lh_manager_check(manager));
 }

@@ -24,7 +24,7 @@ static struct lh_heap_run *begin_with_one_of_each(void)
 	lh_heap_fronts_drain(&heap);
 	CHECK_OK(allocate(64, 0, false));
 	CHECK_OK(allocate(50000, 0, false));
-	return heap.spare[lh_heap_class_pages(lh_heap_class_for(3000, 16))];
+	return heap.spare[0][lh_heap_class_pages(lh_heap_class_for(3000, 16))];
 }
 
 TEST(the_walker_of_a_heap_finds_each_corrupted_field)
@@ -43,13 +43,16 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(heap.large_bytes, 2);
 	CHECK_FINDS(heap.spare_pages, 7);
 	CHECK_FINDS(heap.live_pages, 7);
-	CHECK_FINDS(heap.taken[class_64], 0);
-	CHECK_FINDS(heap.taken[0], 1);
-	CHECK_FINDS(heap.partial[class_64], NULL);
-	CHECK_FINDS(heap.partial[class_64], large);
-	CHECK_FINDS(heap.partial[0], slab);
-	CHECK_FINDS(heap.spare[spare->region.range.pages], NULL);
-	CHECK_FINDS(heap.spare[0], spare);
+	CHECK_FINDS(heap.parts[0].taken[class_64], 0);
+	CHECK_FINDS(heap.parts[0].taken[0], 1);
+	CHECK_FINDS(heap.parts[1].taken[class_64], 1);
+	CHECK_FINDS(heap.parts[1].partial[class_64], slab);
+	CHECK_FINDS(heap.spare[1][spare->region.range.pages], spare);
+	CHECK_FINDS(heap.parts[0].partial[class_64], NULL);
+	CHECK_FINDS(heap.parts[0].partial[class_64], large);
+	CHECK_FINDS(heap.parts[0].partial[0], slab);
+	CHECK_FINDS(heap.spare[0][spare->region.range.pages], NULL);
+	CHECK_FINDS(heap.spare[0][0], spare);
 	CHECK_FINDS(heap.fronts[0]->stacks[class_64].top, heap.fronts[0]->stacks[class_64].bottom);
 	CHECK_FINDS(slab->taken, 2);
 	CHECK_FINDS(slab->states[index], FREE);
@@ -62,6 +65,8 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(slab->items, 127);
 	CHECK_FINDS(slab->inverse, slab->inverse + 1);
 	CHECK_FINDS(slab->live, false);
+	CHECK_FINDS(slab->part, 1);
+	CHECK_FINDS(slab->part, LH_HEAP_PARTS);
 	CHECK_FINDS(slab->base, 0);
 	CHECK_FINDS(large->taken, 0);
 	CHECK_FINDS(large->size, 50000);
@@ -71,6 +76,7 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(large->region.guard_after, 0);
 	CHECK_FINDS(spare->taken, 1);
 	CHECK_FINDS(spare->live, true);
+	CHECK_FINDS(spare->part, 1);
 	CHECK_FINDS(leaf->runs[page % MAP_ENTRIES], slab);
 	CHECK_FINDS(leaf->runs[page % MAP_ENTRIES], NULL);
 	CHECK_FINDS(leaf->bytes[page % MAP_ENTRIES], NULL);

@@ -4,6 +4,10 @@
  * memory of its own: what they fight for on a machine with many CPUs. CPU 0 in space 0, CPU 1 in
  * space 1, except where the name says that they share one.
  */
+#include <stdlib.h>
+
+#include <landhold/heap.h>
+
 #include "interleave/scene.h"
 
 static test_scene *open_pages(bool in_one_space)
@@ -90,6 +94,30 @@ static void frame(void *context)
 	lh_frame_drop(scene->world.frames, taken);
 }
 
+#define ITEMS 200 /* more than a front has room for: some come from slabs, and go back there */
+
+static void *open_heap(void)
+{
+	test_scene *scene = scene_open(0);
+	lh_kernel_request request = { .placement.pages = 128 };
+
+	scene->items[0] = aligned_alloc(64, sizeof(lh_heap));
+	CHECK_OK(lh_heap_create(scene->items[0], scene->world.manager, &request, 0));
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void items(void *context)
+{
+	test_scene *scene = context;
+	lh_virtual_address taken[ITEMS];
+
+	for (unsigned i = 0; i < ITEMS; i++)
+		CHECK_OK(lh_heap_allocate(scene->items[0], 64, 0, &taken[i]));
+	for (unsigned i = 0; i < ITEMS; i++)
+		lh_heap_free(scene->items[0], taken[i], 64);
+}
+
 #define STEADY(identifier, start, operation)                                                     \
 	LINES(identifier, .host = &scene_host, .fibres = 2, .open = start,                       \
 	      .run = { operation, operation })
@@ -102,3 +130,4 @@ STEADY(protect_twice, open_apart, protect)
 STEADY(protect_twice_in_one_space, open_together, protect)
 STEADY(fork_and_unmap, open_apart, fork_it)
 STEADY(frame_allocate_and_free, open_apart, frame)
+STEADY(heap_allocate_and_free_200, open_heap, items)
