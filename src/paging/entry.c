@@ -214,8 +214,7 @@ static lh_leaf_kind kind_of_hidden(const lh_paging_format *format, uint64_t entr
 
 lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)
 {
-	lh_leaf leaf = { .kind = LH_LEAF_EMPTY, .level = (uint8_t)level,
-			 .frame = { LH_NO_FRAME }, .type = LH_MEMORY_WRITE_BACK };
+	lh_leaf leaf = lh_leaf_empty(level);
 	uint64_t address = entry;
 	unsigned type;
 

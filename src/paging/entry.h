@@ -177,6 +177,13 @@ uint64_t lh_entry_make_table(const lh_paging_format *format, lh_frame_number fra
  */
 uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool user);
 
+/* What an empty entry says. */
+static inline lh_leaf lh_leaf_empty(unsigned level)
+{
+	return (lh_leaf){ .kind = LH_LEAF_EMPTY, .level = (uint8_t)level, .frame = { LH_NO_FRAME },
+			  .type = LH_MEMORY_WRITE_BACK };
+}
+
 /* Decodes an entry that is no table. */
 lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user);
 

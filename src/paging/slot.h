@@ -48,10 +48,10 @@ void lh_slot_find(lh_slot *slot, lh_directory *directory, lh_virtual_address add
  * by now no lock is taken. => from lh_slot_find. */
 void lh_slot_hold(lh_slot *slot);
 
-/* The leaf that stands there, as it was when it was opened or written. */
+/* The leaf that stands there, as it was when it was opened or written. In most faults there is none. */
 static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
 {
-	return lh_walk_leaf(&slot->walk);
+	return slot->walk.entry == 0 ? lh_leaf_empty(slot->walk.level) : lh_walk_leaf(&slot->walk);
 }
 
 /*
