@@ -209,7 +209,7 @@ static lh_leaf_kind kind_of_hidden(const lh_paging_format *format, uint64_t entr
 
 	if (mark != 0)
 		return (lh_leaf_kind)(LH_LEAF_SWAPPED + mark - 1);
-	return entry & format->software[1] ? LH_LEAF_NO_ACCESS : LH_LEAF_BUSY;
+	return lh_entry_is_busy(format, entry) ? LH_LEAF_BUSY : LH_LEAF_NO_ACCESS;
 }
 
 lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)

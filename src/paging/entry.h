@@ -158,6 +158,13 @@ static inline lh_frame_number lh_entry_frame(const lh_paging_format *format, uns
 	return lh_physical_frame(lh_entry_address(format, address & lh_level_frame_mask(format, level)));
 }
 
+/* A BUSY leaf's? => of an entry that is no table's */
+static inline bool lh_entry_is_busy(const lh_paging_format *format, uint64_t entry)
+{
+	return entry != 0 && !lh_entry_is_present(format, entry) &&
+	       (entry & (format->mark | format->software[1])) == 0;
+}
+
 /* Does a leaf hold its frames? */
 static inline bool lh_entry_is_counted(const lh_paging_format *format, uint64_t entry)
 {

@@ -54,6 +54,12 @@ static inline lh_leaf lh_slot_leaf(const lh_slot *slot)
 	return slot->walk.entry == 0 ? lh_leaf_empty(slot->walk.level) : lh_walk_leaf(&slot->walk);
 }
 
+/* True if the leaf, which was seen in this entry of the same address, stands there still. => false: decode it. */
+static inline bool lh_slot_has(const lh_slot *slot, uint64_t entry, lh_leaf leaf)
+{
+	return slot->walk.entry == entry && slot->walk.level == leaf.level;
+}
+
 /*
  * Writes a leaf of the slot's level where it is empty or a mark, or over one that names the same frame
  * and has no more rights (an upgrade). => LH_EXISTS: another leaf. Nothing changed.

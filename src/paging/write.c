@@ -236,10 +236,10 @@ void lh_slot_withdraw(lh_slot *slot, lh_leaf leaf, lh_gather *gather)
 bool lh_slot_settle(lh_slot *slot, lh_leaf leaf)
 {
 	lh_walk *walk = &slot->walk;
-	lh_leaf now = lh_walk_leaf(walk);
+	const lh_paging_format *format = walk->directory->format;
 
-	if (now.kind != LH_LEAF_BUSY || now.frame.value != leaf.frame.value ||
-	    now.level != leaf.level)
+	if (walk->level != leaf.level || !lh_entry_is_busy(format, walk->entry) ||
+	    lh_entry_frame(format, walk->level, walk->entry).value != leaf.frame.value)
 		return false;
 	/* Not present: the hardware changes nothing in it behind our back. */
 	walk->entry = make_entry(walk->directory, leaf);

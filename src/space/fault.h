@@ -99,6 +99,7 @@ typedef struct lh_fault_plan {
 	lh_object *object;	 /* held, or NULL */
 	uint64_t object_page;
 	lh_leaf seen;
+	uint64_t seen_entry;	 /* as it stood in its table */
 	lh_frame_number source;	 /* COPY, SETTLE: held; none: the object's page is still to be taken */
 
 	/* prepare */

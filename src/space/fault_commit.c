@@ -131,11 +131,17 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 	return leaf;
 }
 
+/* Mostly the entry is; where the hardware has set a flag, what it says. */
+static bool is_leaf_same(const lh_fault_plan *plan, const lh_slot *slot)
+{
+	return lh_slot_has(slot, plan->seen_entry, plan->seen) ||
+	       lh_leaf_is_same(lh_slot_leaf(slot), plan->seen);
+}
+
 /* All that commit looks at. Under the lock of the leaf's table. */
 static bool is_all_same(const lh_fault_plan *plan, const lh_slot *slot)
 {
-	return lh_fault_is_version_same(plan) && lh_leaf_is_same(lh_slot_leaf(slot), plan->seen) &&
-	       is_object_same(plan);
+	return lh_fault_is_version_same(plan) && is_leaf_same(plan, slot) && is_object_same(plan);
 }
 
 /* Where the leaf is that the plan saw, or that of the page if it saw none. */

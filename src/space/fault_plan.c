@@ -267,16 +267,23 @@ static void hold_source(lh_fault_plan *plan)
 	lh_frame_hold(plan->space->manager->frames, plan->source);
 }
 
+static void note_leaf(lh_fault_plan *plan, const lh_slot *slot)
+{
+	plan->seen = lh_slot_leaf(slot);
+	plan->seen_entry = slot->walk.entry;
+}
+
 /* Reads the leaf; if its frame must be looked at, its table is locked, for what the entry names is safe only
  * until that is let go. The slot is left open. */
 static void see_leaf(lh_fault_plan *plan, lh_slot *slot)
 {
 	lh_slot_find(slot, &plan->space->directory, plan->page.base);
-	plan->seen = lh_slot_leaf(slot);
+	note_leaf(plan, slot);
 	if (!needs_look(plan))
 		return;
 	lh_slot_hold(slot);
-	plan->seen = lh_slot_leaf(slot);
+	if (!lh_slot_has(slot, plan->seen_entry, plan->seen))
+		note_leaf(plan, slot);
 }
 
 /* A frame that the plan goes on to use, or must know again, gets a holder before the lock goes. */
