@@ -90,33 +90,27 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 
 /* --- one leaf --- */
 
-/* The frame, the first one, that a leaf names. */
-static lh_frame_number frame_named(const struct copy *copy, unsigned level, uint64_t entry)
-{
-	const lh_paging_format *format = copy->format;
-	uint64_t address = lh_entry_is_present(format, entry) ? entry : ~entry;
-
-	return lh_physical_frame(lh_entry_address(format, address & lh_level_frame_mask(format, level)));
-}
-
 /* The entry of the private frame, the first one, that a leaf names; NULL: it names none. => its table is locked. */
-static lh_frame_entry *private_frame(struct copy *copy, unsigned level, uint64_t entry)
+LH_STRAIGHT lh_frame_entry *private_frame(struct copy *copy, unsigned level, uint64_t entry)
 {
 	lh_frame_entry *frame;
 
 	if ((entry & copy->format->software[0]) != 0)
 		return NULL;
-	frame = lh_frame_entry_in(copy->from->frames, frame_named(copy, level, entry), &copy->row);
+	frame = lh_frame_entry_in(copy->from->frames, lh_entry_frame(copy->format, level, entry), &copy->row);
 	return frame && lh_atomic_load_relaxed(&frame->state) == LH_FRAME_ANONYMOUS ? frame : NULL;
 }
 
 /* A holder more for each frame that a leaf names. => *first: in the row looked at last. */
-static void hold_frames(struct copy *copy, lh_frame_entry *first, unsigned level)
+LH_STRAIGHT void hold_frames(struct copy *copy, lh_frame_entry *first, unsigned level)
 {
 	lh_frames *frames = copy->from->frames;
-	uint64_t number = copy->row.first + (uint64_t)(first - copy->row.entries);
+	uint64_t number;
 
 	lh_frame_hold_entry(frames, first);
+	if (level == 0)
+		return;
+	number = copy->row.first + (uint64_t)(first - copy->row.entries);
 	for (uint64_t i = 1; i < lh_level_pages(copy->format, level); i++)
 		lh_frame_hold_entry(frames, lh_frame_entry_in(frames, lh_frame(number + i), &copy->row));
 }
@@ -147,7 +141,7 @@ static bool grants_writing(const struct copy *copy, uint64_t entry)
 }
 
 /* Takes the right to write from a leaf of the original, which others set flags in. => what it is now. */
-static uint64_t withdraw(const struct copy *copy, unsigned level, uint64_t *slot, uint64_t entry)
+LH_STRAIGHT uint64_t withdraw(const struct copy *copy, unsigned level, uint64_t *slot, uint64_t entry)
 {
 	uint64_t without = copy->has_plain_write
 				   ? (entry & ~copy->write->mask) | lh_test_bits(*copy->write, false)
@@ -180,19 +174,19 @@ static struct part part_at(const lh_walk *walk, unsigned level)
 }
 
 /* The right to write goes from the original. => what the copy's entry is to be. */
-static inline __attribute__((always_inline)) uint64_t
-take_write(const struct copy *copy, const struct part *from, uint64_t i, uint64_t entry,
-	   lh_virtual_range *changed)
+LH_STRAIGHT uint64_t take_write(const struct copy *copy, const struct part *from, uint64_t i, uint64_t entry,
+			     unsigned level, lh_virtual_range *changed)
 {
 	if (grants_writing(copy, entry)) {
-		changed->pages = (i + 1) * lh_level_pages(copy->format, from->level);
-		return withdraw(copy, from->level, &from->entries[i], entry);
+		changed->pages = (i + 1) * lh_level_pages(copy->format, level);
+		return withdraw(copy, level, &from->entries[i], entry);
 	}
-	return lh_entry_is_present(copy->format, entry) ? entry : withdrawn(copy, from->level, entry, true);
+	return lh_entry_is_present(copy->format, entry) ? entry : withdrawn(copy, level, entry, true);
 }
 
-/* => both tables are locked. => how many leaves were copied. */
-static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct part from, uint64_t *to)
+/* => level: the part's; both tables are locked. => how many leaves were copied. */
+LH_STRAIGHT uint64_t copy_leaves(struct copy *copy, lh_virtual_address base, struct part from, unsigned level,
+			      uint64_t *to)
 {
 	const bool may_be_pinned = copy->pinned != NULL;
 	lh_virtual_range changed = { base, 0 };
@@ -200,20 +194,20 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 
 	for (uint64_t i = 0; i < from.count; i++) {
 		uint64_t entry = lh_atomic_load_relaxed(&from.entries[i]);
-		lh_frame_entry *frame = entry != 0 ? private_frame(copy, from.level, entry) : NULL;
+		lh_frame_entry *frame = entry != 0 ? private_frame(copy, level, entry) : NULL;
 
 		if (!frame)
 			continue;
 		/* A device's frame stays the original's. None of a huge leaf is pinned: it is split first. */
-		if (may_be_pinned && from.level == 0 && lh_atomic_load(&frame->pins) != 0) {
+		if (may_be_pinned && level == 0 && lh_atomic_load(&frame->pins) != 0) {
 			lh_frame_number other = lh_pinned_copies_make(
-				copy->from->frames, frame_named(copy, from.level, entry), copy->pinned);
+				copy->from->frames, lh_entry_frame(copy->format, level, entry), copy->pinned);
 
-			entry = take_write(copy, &from, i, entry, &changed);
+			entry = take_write(copy, &from, i, entry, level, &changed);
 			entry = renamed(copy, entry, other);
 		} else {
-			hold_frames(copy, frame, from.level);
-			entry = take_write(copy, &from, i, entry, &changed);
+			hold_frames(copy, frame, level);
+			entry = take_write(copy, &from, i, entry, level, &changed);
 		}
 		lh_atomic_store_relaxed(&to[i], entry);
 		copied++;
@@ -221,6 +215,13 @@ static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct par
 	if (changed.pages != 0)
 		lh_gather_note_range(copy->gather, changed);
 	return copied;
+}
+
+/* Once for pages, of which there are many, with all that their level says constant. => as copy_leaves */
+static uint64_t copy_part(struct copy *copy, lh_virtual_address base, struct part from, uint64_t *to)
+{
+	return from.level == 0 ? copy_leaves(copy, base, from, 0, to)
+			       : copy_leaves(copy, base, from, from.level, to);
 }
 
 /* => the copy's slot is open and locked. => false: the original's table is locked by another. */

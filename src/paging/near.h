@@ -161,9 +161,6 @@ static inline void lh_walk_remember(const lh_walk *walk, lh_directory_part *part
  * directory, and it gives up at once where anything is not as it should be. In line, with the level a constant,
  * and whatever it is not made for out of the way, so that it calls nothing but the port and keeps no registers.
  */
-#define LH_STRAIGHT static inline __attribute__((always_inline))
-#define LH_FAR static __attribute__((noinline))
-
 typedef struct lh_near {
 	lh_directory_part *part;
 	lh_frame_entry *table;

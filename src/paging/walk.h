@@ -47,6 +47,10 @@
 #include "base/lock_order.h"
 #include "paging/entry.h"
 
+/* What is done for each of many pages, with what its callers know constant; and what is to stay out of its way. */
+#define LH_STRAIGHT static inline __attribute__((always_inline))
+#define LH_FAR static __attribute__((noinline))
+
 /* A long walk ends for a moment after so many tables: interrupts have waited long enough. */
 #define LH_TABLES_AT_A_TIME 32
 
