@@ -60,6 +60,9 @@ typedef struct lh_region_tree {
 	bool last_is_current;	  /* [t] ... and no node has changed since */
 	struct lh_region *behind; /* [t] host of the leaf whose rooms changed last; NULL: none ... */
 	uint32_t told[LH_REGION_CLASSES]; /* [t] ... and what the nodes above still believe of them */
+	struct lh_region *open;	  /* [t] host of the leaf that the last removal has not done with; NULL: none ... */
+	uint64_t owed_first;	  /* [t] ... and the pages, from here ... */
+	uint64_t owed_end;	  /* [t] ... to here, that the next leaf's first cell is to get: none if the same */
 } lh_region_tree;
 
 typedef enum lh_direction {

@@ -62,7 +62,7 @@ static void find_and_cut(lh_region_tree *tree, lh_region *region, uint64_t from,
 	__builtin_prefetch(&region->range, 1);
 	__builtin_prefetch(&upper->leaf, 1);
 	__builtin_prefetch(&upper->range, 1);
-	lh_region_settle(tree);
+	lh_region_finish(tree);
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_cut(tree, region, from, to, upper);
 }
@@ -115,6 +115,7 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	lh_region_tree_remove(tree, follower);
+	lh_region_close(tree);
 	region->guard_after = follower->guard_after;
 	lh_path_find_region(&tree->last, tree, region);
 	move_in_place(tree, region, range);
@@ -149,6 +150,7 @@ lh_error lh_region_tree_may_resize(const lh_region_tree *tree, const lh_region *
 lh_error lh_region_tree_resize(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
 	LH_TRY(lh_region_tree_may_resize(tree, region, range));
+	lh_region_close(tree);
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_change_range(tree, region, range);
 	return LH_OK;

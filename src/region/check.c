@@ -22,6 +22,7 @@ struct walk {
 	uint64_t nodes;
 	uint64_t hosts;		/* regions met whose block is in use */
 	bool met_behind;	/* the leaf that is behind */
+	bool met_open;		/* that which is open */
 };
 
 /* A region against its lower neighbour. */
@@ -87,13 +88,15 @@ static const char *check_cell(struct walk *walk, const lh_region *host, unsigned
 }
 
 /* What a node says of itself. */
-static const char *check_shape(const struct walk *walk, const lh_region_node *node, unsigned level)
+static const char *check_shape(const struct walk *walk, const lh_region_node *node, unsigned level,
+			       bool is_open)
 {
 	bool is_root = level + 1 == walk->tree->levels;
+	unsigned least = is_root ? (level > 0 ? 2 : 1) : LH_FILL_MIN - is_open;
 
 	if (node->level != level)
 		return "a node's level is wrong";
-	if (node->count > LH_WAYS || node->count < (is_root ? (level > 0 ? 2 : 1) : LH_FILL_MIN))
+	if (node->count > LH_WAYS || node->count < least)
 		return "a node has too many or too few children";
 	for (unsigned i = node->count; i < LH_WAYS; i++) {
 		if (node->key[i] != LH_NO_KEY)
@@ -135,12 +138,26 @@ static const char *check_children(struct walk *walk, const lh_region *host, uint
 	return NULL;
 }
 
+/* At the end of the open leaf: what it owes is nobody's until the next one gets it. */
+static const char *check_owed(struct walk *walk)
+{
+	const lh_region_tree *tree = walk->tree;
+
+	walk->met_open = true;
+	if (tree->owed_first == tree->owed_end)
+		return NULL;
+	if (tree->owed_first > tree->owed_end || tree->owed_first != walk->low)
+		return "what a leaf owes does not begin where it ends";
+	walk->low = tree->owed_end;
+	return NULL;
+}
+
 static const char *check_leaf(struct walk *walk, const lh_region *host)
 {
 	walk->met_behind |= host == walk->tree->behind;
 	for (unsigned i = 0; i < host->node.count; i++)
 		LH_TRY_CHECK(check_cell(walk, host, i));
-	return NULL;
+	return host == walk->tree->open ? check_owed(walk) : NULL;
 }
 
 /* Recursion: one call a level. */
@@ -154,7 +171,7 @@ static const char *check_node(struct walk *walk, const lh_region *host, const lh
 	if (!host)
 		return "a node is missing";
 	node = &host->node;
-	LH_TRY_CHECK(check_shape(walk, node, level));
+	LH_TRY_CHECK(check_shape(walk, node, level, host == walk->tree->open));
 	if (!hosts_itself(walk->tree, host, low, end))
 		return "a node is hosted by a region that is not below it";
 	if (node->above != above)
@@ -205,5 +222,7 @@ const char *lh_region_tree_check(const lh_region_tree *tree)
 		return "a block is in use that is no node";
 	if (tree->behind && !walk.met_behind)
 		return "what is behind is no leaf of the tree";
+	if (tree->open ? !walk.met_open : tree->owed_first != tree->owed_end)
+		return "what is open is no leaf of the tree";
 	return check_last(tree);
 }

@@ -29,7 +29,7 @@ static lh_region *region_at(const lh_region_cursor *path)
 	return region != &path->tree->tail ? region : NULL;
 }
 
-/* An address in the guard after a region lies in that one's cell. */
+/* An address in the guard after a region lies in that one's cell; one in owed pages leads to that below. */
 lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
 {
 	lh_region *region;

@@ -354,7 +354,7 @@ lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
 	lh_region_cursor path;
 	uint64_t page = 0;
 
-	lh_region_settle(tree);
+	lh_region_finish(tree);
 	if (lh_region_is_placeable(region) && is_plain(tree, region, placement))
 		LH_TRY(find_plain(tree, placement->pages, &path, &page));
 	else

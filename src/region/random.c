@@ -128,7 +128,7 @@ lh_error lh_region_tree_place_randomly(lh_region_tree *tree, lh_region *region,
 	lh_region_cursor path;
 	uint64_t page;
 
-	lh_region_settle(tree);
+	lh_region_finish(tree);
 	LH_TRY(lh_request_make(tree, region, placement, &request));
 	if (placement->spread != 0)
 		LH_TRY(narrow(tree, &request, placement));

@@ -200,6 +200,7 @@ static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 		cut_end(tree, region, range);
 	} else {
 		lh_region_take_out(tree, region);
+		lh_region_close(tree);
 		is_gone = true;
 	}
 	tell_after(change, region, upper, is_gone);
@@ -277,6 +278,7 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
+	lh_region_close(tree);
 	survey = survey_of(&cursor, tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
@@ -297,6 +299,7 @@ static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, 
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
+	lh_region_close(tree);
 	survey = survey_of(&cursor, tree, range);
 	if (!survey.is_mapped)
 		return LH_NOT_MAPPED;
@@ -380,6 +383,7 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 	struct survey survey;
 	lh_region_cursor cursor, *path;
 
+	lh_region_close(tree);
 	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	begin_at(tree, &cursor);

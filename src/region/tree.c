@@ -18,6 +18,8 @@
  *              the gap above the highest region
  *   host       the region in whose block a node lies
  *   class      an alignment that is searched in O(log n): a page, 2 MiB, 1 GiB
+ *   open       of a leaf: the last removal was there, and something is left to do
+ *   owed       pages that were the last cell of the open leaf: the next leaf's first cell is to get them
  *
  * Structure. A B+ tree of cells by address, with up to eight children a node. Every region brings a
  * block, large enough for one node; a tree of n regions never needs n nodes, so nothing is ever
@@ -43,6 +45,7 @@
  *   r.leaf hosts the leaf that r is a child of; above, in a node, the host of the node above it
  *   gaps and rooms above level 0 are what they should be, but that at most one leaf is behind: it has
  *   other rooms than the nodes above it know; which those are, the tree has in told
+ *   at most one leaf is open: it may have one child less than 3, and where it ends pages may be owed, in no cell
  *
  * Example: total [0, 100), p = [10, 20) with guard_after 4, r = [40, 50) with
  * guard_before 2. The hole is [20, 40). Without guards a region may have
@@ -64,7 +67,9 @@
  * whole; from below, level by level. The price is that a split or a move of a node rewrites the links of
  * its children; nobody waits for that. And what a leaf's largest gap becomes is told above it only when
  * somebody looks, or another leaf changes: by then the lines have come; and who places a region where one was
- * taken out has nothing to tell. The last path is remembered, until nodes change: for him, and for
+ * taken out has nothing to tell. Nor has he to wait for the leaves beside: that the next one gets the hole at a
+ * leaf's end, or that few children are put together with others', is done when something changes elsewhere.
+ * (Look-ups find no region in pages that are owed, as in a guard.) The last path is remembered, until nodes change: for him, and for
  * range operations, which look at regions first and then change them (range.c).
  *
  * Time goes, where the tree fits in caches, into wrong guesses of branches: which child, how many
@@ -198,6 +203,40 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	lh_change_end(tree);
 }
 
+/* True if a range can be had by a region without guards where the last one of a leaf was taken out.
+ * Nobody's guard reaches below where that one ended. */
+static bool is_owed(const lh_region_tree *tree, const lh_region *region, lh_virtual_range range)
+{
+	struct lh_page_span span = lh_span_of(range);
+
+	return span.first >= tree->owed_first && span.end + tree->guard_after_max <= tree->owed_end &&
+	       (region->guard_before | region->guard_after) == 0 && tree->open->node.count < LH_WAYS;
+}
+
+/* The path to the last cell of the open leaf. */
+static void find_open(lh_region_cursor *path, const lh_region_tree *tree)
+{
+	path->tree = tree;
+	path->known = 1;
+	path->host[0] = tree->open;
+	path->slot[0] = (uint8_t)(tree->open->node.count - 1);
+}
+
+/* The leaf has a last cell again, and owes what is left. */
+static void put_back(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
+{
+	lh_region_cursor path;
+
+	lh_change_begin(tree);
+	LH_PUBLISH(region->range.base.value, range.base.value);
+	LH_PUBLISH(region->range.pages, range.pages);
+	find_open(&path, tree);
+	(void)lh_region_link_above(tree, &path, region, tree->owed_first);
+	tree->owed_first = lh_span_of(range).end;
+	lh_version_end(&region->version);
+	lh_change_end(tree);
+}
+
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
 					   lh_virtual_range range)
 {
@@ -207,6 +246,10 @@ lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *regi
 	if (!lh_region_is_placeable(region) || !lh_virtual_range_is_valid(range) ||
 	    !lh_virtual_range_covers(tree->total, range))
 		return LH_INVALID;
+	if (tree->open && is_owed(tree, region, range)) {
+		put_back(tree, region, range);
+		return LH_OK;
+	}
 	path = lh_path_find_again(&other, tree, lh_span_of(range).first);
 	room = lh_path_room(tree, path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
@@ -228,16 +271,17 @@ static inline void swallow(lh_region_tree *tree, lh_region_cursor *path)
 	enlarge_hole(tree, path, hole);
 }
 
-/* The same where the cell above is the first of another leaf. => above: the path to it. */
-static void give_up(lh_region_tree *tree, lh_region_cursor *path, lh_region_cursor *above)
+/* The same where the cell above is the first of another leaf: that one is owed it. */
+static void give_up(lh_region_tree *tree, lh_region_cursor *path, const lh_region *region)
 {
+	static const struct lh_page_span none;
 	struct lh_page_span hole = lh_path_hole(tree, path);
 
-	lh_path_copy(above, path);
-	(void)lh_path_step(above, true); /* there is one: the tail's */
-	lh_path_set_hole(tree, path, lh_hole_rooms(hole), (struct lh_page_span){ 0, 0 });
-	lh_path_begin(tree, above, hole.first);
+	tree->owed_first = hole.first;
+	tree->owed_end = lh_extent_end(region);
 	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
+	divide_hole(tree, path, hole, none, none);
+	path->slot[0]--;
 }
 
 /* Any region of the leaf may be the next host, and all will be told who is. */
@@ -249,35 +293,29 @@ static void fetch_hosts(const lh_region_node *leaf)
 	}
 }
 
-/* => true: the path leads to the cell that has the hole now. */
-static bool take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
+static void take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
 	bool is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
 	bool is_host = region->node.count != 0;
-	lh_region_cursor above;
 
 	if (is_host)
 		fetch_hosts(lh_path_node(path, 0));
 	if (is_swallowed)
 		swallow(tree, path);
 	else
-		give_up(tree, path, &above);
+		give_up(tree, path, region);
 	if (is_host)
 		lh_path_rehost(tree, path, region);
-	if (lh_node_is_poor(tree, path, 0)) {
-		lh_path_mend(tree, path);
-		return false;
-	}
-	if (!is_swallowed)
-		lh_path_copy(path, &above);
-	return is_swallowed || !is_host;
+	if (!is_swallowed || lh_node_is_poor(tree, path, 0))
+		tree->open = path->host[0];
 }
 
 void lh_region_take_out(lh_region_tree *tree, lh_region *region)
 {
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
-	tree->last_is_current = take_out(tree, &tree->last, region);
+	take_out(tree, &tree->last, region);
+	tree->last_is_current = true;
 	tree->count--;
 	LH_PUBLISH(region->tree, NULL);
 	lh_change_end(tree);
@@ -287,7 +325,28 @@ void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 {
 	__builtin_prefetch(&region->leaf, 1);
 	__builtin_prefetch(&region->node.count);
-	lh_region_settle(tree);
+	lh_region_finish(tree);
 	lh_path_find_region(&tree->last, tree, region);
 	lh_region_take_out(tree, region);
+}
+
+void lh_region_close_leaf(lh_region_tree *tree)
+{
+	bool owes = tree->owed_first != tree->owed_end;
+	lh_region_cursor path;
+
+	find_open(&path, tree);
+	tree->open = NULL;
+	lh_change_begin(tree);
+	if (owes) {
+		lh_path_copy(&tree->last, &path);
+		(void)lh_path_step(&tree->last, true); /* there is one: the tail's */
+		lh_path_begin(tree, &tree->last, tree->owed_first);
+		tree->owed_first = tree->owed_end;
+	}
+	if (lh_node_is_poor(tree, &path, 0))
+		lh_path_mend(tree, &path);
+	else
+		tree->last_is_current = owes;
+	lh_change_end(tree);
 }

@@ -300,7 +300,18 @@ static inline struct lh_page_span lh_path_hole(const lh_region_tree *tree,
 	return lh_leaf_hole(tree, lh_path_node(path, 0), path->slot[0]);
 }
 
-/* The path to the cell that a page lies in: the tree's last, if the page is in the hole there. So who
+/* Does what the last removal left undone. If it was only that a hole is the next leaf's, the last path
+ * leads there then. */
+void lh_region_close_leaf(lh_region_tree *tree);
+
+/* Before anything else is changed. */
+static inline void lh_region_close(lh_region_tree *tree)
+{
+	if (tree->open)
+		lh_region_close_leaf(tree);
+}
+
+/* The path to the cell that a page lies in, where a region may be placed: the tree's last, if the page is in the hole there. So who
  * takes regions out to place one in their stead goes down once. */
 static inline lh_region_cursor *lh_path_find_again(lh_region_cursor *path, lh_region_tree *tree,
 						   uint64_t page)
@@ -312,6 +323,10 @@ static inline lh_region_cursor *lh_path_find_again(lh_region_cursor *path, lh_re
 
 		if (page >= hole.first && page < hole.end)
 			return last;
+	}
+	if (tree->open) {
+		lh_region_close_leaf(tree);
+		return lh_path_find_again(path, tree, page);
 	}
 	lh_path_find(path, tree, page);
 	return path;
@@ -356,6 +371,13 @@ static inline void lh_region_settle(lh_region_tree *tree)
 		lh_region_settle_leaf(tree);
 }
 
+/* Before the tree is changed, or its holes are looked at, anywhere. */
+static inline void lh_region_finish(lh_region_tree *tree)
+{
+	lh_region_close(tree);
+	lh_region_settle(tree);
+}
+
 /* What the node above knows of a child's room. */
 static inline uint32_t lh_told_room(const lh_region_tree *tree, const lh_region *child, unsigned class)
 {
@@ -388,7 +410,9 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
  * go down from the root again. Afterwards, if the path is current, it leads ...
  */
 
-/* ... to the cell that has the hole where the region was. The last step of every removal. */
+/* ... to the cell that has the hole where the region was, or, if that is owed, the one below. The last
+ * step of every removal. The leaf is open then, if there is more to do: whoever changes the tree elsewhere
+ * closes it first. */
 void lh_region_take_out(lh_region_tree *tree, lh_region *region);
 /* ... to upper, which gets the pages from to on; the region keeps those below from. */
 void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,

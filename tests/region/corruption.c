@@ -206,6 +206,32 @@ TEST(the_walker_reports_a_leaf_that_is_behind_without_a_reason)
 	CHECK_SOUND(lh_region_tree_check(&tree));
 }
 
+/* Takes out the last region of a leaf, which the next one is owed. */
+static void remove_last_of_leaf(void)
+{
+	const lh_region_node *leaf = leaf_of(5);
+
+	lh_region_tree_remove(&tree, leaf->child[leaf->count - 1]);
+	CHECK(tree.open && tree.owed_first < tree.owed_end);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+}
+
+TEST(the_walker_reports_a_leaf_that_is_open_without_a_reason)
+{
+	CHECK_REPORTED((remove_last_of_leaf(), tree.owed_first--), "does not begin where it ends");
+	CHECK_REPORTED((remove_last_of_leaf(), tree.owed_end++), "key is not where");
+	CHECK_REPORTED((remove_last_of_leaf(), tree.owed_end = tree.owed_first - 1), "does not begin");
+	CHECK_REPORTED((remove_last_of_leaf(), tree.owed_end = tree.owed_first), "key is not where");
+	CHECK_REPORTED((remove_last_of_leaf(), tree.open = NULL), "key is not where");
+	CHECK_REPORTED(tree.open = &stranger, "open is no leaf of the tree");
+	CHECK_REPORTED(tree.owed_end++, "open is no leaf of the tree");
+	build();
+	remove_last_of_leaf();
+	lh_region_close(&tree);
+	CHECK(!tree.open);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+}
+
 TEST(the_walker_reports_a_wrong_place_of_the_last_change)
 {
 	CHECK_REPORTED((lh_region_tree_remove(&tree, &region[7]), tree.last.known = 0), "wrong length");

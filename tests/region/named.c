@@ -7,7 +7,7 @@
 #define PAGE(n) lh_virtual((uint64_t)(n) << LH_PAGE_SHIFT)
 
 static lh_region_tree tree;
-static lh_region region[16];
+static lh_region region[24];
 
 static lh_virtual_range pages(uint64_t first, uint64_t count)
 {
@@ -18,7 +18,7 @@ static void start(uint64_t first, uint64_t count)
 {
 	memset(region, 0, sizeof region);
 	CHECK_OK(lh_region_tree_init(&tree, pages(first, count)));
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < 24; i++)
 		lh_region_init(&region[i], LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
 }
 
@@ -388,6 +388,61 @@ TEST(the_place_of_the_last_removal_is_believed_only_while_nothing_changed)
 	}
 }
 
+/* Twenty regions, and leaves of many sizes. A search has had all nodes told what they should know. */
+static void start_with_leaves(void)
+{
+	start(0, 1000);
+	for (unsigned i = 0; i < 20; i++)
+		put(7 * i % 20, 140 * i % 400 + 10, 10);
+	CHECK_ERROR(anywhere(20, 900, 0), LH_NO_HOLE);
+}
+
+/* Whether it was the last of its leaf, or leaves too few there: nothing that is not undone has been done yet. */
+TEST(who_is_placed_where_one_was_taken_out_finds_all_as_it_was)
+{
+	lh_region before[24];
+	unsigned left_open = 0;
+
+	start_with_leaves();
+	for (unsigned i = 0; i < 20; i++) {
+		bool is_host = region[i].node.count != 0;
+
+		memcpy(before, region, sizeof before);
+		lh_region_tree_remove(&tree, &region[i]);
+		left_open += tree.open != NULL;
+		CHECK_SOUND(lh_region_tree_check(&tree));
+		put(i, 20 * i + 10, 10);
+		CHECK_SOUND(lh_region_tree_check(&tree));
+		before[i].version = region[i].version;
+		CHECK(is_host || memcmp(before, region, sizeof before) == 0);
+	}
+	CHECK(left_open > 1);
+}
+
+/* Bit by bit, until its leaf is full, and beyond. */
+TEST(the_place_of_the_last_of_a_leaf_is_filled_in_pieces)
+{
+	static const struct { uint64_t first, count; } pieces[] = {
+		{ 0, 1 }, { 1, 2 }, { 4, 1 }, { 5, 1 }, { 6, 3 },
+	};
+
+	start_with_leaves();
+	for (unsigned i = 0; i < 20; i++) {
+		lh_region_tree_remove(&tree, &region[i]);
+		for (unsigned k = 0; k < 5; k++) {
+			unsigned piece = k < 4 ? 20 + k : i;
+
+			put(piece, 20 * i + 10 + pieces[k].first, pieces[k].count);
+			CHECK_SOUND(lh_region_tree_check(&tree));
+		}
+		for (unsigned k = 0; k < 4; k++)
+			lh_region_tree_remove(&tree, &region[20 + k]);
+		lh_region_tree_remove(&tree, &region[i]);
+		CHECK_SOUND(lh_region_tree_check(&tree));
+		put(i, 20 * i + 10, 10);
+	}
+}
+
 /* Rooms end at 2^32 - 1 pages: a hole that grows from little to more than that still counts. */
 TEST(a_resize_that_leaves_a_hole_of_more_than_2_to_the_32_pages_is_seen_by_searches)
 {
@@ -411,7 +466,7 @@ TEST(a_reservation_can_be_carved_up_and_given_back)
 	lh_region_change change = { .before = NULL };
 
 	start(0, 100);
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < 24; i++)
 		lh_region_init(&region[i], LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
 	put(0, 0, 100);
 	CHECK_ERROR(anywhere(1, 1, 0), LH_NO_HOLE);

@@ -56,13 +56,28 @@ static void resize_somehow(struct model *model, int slot)
 		model_resize(model, slot, first, units >= 2 ? units - 2 : 0);
 }
 
+/* Takes one out, and now and then has one placed there at once, or a little beside. */
+static void remove_somehow(struct model *model, int slot)
+{
+	struct record was = model->record[slot];
+	struct wish wish = random_wish(model);
+	uint64_t first = was.first + (test_random_below(2) != 0 ? test_random_below(was.units + 1) : 0);
+
+	model_remove(model, slot);
+	if (test_random_below(4) != 0)
+		wish.before = wish.after = 0;
+	if (test_random_below(2) == 0 && first < model->units)
+		model_place_specifically(model, slot, first, 1 + test_random_below(was.units + 1),
+					 wish.before, wish.after);
+}
+
 static void change_somehow(struct model *model, int slot, int spare)
 {
 	uint64_t units = model->record[slot].units;
 
 	switch (test_random_below(4)) {
 	case 0:
-		model_remove(model, slot);
+		remove_somehow(model, slot);
 		break;
 	case 1:
 		if (units > 1 && spare >= 0)
@@ -143,30 +158,47 @@ static void compare_walks(const lh_region_tree *tree)
 	CHECK(on == NULL);
 }
 
+enum { LARGE = 600 };
+
+/* A page each for some that are in no tree, where one was taken out. */
+static void fill(lh_region_tree *tree, lh_region *regions, lh_virtual_range range)
+{
+	for (uint64_t i = 0; i < range.pages; i++) {
+		lh_virtual_range page = { lh_virtual_range_page(range, i), 1 };
+		lh_region *region = &regions[test_random_below(LARGE)];
+
+		if (!region->tree)
+			CHECK_OK(lh_region_tree_place_specifically(tree, region, page));
+	}
+}
+
 /* Enough regions that every case of balancing happens; the oracle is the walker. */
 TEST(a_large_tree_stays_sound)
 {
-	static lh_region regions[600];
+	static lh_region regions[LARGE];
 	lh_region_tree tree;
 	lh_virtual_range total = { lh_virtual(0), LH_PAGES_MAX };
 
 	CHECK_OK(lh_region_tree_init(&tree, total));
-	for (unsigned i = 0; i < 600; i++) {
+	for (unsigned i = 0; i < LARGE; i++) {
 		regions[i].version = 0;
 		lh_region_init(&regions[i], LH_BACKING_NONE, LH_RIGHT_NONE, 0);
 	}
 	for (unsigned i = 0; i < 12000; i++) {
-		lh_region *region = &regions[test_random_below(600)];
+		lh_region *region = &regions[test_random_below(LARGE)];
 		lh_placement placement = {
 			.pages = 1 + test_random_below(4),
 			.alignment = UINT64_C(1) << test_random_below(4),
 			.direction = i % 3 == 0 ? LH_HIGHEST_FIRST : LH_LOWEST_FIRST,
 		};
 
-		if (region->tree)
+		if (region->tree) {
 			lh_region_tree_remove(&tree, region);
-		else
+			if (i % 4 == 0)
+				fill(&tree, regions, region->range);
+		} else {
 			CHECK_OK(lh_region_tree_place_anywhere(&tree, region, &placement));
+		}
 		if (i % 8 == 0)
 			CHECK_SOUND(lh_region_tree_check(&tree));
 		if (i % 64 == 0)
