@@ -294,8 +294,10 @@ static inline void fall_behind(lh_region_tree *tree, lh_region *host)
 
 void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room)
 {
+	if (room <= host->node.room[0])
+		return;
 	fall_behind(tree, host);
-	host->node.room[0] = larger(host->node.room[0], room);
+	host->node.room[0] = room;
 }
 
 void lh_leaf_lower(lh_region_tree *tree, lh_region *host)
