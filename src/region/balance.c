@@ -139,6 +139,14 @@ static void release(lh_region *host)
 
 /* --- hosts --- */
 
+void lh_leaf_fetch_hosts(const lh_region_node *leaf)
+{
+	for (unsigned i = 0; i < leaf->count; i++) {
+		__builtin_prefetch(&leaf->child[i]->node.count);
+		__builtin_prefetch(&leaf->child[i]->leaf, 1);
+	}
+}
+
 /*
  * A region at or below the children whose block is not in use, or, with above_level, is in use for
  * a node above that level. Recursion: one call a level.
@@ -442,37 +450,38 @@ static bool share(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 	return true;
 }
 
-void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
+void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition *addition,
 		   lh_region *fresh)
 {
 	struct lh_rooms before, after;
 	lh_region_node *above;
 	unsigned level = 0;
 
+	lh_leaf_fetch_hosts(lh_path_node(path, 0));
 	lh_region_settle(tree);
 	do {
 		lh_region *lower;
 
 		__builtin_memcpy(before.of, lh_path_node(path, level)->room, sizeof before.of);
-		lower = split(tree, path, level, &addition, fresh, &after);
+		lower = split(tree, path, level, addition, fresh, &after);
 		if (++level == tree->levels) {
-			add_root(tree, lower, &addition, fresh);
+			add_root(tree, lower, addition, fresh);
 			return;
 		}
 		lh_path_climb(path, level);
 		above = lh_path_node(path, level);
-		addition.slot = path->slot[level];
-		addition.child_slot = (uint8_t)(addition.slot + 1);
-		LH_PUBLISH(above->child[addition.slot], lower);
+		addition->slot = path->slot[level];
+		addition->child_slot = (uint8_t)(addition->slot + 1);
+		LH_PUBLISH(above->child[addition->slot], lower);
 		lh_child_adopt(path->host[level], lower);
-		above->gap[addition.slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
+		above->gap[addition->slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
 		if (above->count == LH_WAYS && level + 1 < tree->levels &&
-		    share(tree, path, level, &addition)) {
+		    share(tree, path, level, addition)) {
 			lh_path_refresh(tree, path, level + 1, before, after);
 			return;
 		}
 	} while (above->count == LH_WAYS);
-	lh_node_insert(path->host[level], &addition);
+	lh_node_insert(path->host[level], addition);
 	lh_path_refresh(tree, path, level, before, after);
 }
 

@@ -160,7 +160,7 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	take_in(tree, region);
 	leaf->gap[path->slot[0]] = (uint16_t)lh_gap_code(lh_span_pages(upper));
 	if (leaf->count == LH_WAYS) {
-		lh_path_split(tree, path, addition, region);
+		lh_path_split(tree, path, &addition, region);
 		return;
 	}
 	lh_node_insert(path->host[0], &addition);
@@ -182,7 +182,7 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 
 	take_in(tree, region);
 	if (leaf->count == LH_WAYS) {
-		lh_path_split(tree, path, addition, region);
+		lh_path_split(tree, path, &addition, region);
 		return false;
 	}
 	lh_node_insert(path->host[0], &addition);
@@ -284,22 +284,13 @@ static void give_up(lh_region_tree *tree, lh_region_cursor *path, const lh_regio
 	path->slot[0]--;
 }
 
-/* Any region of the leaf may be the next host, and all will be told who is. */
-static void fetch_hosts(const lh_region_node *leaf)
-{
-	for (unsigned i = 0; i < leaf->count; i++) {
-		__builtin_prefetch(&leaf->child[i]->node.count);
-		__builtin_prefetch(&leaf->child[i]->leaf, 1);
-	}
-}
-
 static void take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
 	bool is_swallowed = path->slot[0] + 1u < lh_path_node(path, 0)->count;
 	bool is_host = region->node.count != 0;
 
 	if (is_host)
-		fetch_hosts(lh_path_node(path, 0));
+		lh_leaf_fetch_hosts(lh_path_node(path, 0));
 	if (is_swallowed)
 		swallow(tree, path);
 	else

@@ -434,9 +434,13 @@ struct lh_addition {
 void lh_node_insert(lh_region *host, const struct lh_addition *addition);
 /* The parts at the slot and above it become one; the child of child_slot, one of the two, goes. */
 void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
-/* Adds to the full leaf of a path; fresh, which comes with it, can be host. */
-void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition addition,
+/* Adds to the full leaf of a path; fresh, which comes with it, can be host. *addition, by its address because
+ * fields just written are read one by one sooner than as a copy of the whole, is spoilt. */
+void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition *addition,
 		   lh_region *fresh);
+/* Before the node that one of the leaf's regions hosts moves, or the leaf is split: any of them may be the next
+ * host, and all will be told whose they are. */
+void lh_leaf_fetch_hosts(const lh_region_node *leaf);
 /* True if a node of the path, which is not the root, has too few children. */
 static inline bool lh_node_is_poor(const lh_region_tree *tree, const lh_region_cursor *path,
 				   unsigned level)
