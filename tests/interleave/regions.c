@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REGIONS = 12, PAGE = 42 };
+enum { REGIONS = 12, PAGE = 42, LAST = 5 /* of the lower leaf */ };
 
 /* Regions of 4 pages at 8, 16, 24, ...: two leaves and a root. Number 4 lies at 40. */
 struct scene {
@@ -80,6 +80,7 @@ static void read_removed(void *scene) { read_page(scene, PAGE, 40 * 16 + 4, 0); 
 static void read_moved(void *scene) { read_page(scene, PAGE, 40 * 16 + 4, 0); }
 static void read_kept(void *scene) { read_page(scene, PAGE, 40 * 16 + 4, 40 * 16 + 4); }
 static void read_hole(void *scene) { read_page(scene, 46, 0, 45 * 16 + 2); }
+static void read_last(void *scene) { read_page(scene, 50, 48 * 16 + 4, 0); }
 static void read_replaced(void *scene) { read_page(scene, PAGE, 40 * 16 + 4, 40 * 16 + 4); }
 
 static void remove_region(void *context)
@@ -96,6 +97,20 @@ static void move_region(void *context)
 
 	lh_region_tree_remove(&scene->tree, &scene->regions[4]);
 	put(scene, &scene->regions[4], 150, 3);
+}
+
+/* The last of a leaf goes, and comes back in its place: the leaf beside is not touched in between. */
+static void put_last_back(void *context)
+{
+	struct scene *scene = context;
+	const lh_region_node *leaf = &scene->regions[0].leaf->node;
+
+	if (leaf->child[leaf->count - 1] != &scene->regions[LAST])
+		interleave_fail("another region is the last of its leaf");
+	lh_region_tree_remove(&scene->tree, &scene->regions[LAST]);
+	if (!scene->tree.open)
+		interleave_fail("the leaf is not open");
+	put(scene, &scene->regions[LAST], 8 * LAST + 8, 4);
 }
 
 /* Its neighbours go, with their nodes: leaves merge, blocks move. */
@@ -131,6 +146,8 @@ CASE(region_read_remove, .open = open_scene, .fibres = 2, .run = { read_removed,
      .check = check_tree, .bound = 3, .store_buffers = true)
 CASE(region_read_move, .open = open_scene, .fibres = 2, .run = { read_moved, move_region },
      .check = check_tree, .bound = 2, .store_buffers = true)
+CASE(region_read_put_back, .open = open_scene, .fibres = 2, .run = { read_last, put_last_back },
+     .check = check_tree, .bound = 2)
 CASE(region_read_merging_nodes, .open = open_scene, .fibres = 2,
      .run = { read_kept, remove_neighbours }, .check = check_tree, .bound = 2)
 CASE(region_read_place, .open = open_scene, .fibres = 2, .run = { read_hole, fill_hole },
