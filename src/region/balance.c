@@ -9,6 +9,7 @@
  * would be free (a leaf of three whose regions host it and two levels above it), one of them
  * moves: it has more regions to choose from. This ends at the latest at the root, for which all
  * regions count, and which has nobody above it. In practice the region that comes is the host.
+ * (An open leaf may have one region less; but it is closed before any node is split or made.)
  */
 #include "region/tree.h"
 
