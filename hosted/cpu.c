@@ -495,6 +495,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 {
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
 
+	machine_enter(port, __func__);
 	cpu->flushes++;
 	machine_settle(port, true);
 	if (port->hooks.flush)
@@ -509,6 +510,7 @@ void lh_architecture_load(lh_port *port, lh_frame_number root)
 	machine_cpu *cpu = this_cpu_deaf(port, __func__);
 	uint64_t before;
 
+	machine_enter(port, __func__);
 	if (!machine_is_ram(port, root.value) || machine_is_freed(port, root.value))
 		machine_report(port, "CPU %u loads a directory whose root, frame %#llx, is %s",
 			       machine_current(port), (unsigned long long)root.value,

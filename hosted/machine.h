@@ -104,7 +104,7 @@ typedef struct machine_hooks {
 	/* A CPU's interrupts go off, or are on again: a moment at which another CPU could do
 	 * anything that the locks held allow. Not while CPUs are threads. */
 	void (*turn)(void *context);
-	/* A function of the map or SMP tier begins, but for those that only answer whether. */
+	/* A function of the port begins, any of them. */
 	void (*enter)(void *context, const char *function);
 } machine_hooks;
 

@@ -20,6 +20,9 @@ void machine_run_call(lh_port *machine, unsigned cpu, void (*function)(void *), 
 /* Drops expectations of a panic whose functions were left by a longjmp. */
 void machine_forget_expectations(void);
 
+/* A function of the port begins. => machine: NULL, nobody is told */
+void machine_enter(lh_port *machine, const char *function);
+
 /* --- the adversary: all do nothing while nobody watches, or while CPUs are threads --- */
 
 /* A moment at which other CPUs could do anything. => keep: pointers to tables may be in use. */

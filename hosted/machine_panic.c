@@ -121,7 +121,7 @@ _Noreturn static void end_by_panic(void)
 
 void lh_port_panic(lh_port *port, const char *message)
 {
-	(void)port;
+	machine_enter(port, __func__);
 	snprintf(last_message, sizeof last_message, "%s", message);
 	end_by_panic();
 }

@@ -74,9 +74,9 @@ static bool let_others_unpark(lh_port *machine, machine_cpu *cpu, const uint32_t
 	return happened;
 }
 
-static void enter(lh_port *machine, const char *function)
+void machine_enter(lh_port *machine, const char *function)
 {
-	if (machine->hooks.enter)
+	if (machine && machine->hooks.enter)
 		machine->hooks.enter(machine->hooks.context, function);
 }
 
@@ -87,7 +87,7 @@ void *lh_port_frame_pointer(lh_port *port, lh_frame_number frame)
 	lh_port *machine = machine_of(port, __func__);
 	void *bytes = machine_bytes(machine, frame.value);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	if (!bytes)
 		machine_report(machine, "lh_port_frame_pointer of frame %#llx, which is no RAM",
 			       (unsigned long long)frame.value);
@@ -100,7 +100,7 @@ void lh_port_log(lh_port *port, const char *message)
 	lh_port *machine = machine_of(port, __func__);
 	char *line;
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	if (machine->threads)
 		machine_threads_lock(machine);
 	line = machine->log[machine->log_count++ % MACHINE_LOG_LINES];
@@ -135,7 +135,7 @@ uint64_t lh_port_random(lh_port *port)
 {
 	lh_port *machine = machine_of(port, __func__);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	if (machine->hooks.random)
 		return machine->hooks.random(machine->hooks.context);
 	return splitmix_number(
@@ -148,7 +148,7 @@ unsigned lh_port_cpu(lh_port *port)
 {
 	lh_port *machine = machine_of(port, __func__);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	return machine_current(machine);
 }
 
@@ -171,7 +171,7 @@ uintptr_t lh_port_interrupts_off(lh_port *port)
 
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
-	enter(port, __func__);
+	machine_enter(port, __func__);
 	cpu = this_cpu(port);
 	were_on = cpu->interrupts;
 	machine_settle(port, !were_on);
@@ -190,7 +190,7 @@ void lh_port_interrupts_restore(lh_port *port, uintptr_t state)
 
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
-	enter(port, __func__);
+	machine_enter(port, __func__);
 	cpu = this_cpu(port);
 	if (cpu->interrupts || cpu->depth == 0 ||
 	    (state | 1) != interrupt_state(port, cpu, true))
@@ -239,7 +239,7 @@ void lh_port_call_cpus(lh_port *port, const lh_cpu_set *cpus, void (*function)(v
 {
 	lh_port *machine = machine_of(port, __func__);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	require_interrupts_on(machine, __func__);
 	machine_settle(machine, false);
 	count(&machine->calls);
@@ -261,7 +261,7 @@ void lh_port_pause(lh_port *port)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
-	enter(port, __func__);
+	machine_enter(port, __func__);
 	if (port->threads)
 		machine_threads_pause(port);
 	else if (++port->pauses > PAUSES_MAX)
@@ -272,7 +272,7 @@ void lh_port_park(lh_port *port, const uint32_t *word, uint32_t expected)
 {
 	lh_port *machine = machine_of(port, __func__);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	require_interrupts_on(machine, __func__);
 	machine_settle(machine, false);
 	count(&machine->parks);
@@ -292,7 +292,7 @@ void lh_port_unpark(lh_port *port, const uint32_t *word)
 {
 	lh_port *machine = machine_of(port, __func__);
 
-	enter(machine, __func__);
+	machine_enter(machine, __func__);
 	count(&machine->unparks);
 	if (machine->threads)
 		machine_threads_unpark(machine, word);
@@ -304,6 +304,7 @@ lh_lock_record *lh_port_lock_record(lh_port *port)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
+	machine_enter(port, __func__);
 	return &this_cpu(port)->locks;
 }
 
@@ -311,6 +312,7 @@ bool lh_port_interrupts_are_on(lh_port *port)
 {
 	if (!port)
 		machine_report(NULL, "%s without a port", __func__);
+	machine_enter(port, __func__);
 	return this_cpu(port)->interrupts;
 }
 
@@ -320,6 +322,7 @@ bool lh_port_memory_pressure(lh_port *port, uint64_t pages)
 {
 	lh_port *machine = machine_of(port, __func__);
 
+	machine_enter(machine, __func__);
 	require_interrupts_on(machine, __func__);
 	count(&machine->pressures);
 	return machine->hooks.memory_pressure &&

@@ -6,6 +6,11 @@
  * drops going through spies that write down what happens when. The rest of the floor is
  * the library's own.
  */
+#include "base/port_calls.h"
+
+void spy_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range, bool global);
+
+#undef lh_architecture_flush_local
 #define lh_gather_note spied_note
 #define lh_gather_note_range spied_note_range
 #define lh_gather_add_leaf spied_add_leaf
