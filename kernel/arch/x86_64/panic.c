@@ -95,6 +95,12 @@ static void print_step(uint64_t address)
 	print("  %016lx  %s+%#lx", address, name, offset);
 }
 
+/* Where a call returns to. Behind one that does not come back another function may begin: so the place is within it. */
+static uint64_t within_call(uint64_t return_address)
+{
+	return return_address - 1;
+}
+
 /* Follows the frame pointers upward through one stack. */
 static void print_backtrace(uint64_t rip, uint64_t rbp)
 {
@@ -109,7 +115,7 @@ static void print_backtrace(uint64_t rip, uint64_t rbp)
 			break;
 		if (link[1] == 0)
 			break;
-		print_step(link[1]);
+		print_step(within_call(link[1]));
 		if (link[0] <= rbp)
 			break;
 		rbp = link[0];
@@ -217,7 +223,7 @@ void panic_at(const struct trap_frame *frame, uint64_t address, const char *form
 void panic(const char *format, ...)
 {
 	const uint64_t *link = __builtin_frame_address(0);
-	struct trap_frame frame = { .rip = link[1], .rbp = link[0], .rsp = (uint64_t)(uintptr_t)(link + 2),
+	struct trap_frame frame = { .rip = within_call(link[1]), .rbp = link[0], .rsp = (uint64_t)(uintptr_t)(link + 2),
 				    .cs = KERNEL_CODE_SELECTOR, .ss = KERNEL_DATA_SELECTOR };
 	char reason[200];
 	va_list arguments;
