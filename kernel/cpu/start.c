@@ -50,6 +50,7 @@ extern const uint8_t start_cpu_begin[], start_cpu_end[], start_cpu_parameters[];
 __attribute__((noreturn)) void cpu_begin(struct cpu *cpu); /* called by start_cpu.S */
 
 static uint32_t timer_period; /* constant while CPUs start */
+static struct thread idle_threads[KERNEL_CPUS_MAX]; /* the first CPU's is not here */
 
 /* => false: the other side has settled it. */
 static bool settle(struct cpu *cpu, enum arrival arrival)
@@ -144,12 +145,13 @@ static bool start_one(uint32_t identifier, const lh_directory *directory)
 		return false;
 	cpu->apic_identifier = identifier;
 	lh_frames_set_node(memory_frames(), cpu->number, nodes_of_cpu(identifier));
-	if (cpu->idle == NULL && thread_create(NULL, NULL, &cpu->idle) != LH_OK)
+	if (thread_prepare(&idle_threads[cpu->number], NULL, NULL) != LH_OK)
 		return false;
+	cpu->idle = &idle_threads[cpu->number];
 	write_page(cpu, directory);
 	if (!wake(cpu)) {
 		log_line("cpu: the one with APIC identifier %u does not come up; it is left out", identifier);
-		thread_destroy(cpu->idle);
+		thread_take_back(cpu->idle);
 		cpu->idle = NULL;
 		return true;
 	}

@@ -54,6 +54,7 @@ static uint32_t slots_free;	  /* send_mutex: a bit each */
 static uint8_t *pages[PAGES];	  /* constant */
 static struct assembly assembly;  /* the link's thread */
 static void (*receiver)(char type, const uint8_t *bytes, size_t count); /* atomic */
+static struct thread *receiving;  /* constant: the link's thread */
 
 bool link_present(void)
 {
@@ -173,8 +174,8 @@ void link_set_receiver(void (*function)(char type, const uint8_t *bytes, size_t 
 
 static void deliver(char type, const uint8_t *bytes, size_t count)
 {
-	WAIT_UNTIL(&receiver_set, __atomic_load_n(&receiver, __ATOMIC_SEQ_CST) != NULL);
-	receiver(type, bytes, count);
+	if (WAIT_UNTIL_OR_ENDED(&receiver_set, __atomic_load_n(&receiver, __ATOMIC_SEQ_CST) != NULL) == LH_OK)
+		receiver(type, bytes, count);
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -228,7 +229,6 @@ static void receive_from_device(void)
 	uint16_t page;
 	uint32_t bytes;
 
-	WAIT_UNTIL(&received, virtio_has_used(&receive_queue));
 	while (virtio_take_used(&receive_queue, &page, &bytes)) {
 		take_bytes(&assembly, pages[page], smaller(bytes, LH_PAGE_SIZE));
 		offer_page(page);
@@ -241,8 +241,6 @@ static void receive_from_serial(void)
 	uint8_t bytes[64];
 	size_t count = 0;
 
-	WAIT_UNTIL(&received, serial_read(&bytes[0]));
-	count = 1;
 	while (count < sizeof(bytes) && serial_read(&bytes[count]))
 		count++;
 	deliver('I', bytes, count);
@@ -251,12 +249,14 @@ static void receive_from_serial(void)
 static void receive(void *argument)
 {
 	(void)argument;
-	for (;;) {
+	while (WAIT_UNTIL_OR_ENDED(&received, is_present ? virtio_has_used(&receive_queue) : serial_can_read()) ==
+	       LH_OK) {
 		if (is_present)
 			receive_from_device();
 		else
 			receive_from_serial();
 	}
+	kernel_free(assembly.payload, LINK_PAYLOAD_MAX);
 }
 
 /* --- start --- */
@@ -274,7 +274,7 @@ static void interrupt(struct trap_frame *frame)
 	wake_waiting();
 }
 
-/* They are kept for ever. */
+/* The pages are kept for ever: the last message is sent with the machine's end. */
 static lh_error take_buffers(void)
 {
 	static const lh_dma_request anywhere = { .mask = UINT64_MAX };
@@ -328,7 +328,6 @@ static lh_error start_device(struct pci_function function)
 void link_start(void)
 {
 	struct pci_function function;
-	struct thread *thread;
 	lh_error error = LH_OK;
 
 	mutex_init(&send_mutex);
@@ -339,10 +338,15 @@ void link_start(void)
 		log_line("link: none; the console is the serial port");
 	}
 	if (error == LH_OK)
-		error = thread_create(receive, NULL, &thread);
+		error = thread_create(receive, NULL, &receiving);
 	if (error != LH_OK)
 		panic("link: %s", lh_error_string(error));
-	thread->name = "link";
-	thread_start(thread);
+	receiving->name = "link";
+	thread_start(receiving);
 	scheduler_set_tick_hook(wake_waiting);
+}
+
+void link_stop_receiving(void)
+{
+	thread_ask_to_end(receiving);
 }

@@ -36,6 +36,9 @@ void link_flush(void);
  * wait; meanwhile nothing more is received. What came before is kept until then. */
 void link_set_receiver(void (*receiver)(char type, const uint8_t *bytes, size_t count));
 
+/* The link's thread ends, soon; what arrives from then on stays where it is. Sending goes on. */
+void link_stop_receiving(void);
+
 /* Sends 'C': so many bytes of input are welcome beyond those before. */
 void link_credit(uint32_t bytes);
 

@@ -39,11 +39,16 @@ void serial_write(const char *bytes, size_t count)
 	}
 }
 
-bool serial_read(uint8_t *byte)
+bool serial_can_read(void)
 {
 	uint8_t status = port_read_8(COM1 + LINE_STATUS);
 
-	if (status == STATUS_ABSENT || (status & STATUS_DATA_READY) == 0)
+	return status != STATUS_ABSENT && (status & STATUS_DATA_READY) != 0;
+}
+
+bool serial_read(uint8_t *byte)
+{
+	if (!serial_can_read())
 		return false;
 	*byte = port_read_8(COM1 + DATA);
 	return true;

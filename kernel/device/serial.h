@@ -13,6 +13,9 @@ void serial_start(void);
 /* Writes bytes as they are; gives up on one that the port does not take. Any context. */
 void serial_write(const char *bytes, size_t count);
 
+/* True if a byte has arrived. Any context. */
+bool serial_can_read(void);
+
 /* True, and the byte, if one has arrived. Any context. */
 bool serial_read(uint8_t *byte);
 

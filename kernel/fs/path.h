@@ -9,7 +9,7 @@
 
 #include "fs/file.h"
 
-/* The root of everything; constant after tmpfs_create_root. */
+/* The root of everything; constant from tmpfs_create_root to the machine's end. NULL: none. */
 struct inode *root_inode(void);
 void root_inode_set(struct inode *root);
 

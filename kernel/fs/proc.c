@@ -517,6 +517,8 @@ static const struct inode_operations proc_jump_operations = {
 	.release = proc_release,
 };
 
+static struct inode *mount_point; /* held; NULL: not mounted */
+
 lh_error proc_mount(void)
 {
 	struct inode *point, *root;
@@ -528,11 +530,29 @@ lh_error proc_mount(void)
 		return LH_NOT_DIRECTORY;
 	}
 	error = make(root_inode(), "proc", 4, PROC_ROOT, MODE_DIRECTORY | 0555, 0, 0, &root);
-	if (error == LH_OK) {
-		root->links = 3;
-		tree_lock();
-		point->mounted = root; /* which keeps both for ever */
-		tree_unlock();
+	if (error != LH_OK) {
+		inode_drop(point);
+		return error;
 	}
-	return error;
+	root->links = 3;
+	mount_point = point;
+	tree_lock();
+	point->mounted = root;
+	tree_unlock();
+	return LH_OK;
+}
+
+void proc_unmount(void)
+{
+	struct inode *root;
+
+	if (mount_point == NULL)
+		return;
+	tree_lock();
+	root = mount_point->mounted;
+	mount_point->mounted = NULL;
+	tree_unlock();
+	inode_drop(root);
+	inode_drop(mount_point);
+	mount_point = NULL;
 }

@@ -14,6 +14,9 @@ struct process;
 /* Mounts it upon /proc, which is there. LH_NO_MEMORY. */
 LH_MUST_USE lh_error proc_mount(void);
 
+/* Ends that, if it is mounted. => nobody uses any file. */
+void proc_unmount(void);
+
 /* As tmpfs_name_of: under the tree lock; false: not of this file system. The name lies in
  * the inode. */
 bool proc_name_of(struct inode *inode, const char **name, size_t *length, struct inode **above);

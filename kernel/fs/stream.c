@@ -13,7 +13,7 @@
 static struct {
 	struct mutex lock;
 	struct wait_queue queue;
-	uint8_t *buffer;	   /* constant; NULL: not started */
+	uint8_t *buffer;	   /* constant while started; NULL: not */
 	uint64_t received, taken;  /* [lock], read by atomic access */
 	uint64_t credited;	   /* [lock] given so far */
 	bool has_ended;		   /* [a] */
@@ -89,6 +89,12 @@ lh_error stream_start(void)
 	input.credited = BUFFER_BYTES;
 	link_credit(BUFFER_BYTES);
 	return LH_OK;
+}
+
+void stream_stop(void)
+{
+	kernel_free(input.buffer, BUFFER_BYTES);
+	input.buffer = NULL;
 }
 
 static lh_error drain(struct transfer *transfer)

@@ -11,6 +11,8 @@
 
 /* Makes the buffer, takes over the link and gives the first credit. LH_NO_MEMORY. */
 LH_MUST_USE lh_error stream_start(void);
+/* Gives the buffer back. => nobody reads, and the link receives no more. */
+void stream_stop(void);
 /* => number: one of DEVICE_STREAM_.... LH_NO_DEVICE_ADDRESS: not started. */
 LH_MUST_USE lh_error stream_open(uint64_t number, struct file *file);
 

@@ -287,6 +287,33 @@ lh_error tmpfs_create_root(struct inode **root)
 	return LH_OK;
 }
 
+/* Without recursion: down to what is empty or no directory, which goes; and up from where all is gone. */
+static void remove_all(struct tmpfs_node *root)
+{
+	struct tmpfs_node *at = root;
+
+	while (root->first != NULL) {
+		struct tmpfs_entry *entry = at->first;
+
+		if (entry == NULL) {
+			at = tmpfs_node(at->inode.parent);
+		} else if (entry->node->first != NULL) {
+			at = entry->node;
+		} else {
+			inode_drop(&entry_unlink(entry)->inode);
+			entry_free(entry);
+		}
+	}
+}
+
+void tmpfs_destroy_root(struct inode *root)
+{
+	tree_lock();
+	remove_all(tmpfs_node(root));
+	tree_unlock();
+	inode_drop(root);
+}
+
 /* A directory that names can be put into. Under the tree lock. */
 static lh_error check_directory(struct inode *directory)
 {

@@ -15,6 +15,8 @@
 
 /* Makes the root directory. LH_NO_MEMORY. */
 LH_MUST_USE lh_error tmpfs_create_root(struct inode **root);
+/* Removes all names, and drops the root. => nobody uses any file; nothing is mounted. */
+void tmpfs_destroy_root(struct inode *root);
 
 /* Takes the tree lock themselves; the directory may turn out to be removed (LH_NO_ENTRY)
  * or not of this file system (LH_NOT_PERMITTED). */

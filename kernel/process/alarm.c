@@ -8,6 +8,7 @@
 
 static struct wait_queue queue = WAIT_QUEUE_INIT(queue);
 static uint32_t changes; /* [a] deadlines set so far */
+static struct thread *sender; /* constant; NULL: not started */
 
 /* Sends what is due. => the next deadline. */
 static uint64_t run_due(void)
@@ -33,24 +34,29 @@ static uint64_t run_due(void)
 
 static void alarm_thread(void *argument)
 {
-	(void)argument;
-	for (;;) {
-		uint32_t seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
-		uint64_t deadline = run_due();
+	uint64_t deadline;
+	uint32_t seen;
 
-		(void)WAIT_UNTIL_OR(&queue, __atomic_load_n(&changes, __ATOMIC_SEQ_CST) != seen,
-				    deadline);
-	}
+	(void)argument;
+	do {
+		seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
+		deadline = run_due();
+	} while (WAIT_UNTIL_OR(&queue, __atomic_load_n(&changes, __ATOMIC_SEQ_CST) != seen, deadline) !=
+		 LH_INTERRUPTED);
 }
 
 lh_error process_start_alarms(void)
 {
-	struct thread *thread;
-
-	LH_TRY(thread_create(alarm_thread, NULL, &thread));
-	thread->name = "alarms";
-	thread_start(thread);
+	LH_TRY(thread_create(alarm_thread, NULL, &sender));
+	sender->name = "alarms";
+	thread_start(sender);
 	return LH_OK;
+}
+
+void process_stop_alarms(void)
+{
+	if (sender != NULL)
+		thread_ask_to_end(sender);
 }
 
 static uint64_t left_of(const struct process *process)

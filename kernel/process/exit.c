@@ -5,8 +5,13 @@
  * to nobody, and tells its parent: so what a parent has waited for has left nothing behind
  * but its status. Who has no parent, or one that does not want to know, is reaped at once.
  */
+#include "arch/x86_64/clock.h"
 #include "fs/tty.h"
+#include "process/first.h"
 #include "process/process.h"
+#include "process/shutdown.h"
+
+#define PATIENCE UINT64_C(10000000) /* nanoseconds until those that were born meanwhile are looked for */
 
 /* Children become the kernel's; its zombies among them are gone. Under the process lock.
  * => those to drop after it, chained through sibling. */
@@ -93,6 +98,8 @@ void process_become_zombie(struct process *process)
 	process_unlock(interrupts);
 	while ((node = list_take_first(&dropped)) != NULL)
 		process_drop(container_of(node, struct process, sibling));
+	if (process->pid == FIRST_PID)
+		shutdown_begin(process->exit_status);
 	if (is_reaped)
 		process_drop(process);
 }
@@ -107,6 +114,23 @@ void process_end_locked(struct process *process, uint32_t status)
 	process->stop_reported = true;
 	LIST_FOR_EACH(node, &process->threads)
 		thread_ask_to_end(container_of(node, struct user_thread, sibling)->thread);
+}
+
+/* Each round ends one thread of who forks for ever, and what it forked last is found by the next. A zombie is
+ * dropped by its parent's end. */
+bool process_end_all(uint64_t deadline)
+{
+	bool all = false;
+
+	while (!all && clock_nanoseconds() < deadline) {
+		uintptr_t interrupts = process_lock();
+
+		LIST_FOR_EACH(node, process_list_locked())
+			process_end_locked(container_of(node, struct process, all), SIGNAL_KILL);
+		process_unlock(interrupts);
+		all = process_all_freed(clock_nanoseconds() + PATIENCE);
+	}
+	return all;
 }
 
 /* Who must end already ends alone: another thread executes a program, or has ended the process. */

@@ -10,7 +10,6 @@
 
 #include "boot/info.h"
 #include "device/link.h"
-#include "device/power.h"
 #include "fs/cpio.h"
 #include "fs/devices.h"
 #include "fs/path.h"
@@ -22,6 +21,7 @@
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "process/process.h"
+#include "process/shutdown.h"
 
 #define START_FILE "/.landhold/start"
 #define PROGRAM_FILE "/.landhold/program"
@@ -37,17 +37,6 @@ struct start {
 	char program[PATH_BYTES_MAX];
 	struct program_arguments arguments;
 };
-
-void first_process_ends(uint32_t status)
-{
-	uint8_t bytes[4] = { (uint8_t)status, (uint8_t)(status >> 8), (uint8_t)(status >> 16),
-			     (uint8_t)(status >> 24) };
-
-	log_line("the first process ended with status %#x", status);
-	kernel_heap_report_leaks();
-	link_send('X', bytes, sizeof bytes);
-	power_off();
-}
 
 /* --- the start file --- */
 
@@ -265,21 +254,29 @@ static lh_error start_devices(struct start *start, struct process *process)
 }
 
 /* The process that this kernel thread becomes. */
-static lh_error make_first(struct process **process)
+static lh_error fill_first(struct process *process)
 {
 	struct user_thread *user;
 
-	LH_TRY(process_create(process));
-	LH_TRY(user_memory_create(&(*process)->memory));
-	LH_TRY(descriptor_table_create(&(*process)->files));
+	LH_TRY(user_memory_create(&process->memory));
+	LH_TRY(descriptor_table_create(&process->files));
 	inode_hold(root_inode());
-	(*process)->directory = root_inode();
-	LH_TRY(user_thread_adopt(*process, &user));
-	process_publish(*process, NULL, user);
-	process_drop(*process); /* the list's holder stays */
+	process->directory = root_inode();
+	LH_TRY(user_thread_adopt(process, &user));
+	process_publish(process, NULL, user);
 	thread_current()->user = user;
-	thread_set_space((*process)->memory->space);
+	thread_set_space(process->memory->space);
 	return LH_OK;
+}
+
+static lh_error make_first(struct process **process)
+{
+	lh_error error;
+
+	LH_TRY(process_create(process));
+	error = fill_first(*process);
+	process_drop(*process); /* the list's holder stays; without it this was the last */
+	return error;
 }
 
 static lh_error mount_all(void)
@@ -312,7 +309,8 @@ static lh_error set_up(struct start *start, struct process **process)
 	return start_devices(start, *process);
 }
 
-LH_NO_RETURN static void give_up(const char *what, const char *program, lh_error error)
+/* To the log and to the host. */
+static void say(const char *what, const char *program, lh_error error)
 {
 	char line[512];
 	size_t length = format_text(line, sizeof line, "landhold: %s %s: %s\n", what, program,
@@ -320,29 +318,43 @@ LH_NO_RETURN static void give_up(const char *what, const char *program, lh_error
 
 	log_line("%s %s: %s", what, program, lh_error_string(error));
 	link_send('R', line, length < sizeof line ? length : sizeof line - 1);
-	first_process_ends(STATUS_CANNOT_EXECUTE);
 }
 
+static lh_error execute(struct start *start, struct trap_frame *frame)
+{
+	struct process *process;
+	lh_error error = set_up(start, &process);
+
+	if (error != LH_OK) {
+		say("cannot start", start->program, error);
+		return error;
+	}
+	error = process_execute(start->program, &start->arguments, frame);
+	if (error != LH_OK)
+		say("cannot execute", start->program, error);
+	else if (start->mode == START_PANIC)
+		panic("asked for by the start file");
+	return error;
+}
+
+/* Without a first process the machine ends as if that had. */
 void process_start_first(void)
 {
 	struct start *start = kernel_allocate(sizeof *start);
-	struct process *process = NULL;
 	struct trap_frame frame = { .vector = TRAP_SYSTEM_CALL };
-	lh_error error;
+	lh_error error = LH_NO_MEMORY;
 
-	if (start == NULL)
-		give_up("cannot start", "", LH_NO_MEMORY);
-	error = set_up(start, &process);
-	if (error != LH_OK)
-		give_up("cannot start", start->program, error);
-	error = process_execute(start->program, &start->arguments, &frame);
-	if (error != LH_OK)
-		give_up("cannot execute", start->program, error);
-	if (start->mode == START_PANIC)
-		panic("asked for by the start file");
-	program_arguments_free(&start->arguments);
-	kernel_free(start, sizeof *start);
-	/* What there is now is there for as long as the first process is. */
-	kernel_heap_mark();
-	user_enter(&frame);
+	shutdown_start();
+	if (start == NULL) {
+		say("cannot start", "", error);
+	} else {
+		error = execute(start, &frame);
+		program_arguments_free(&start->arguments);
+		kernel_free(start, sizeof *start);
+	}
+	if (error == LH_OK)
+		user_enter(&frame);
+	if (process_current() != NULL)
+		process_exit(STATUS_CANNOT_EXECUTE);
+	shutdown_begin(STATUS_CANNOT_EXECUTE);
 }

@@ -15,6 +15,8 @@
 #define PERIOD UINT64_C(100000000)
 #define WORK 16 /* regions and pieces of 2 MiB */
 
+static struct thread *scanner; /* constant; NULL: not started */
+
 /* Where the scan is: in the process of this number, or before the next above; at this address. */
 struct scan {
 	uint32_t pid;
@@ -46,20 +48,23 @@ static void scan_thread(void *argument)
 	struct scan scan = { 0, lh_virtual(0) };
 
 	(void)argument;
-	for (;;) {
+	do {
 		scan_some(&scan);
-		(void)WAIT_UNTIL_OR(&queue, false, clock_nanoseconds() + PERIOD);
-	}
+	} while (WAIT_UNTIL_OR(&queue, false, clock_nanoseconds() + PERIOD) != LH_INTERRUPTED);
 }
 
 lh_error process_start_huge_scan(void)
 {
-	struct thread *thread;
-
 	if (strstr(boot_info()->command_line, SCAN_OPTION) == NULL)
 		return LH_OK;
-	LH_TRY(thread_create(scan_thread, NULL, &thread));
-	thread->name = "huge pages";
-	thread_start(thread);
+	LH_TRY(thread_create(scan_thread, NULL, &scanner));
+	scanner->name = "huge pages";
+	thread_start(scanner);
 	return LH_OK;
+}
+
+void process_stop_huge_scan(void)
+{
+	if (scanner != NULL)
+		thread_ask_to_end(scanner);
 }

@@ -14,6 +14,7 @@ static struct list all = LIST_INIT(all); /* [p] by pid, but for a wrap */
 static uint32_t count;			 /* [p] */
 static uint64_t records;		 /* [a] of processes: also those that are reaped, but still held */
 static uint32_t last_pid;		 /* [p] */
+static struct wait_queue freed_queue = WAIT_QUEUE_INIT(freed_queue); /* records became 0 */
 
 uintptr_t process_lock(void)
 {
@@ -166,9 +167,15 @@ void process_drop(struct process *process)
 		descriptor_table_drop(process->files);
 		inode_drop(process->directory);
 		kernel_free(process, sizeof *process);
-		__atomic_fetch_sub(&records, 1, __ATOMIC_RELAXED);
+		if (__atomic_sub_fetch(&records, 1, __ATOMIC_SEQ_CST) == 0)
+			wake_all(&freed_queue);
 		process = parent;
 	}
+}
+
+bool process_all_freed(uint64_t deadline)
+{
+	return WAIT_UNTIL_OR(&freed_queue, __atomic_load_n(&records, __ATOMIC_SEQ_CST) == 0, deadline) == LH_OK;
 }
 
 struct process *process_find(uint32_t pid)

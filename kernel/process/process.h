@@ -127,6 +127,9 @@ void process_publish(struct process *process, struct process *parent, struct use
 void process_hold(struct process *process);
 void process_drop(struct process *process);
 
+/* Waits until there is no process any more, whose record is freed as well. => false: not by then. */
+bool process_all_freed(uint64_t deadline);
+
 /* => held; NULL: none. */
 struct process *process_find(uint32_t pid);
 /* The one with the lowest pid at or above, held; NULL: none. */
@@ -198,6 +201,9 @@ LH_MUST_USE lh_error process_execute(const char *path, struct program_arguments 
 LH_NO_RETURN void process_exit(uint32_t status);
 /* All threads of the process must end. The first call decides the status. Under the process lock. */
 void process_end_locked(struct process *process, uint32_t status);
+/* Ends all processes there are, whatever they do. In a kernel thread; returns when they are freed, or at
+ * the deadline: => false. */
+LH_MUST_USE bool process_end_all(uint64_t deadline);
 /* The current thread, the last one, has left the list: gives memory and files back. */
 void process_give_back(struct process *process);
 /* Nothing is left of the process' threads. In the reaper. */
@@ -227,8 +233,12 @@ LH_MUST_USE lh_error process_new_session(uint32_t *session);
 void process_set_alarm(uint64_t after, uint64_t interval, uint64_t *left, uint64_t *old_interval);
 void process_read_alarm(uint64_t *left, uint64_t *interval);
 LH_MUST_USE lh_error process_start_alarms(void);
+/* The thread that sends them ends, soon. */
+void process_stop_alarms(void);
 
 /* Begins the thread that puts pages together, if the kernel's command line asks for it (huge.c). */
 LH_MUST_USE lh_error process_start_huge_scan(void);
+/* That thread, if there is one, ends, soon. */
+void process_stop_huge_scan(void);
 
 #endif

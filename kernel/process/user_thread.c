@@ -4,7 +4,6 @@
 #include "lib/string.h"
 #include "memory/heap.h"
 #include "memory/user.h"
-#include "process/first.h"
 #include "process/process.h"
 #include "syscall/futex.h"
 #include "syscall/robust.h"
@@ -193,11 +192,8 @@ void user_thread_exit(uint32_t status)
 
 	user_thread_leave_memory(user);
 	thread_set_space(NULL);
-	if (leave_process(user, status)) {
-		if (process->pid == FIRST_PID)
-			first_process_ends(process->exit_status); /* does not return */
+	if (leave_process(user, status))
 		process_give_back(process);
-	}
 	thread->user = NULL;
 	kernel_free(user, sizeof *user);
 	thread->when_freed = was_freed;

@@ -28,6 +28,8 @@ __attribute__((noreturn)) void thread_begin(void); /* called by thread_first_ent
 static struct list dead = LIST_INIT(dead); /* scheduler_lock */
 static struct wait_queue reaper_queue = WAIT_QUEUE_INIT(reaper_queue);
 static uint64_t count; /* atomic */
+static uint64_t made;  /* atomic: those of them in the heap */
+static struct wait_queue made_queue = WAIT_QUEUE_INIT(made_queue); /* made became 0 */
 
 struct thread *thread_current(void)
 {
@@ -80,13 +82,9 @@ static lh_error add_stack(struct thread *thread)
 	return LH_OK;
 }
 
-lh_error thread_create(void (*entry)(void *), void *argument, struct thread **created)
+lh_error thread_prepare(struct thread *thread, void (*entry)(void *), void *argument)
 {
-	struct thread *thread = kernel_allocate(sizeof(*thread));
-	lh_error error;
-
-	if (thread == NULL)
-		return LH_NO_MEMORY;
+	memset(thread, 0, sizeof(*thread));
 	thread->state = THREAD_NEW;
 	thread->entry = entry;
 	thread->argument = argument;
@@ -95,21 +93,45 @@ lh_error thread_create(void (*entry)(void *), void *argument, struct thread **cr
 	list_init(&thread->queue);
 	list_init(&thread->timed);
 	reset_image(thread->fpu);
-	error = add_stack(thread);
+	LH_TRY(add_stack(thread));
+	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
+	return LH_OK;
+}
+
+void thread_take_back(struct thread *thread)
+{
+	lh_manager_unmap(memory_manager(), &thread->stack);
+	__atomic_fetch_sub(&count, 1, __ATOMIC_RELAXED);
+}
+
+lh_error thread_create(void (*entry)(void *), void *argument, struct thread **created)
+{
+	struct thread *thread = kernel_allocate(sizeof(*thread));
+	lh_error error;
+
+	if (thread == NULL)
+		return LH_NO_MEMORY;
+	error = thread_prepare(thread, entry, argument);
 	if (error != LH_OK) {
 		kernel_free(thread, sizeof(*thread));
 		return error;
 	}
-	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&made, 1, __ATOMIC_RELAXED);
 	*created = thread;
 	return LH_OK;
 }
 
 void thread_destroy(struct thread *thread)
 {
-	lh_manager_unmap(memory_manager(), &thread->stack);
+	thread_take_back(thread);
 	kernel_free(thread, sizeof(*thread));
-	__atomic_fetch_sub(&count, 1, __ATOMIC_RELAXED);
+	if (__atomic_sub_fetch(&made, 1, __ATOMIC_SEQ_CST) == 0)
+		wake_all(&made_queue);
+}
+
+bool thread_all_ended(uint64_t deadline)
+{
+	return WAIT_UNTIL_OR(&made_queue, __atomic_load_n(&made, __ATOMIC_SEQ_CST) == 0, deadline) == LH_OK;
 }
 
 void thread_start(struct thread *thread)
@@ -189,13 +211,13 @@ static void reap(void *unused)
 
 void thread_start_reaper(void)
 {
-	struct thread *reaper;
-	lh_error error = thread_create(reap, NULL, &reaper);
+	static struct thread reaper;
+	lh_error error = thread_prepare(&reaper, reap, NULL);
 
 	if (error != LH_OK)
 		panic("the reaper: %s", lh_error_string(error));
-	reaper->name = "reaper";
-	thread_start(reaper);
+	reaper.name = "reaper";
+	thread_start(&reaper);
 }
 
 lh_error thread_set_fs_base(uint64_t base)

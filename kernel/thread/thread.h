@@ -72,6 +72,10 @@ struct thread *thread_current(void);
  * thread_start. => LH_NO_MEMORY.
  */
 LH_MUST_USE lh_error thread_create(void (*entry)(void *), void *argument, struct thread **thread);
+/* The same in memory of the caller's, for those that never end: what is in the heap can all be freed. */
+LH_MUST_USE lh_error thread_prepare(struct thread *thread, void (*entry)(void *), void *argument);
+/* Takes that back for one that was never started. */
+void thread_take_back(struct thread *thread);
 void thread_start(struct thread *thread);
 /* Frees a thread that was never started. */
 void thread_destroy(struct thread *thread);
@@ -117,6 +121,9 @@ void thread_ask_to_end(struct thread *thread);
 
 /* Where the thread's last entry from user mode left its registers: the top of its stack. */
 struct trap_frame *thread_user_frame(struct thread *thread);
+
+/* Waits until all that thread_create made are freed. => false: not by then. */
+bool thread_all_ended(uint64_t deadline);
 
 /* Threads of every kind that exist. */
 uint64_t thread_count(void);

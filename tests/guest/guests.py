@@ -18,6 +18,7 @@ TIMEOUT = os.environ.get("LANDHOLD_TIMEOUT", "240") # of a run in the guest: a h
 ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
                "USER": "root", "PWD": "/"}
 CPUS = os.environ.get("LANDHOLD_CPUS", "")  # of every machine whose check does not say
+HEAP_COMPLAINTS = (b"the kernel has lost memory", b"the kernel does not say what is left in its heap")
 KERNEL = os.environ.get("LANDHOLD_KERNEL", "") # likewise
 SCRATCH = tempfile.mkdtemp(prefix="landhold-tests-")
 
@@ -35,16 +36,20 @@ def program(name):
 
 
 def machine_options(options=()):
-    """The tool's options, with what the environment says of every machine."""
+    """The tool's options, with what the environment says of every machine, and that nothing may be left in its heap."""
     cpus = ["--cpus", CPUS] if CPUS and "--cpus" not in options and "--icount" not in options else []
     kernel = ["--kernel", KERNEL] if KERNEL and "--kernel" not in options else []
-    return [*cpus, *kernel, *options]
+    return ["--expect-empty-heap", *cpus, *kernel, *options]
 
 
 def guest(*command, options=(), stdin=b"", timeout=TIMEOUT):
     """Runs a command on the kernel; the completed process, with its bytes."""
-    return subprocess.run([TOOL, "--timeout", timeout, *machine_options(options), "--", *command],
-                          input=stdin, capture_output=True, check=False)
+    run = subprocess.run([TOOL, "--timeout", timeout, *machine_options(options), "--", *command],
+                         input=stdin, capture_output=True, check=False)
+    for complaint in HEAP_COMPLAINTS:   # also where the check does not look at the status
+        if complaint in run.stderr:
+            raise Failure(run.stderr.decode(errors="replace"))
+    return run
 
 
 @contextlib.contextmanager

@@ -31,6 +31,8 @@ for byte, standard error goes to standard error.
   --image             boots from a GRUB image instead of directly
   --write-image FILE  writes that GRUB image to FILE and stops
   --tty               an interactive terminal; Ctrl-] ends the run
+  --expect-empty-heap fails if the kernel does not say, at its end in good order, that
+                      nothing is left in its heap
   --panic             lets the kernel panic on purpose once it has booted
   --help              prints this
 
@@ -62,6 +64,7 @@ class Options:
     write_image: str = None
     tty: bool = False
     panic: bool = False
+    expect_empty_heap: bool = False
     help: bool = False
     program: list = field(default_factory=list)
 
@@ -144,7 +147,7 @@ VALUES = {
 REPEATED = ("--add", "--env")
 FLAGS = {
     "--icount": "icount", "--image": "image", "--tty": "tty", "--panic": "panic",
-    "--help": "help", "-h": "help",
+    "--expect-empty-heap": "expect_empty_heap", "--help": "help", "-h": "help",
 }
 
 

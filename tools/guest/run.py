@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ from .terminal import Terminal
 
 POWER_OFF_SECONDS = 20
 LOG_TAIL = 12
+HEAP_LEFT = re.compile(r"heap: (\d+) blocks are left at the end")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -84,7 +86,17 @@ def write_image(options, directory):
     return 0
 
 
-def exit_status(vm, status):
+def check_heap(log):
+    """What is left when all has been taken down is lost memory, whatever the program did."""
+    lines = [line for line in log.splitlines() if "heap: " in line]
+    match = HEAP_LEFT.search(log)
+    if match is None:
+        raise ToolError("the kernel does not say what is left in its heap")
+    if int(match[1]) != 0:
+        raise ToolError("the kernel has lost memory:\n" + "\n".join(lines))
+
+
+def exit_status(vm, status, expect_empty_heap):
     """The tool's exit status, once the guest has said all that it will say."""
     qemu = vm.wait(POWER_OFF_SECONDS)
     if qemu == machine.QEMU_PANIC_STATUS or (status is None and vm.panic_text()):
@@ -97,6 +109,8 @@ def exit_status(vm, status):
         tail = "\n".join(vm.log().splitlines()[-LOG_TAIL:])
         raise ToolError("the machine stopped before the program had ended; "
                         f"end of the kernel's log:\n{tail or '(empty)'}")
+    if expect_empty_heap:
+        check_heap(vm.log())
     signal_number = status & 0x7f
     return SIGNAL_BASE + signal_number if signal_number else (status >> 8) & 0xff
 
@@ -116,7 +130,7 @@ def run_machine(options, terminal, log, directory):
         if terminal:
             undo.enter_context(terminal)
         status = Conversation(vm, options.timeout, terminal, copy_log).run()
-        return exit_status(vm, status)
+        return exit_status(vm, status, options.expect_empty_heap)
 
 
 def stop(number, _):
