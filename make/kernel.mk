@@ -11,6 +11,7 @@ $(BUILD)/guest/%: tests/guest/programs/%.c $(wildcard tests/guest/programs/*.h) 
 	$(MAKING) gcc $(CFLAGS_GUEST) $< src/base/error.c -o $@
 # Begins before the C library does.
 $(BUILD)/guest/kept: CFLAGS_GUEST += -Wl,-e,saved_entry
+$(BUILD)/guest/refused: CFLAGS_GUEST += -Wl,-e,begin_executed
 # The same source as a position-independent program, to see the loader place it.
 $(BUILD)/guest/memory-pie: tests/guest/programs/memory.c tests/guest/programs/guest.h src/base/error.c
 	@mkdir -p $(@D)

@@ -96,7 +96,7 @@ static lh_error grow(struct descriptor_table *table, uint32_t number)
 	return LH_OK;
 }
 
-/* => LH_AGAIN: no room in the slots there are; *number is where it would go. */
+/* => file: NULL, nothing is put there. => LH_AGAIN: no room in the slots there are; *number is where it would go. */
 static lh_error try_install(struct descriptor_table *table, struct file *file, uint32_t lowest,
 			    bool close_on_exec, uint32_t *number)
 {
@@ -109,7 +109,8 @@ static lh_error try_install(struct descriptor_table *table, struct file *file, u
 	if (at >= DESCRIPTORS_MAX) {
 		error = LH_TOO_MANY_OPEN;
 	} else if (at < table->size) {
-		table->slots[at] = (struct descriptor){ file, close_on_exec };
+		if (file != NULL)
+			table->slots[at] = (struct descriptor){ file, close_on_exec };
 		error = LH_OK;
 	}
 	spinlock_release(&table->lock, interrupts);
@@ -127,6 +128,13 @@ lh_error descriptor_install(struct descriptor_table *table, struct file *file, u
 			return error;
 		LH_TRY(grow(table, *number));
 	}
+}
+
+lh_error descriptor_make_room(struct descriptor_table *table)
+{
+	uint32_t number;
+
+	return descriptor_install(table, NULL, 0, false, &number);
 }
 
 lh_error descriptor_replace(struct descriptor_table *table, struct file *file, uint32_t number,

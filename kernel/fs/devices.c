@@ -4,8 +4,10 @@
 #include "fs/path.h"
 #include "fs/stream.h"
 #include "fs/tty.h"
+#include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
+#include "memory/refusal.h"
 
 static lh_error null_read(struct file *file, struct transfer *transfer, uint64_t *position)
 {
@@ -58,6 +60,36 @@ static lh_error zero_map(struct file *file, uint64_t end, lh_object **object)
 	return LH_OK;
 }
 
+static lh_error fail_nth_read(struct file *file, struct transfer *transfer, uint64_t *position)
+{
+	char text[24];
+	size_t length = format_text(text, sizeof text, "%lu\n", refusal_left());
+	uint64_t left = length - (*position < length ? *position : length);
+
+	(void)file;
+	if (left > transfer->left)
+		left = transfer->left;
+	LH_TRY(transfer_give(transfer, text + length - left, (size_t)left));
+	*position += left;
+	return LH_OK;
+}
+
+static lh_error fail_nth_write(struct file *file, struct transfer *transfer, uint64_t *position)
+{
+	char text[24] = "";
+	uint64_t nth = 0;
+
+	(void)file;
+	(void)position;
+	if (transfer->left >= sizeof text)
+		return LH_INVALID;
+	LH_TRY(transfer_take(transfer, text, (size_t)transfer->left));
+	for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
+		nth = nth * 10 + (uint64_t)(*digit - '0');
+	refusal_set(nth);
+	return LH_OK;
+}
+
 static const struct file_operations null_operations = {
 	.read = null_read, .write = null_write, .seekable = true
 };
@@ -71,6 +103,10 @@ static const struct file_operations random_operations = {
 	.read = random_read, .write = null_write, .seekable = true
 };
 
+static const struct file_operations fail_nth_operations = {
+	.read = fail_nth_read, .write = fail_nth_write, .seekable = true
+};
+
 static const struct {
 	uint64_t number;
 	const struct file_operations *operations;
@@ -80,6 +116,7 @@ static const struct {
 	{ DEVICE_FULL, &full_operations },
 	{ DEVICE_RANDOM, &random_operations },
 	{ DEVICE_URANDOM, &random_operations },
+	{ DEVICE_FAIL_NTH, &fail_nth_operations },
 };
 
 lh_error device_open(struct inode *inode, struct file *file)
@@ -145,6 +182,8 @@ lh_error devices_create_nodes(void)
 
 	for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
 		LH_TRY(make(nodes[i].path, nodes[i].mode, nodes[i].represents));
+	if (refusal_is_on())
+		LH_TRY(make("/dev/fail-nth", MODE_CHARACTER | 0666, DEVICE_FAIL_NTH));
 	LH_TRY(link("/dev/fd", "/proc/self/fd"));
 	LH_TRY(link("/dev/stdin", "/proc/self/fd/0"));
 	LH_TRY(link("/dev/stdout", "/proc/self/fd/1"));

@@ -12,7 +12,9 @@
 #define DEVICE_URANDOM DEVICE_NUMBER(1, 9)
 #define DEVICE_TERMINAL DEVICE_NUMBER(5, 0) /* the process' own */
 #define DEVICE_CONSOLE DEVICE_NUMBER(5, 1)
-/* The byte streams to and from the host: majors 240 to 254 are for local use. */
+/* Which allocation is refused: memory/refusal.h. Majors 240 to 254 are for local use. */
+#define DEVICE_FAIL_NTH DEVICE_NUMBER(241, 0)
+/* The byte streams to and from the host. */
 #define DEVICE_STREAM_INPUT DEVICE_NUMBER(240, 0)
 #define DEVICE_STREAM_OUTPUT DEVICE_NUMBER(240, 1)
 #define DEVICE_STREAM_ERROR DEVICE_NUMBER(240, 2)

@@ -27,19 +27,16 @@ lh_error file_event_wait(uint32_t count, uint64_t deadline)
 
 /* --- files --- */
 
-static lh_error create(struct inode *inode, uint32_t flags, struct file **result)
+lh_error file_make(uint32_t flags, struct file **result)
 {
 	struct file *file = kernel_allocate(sizeof *file);
 
 	if (file == NULL)
 		return LH_NO_MEMORY;
-	file->inode = inode;
 	file->flags = flags & ~(OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE | OPEN_NO_TERMINAL |
 				OPEN_CLOSE_ON_EXEC);
 	file->holders = 1;
 	mutex_init(&file->position_lock);
-	if (inode != NULL)
-		inode_hold(inode);
 	*result = file;
 	return LH_OK;
 }
@@ -50,36 +47,37 @@ static bool counts_as_writer(const struct file *file)
 	       file_is_writable(file);
 }
 
-lh_error file_create(const struct file_operations *operations, void *state, uint32_t flags,
-		     struct file **file)
+lh_error file_open_as(struct file *file, struct inode *inode)
 {
-	LH_TRY(create(NULL, flags, file));
-	(*file)->operations = operations;
-	(*file)->state = state;
-	return LH_OK;
-}
-
-lh_error file_open_inode(struct inode *inode, uint32_t flags, struct file **result)
-{
-	struct file *file;
 	lh_error error = LH_OK;
 
-	LH_TRY(create(inode, flags, &file));
+	inode_hold(inode);
+	file->inode = inode;
 	if (counts_as_writer(file)) {
 		error = inode_begin_writing(inode);
 		if (error != LH_OK)
 			file->flags &= ~OPEN_ACCESS_MODE; /* it never became a writer */
 	}
-	if (error == LH_OK && (flags & OPEN_PATH) == 0 && !inode_is_directory(inode))
+	if (error == LH_OK && (file->flags & OPEN_PATH) == 0 && !inode_is_directory(inode))
 		error = inode->operations->open == NULL ? LH_NO_DEVICE_ADDRESS
 							: inode->operations->open(inode, file);
-	if (error != LH_OK) {
+	if (error != LH_OK)
 		file->operations = NULL;
+	return error;
+}
+
+lh_error file_open_inode(struct inode *inode, uint32_t flags, struct file **result)
+{
+	struct file *file;
+	lh_error error;
+
+	LH_TRY(file_make(flags, &file));
+	error = file_open_as(file, inode);
+	if (error != LH_OK)
 		file_drop(file);
-		return error;
-	}
-	*result = file;
-	return LH_OK;
+	else
+		*result = file;
+	return error;
 }
 
 void file_hold(struct file *file)

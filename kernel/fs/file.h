@@ -46,11 +46,13 @@ struct file {
 	uint64_t position;	/* under position_lock */
 };
 
-/* An open file over the inode (which it holds); flags are OPEN_.... LH_NO_MEMORY. */
+/* A file that is not open yet, so that what comes before its opening can be done when there is memory for it; flags are
+ * OPEN_.... Then either file_open_as, or file_drop alone. LH_NO_MEMORY. */
+LH_MUST_USE lh_error file_make(uint32_t flags, struct file **file);
+/* Opens it over the inode, which it holds. => on error it is only good to be dropped. */
+LH_MUST_USE lh_error file_open_as(struct file *file, struct inode *inode);
+/* Both. LH_NO_MEMORY. */
 LH_MUST_USE lh_error file_open_inode(struct inode *inode, uint32_t flags, struct file **file);
-/* A file without an inode. */
-LH_MUST_USE lh_error file_create(const struct file_operations *operations, void *state,
-				 uint32_t flags, struct file **file);
 void file_hold(struct file *file);
 /* Accepts NULL. */
 void file_drop(struct file *file);
@@ -106,6 +108,9 @@ void descriptor_table_drop(struct descriptor_table *table);
  * => lowest: smallest number allowed. LH_TOO_MANY_OPEN, LH_NO_MEMORY. */
 LH_MUST_USE lh_error descriptor_install(struct descriptor_table *table, struct file *file,
 					uint32_t lowest, bool close_on_exec, uint32_t *number);
+/* Sees to it that descriptor_install will do, unless another thread takes the place meanwhile: for calls that change
+ * something before they need it. The same errors. */
+LH_MUST_USE lh_error descriptor_make_room(struct descriptor_table *table);
 /* At this very number; what was there is closed. */
 LH_MUST_USE lh_error descriptor_replace(struct descriptor_table *table, struct file *file,
 					uint32_t number, bool close_on_exec);

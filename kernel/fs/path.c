@@ -332,24 +332,33 @@ static lh_error find_to_open(struct path_place *place, uint32_t flags, uint32_t 
 	return create_missing(place, flags, mode);
 }
 
-static lh_error open_place(struct path_place *place, uint32_t flags, uint32_t mode,
-			   struct file **file)
+static lh_error open_place(struct path_place *place, uint32_t flags, uint32_t mode, struct file *file)
 {
 	bool made;
 
 	LH_TRY(find_to_open(place, flags, mode, &made));
 	if (!made)
 		LH_TRY(check_type(place->inode, flags));
-	LH_TRY(file_open_inode(place->inode, flags, file));
+	LH_TRY(file_open_as(file, place->inode));
 	if (!made && (flags & OPEN_TRUNCATE) != 0 && place->inode->operations->resize != NULL &&
-	    inode_type(place->inode) == MODE_REGULAR) {
-		lh_error error = inode_resize(place->inode, 0);
-
-		if (error != LH_OK)
-			file_drop(*file);
-		return error;
-	}
+	    inode_type(place->inode) == MODE_REGULAR)
+		return inode_resize(place->inode, 0);
 	return LH_OK;
+}
+
+/* What can fail for want of memory comes before the name is made: no file is left by an open that failed. */
+static lh_error make_and_open(struct path_place *place, uint32_t flags, uint32_t mode, struct file **result)
+{
+	struct file *file;
+	lh_error error;
+
+	LH_TRY(file_make(flags, &file));
+	error = open_place(place, flags, mode, file);
+	if (error != LH_OK)
+		file_drop(file);
+	else
+		*result = file;
+	return error;
 }
 
 lh_error path_open(struct inode *start, const char *path, uint32_t flags, uint32_t mode,
@@ -361,7 +370,7 @@ lh_error path_open(struct inode *start, const char *path, uint32_t flags, uint32
 	lh_error error;
 
 	LH_TRY(path_resolve(start, path, follow, &place));
-	error = open_place(&place, flags, mode & MODE_PERMISSIONS, file);
+	error = make_and_open(&place, flags, mode & MODE_PERMISSIONS, file);
 	path_place_drop(&place);
 	return error;
 }

@@ -29,7 +29,9 @@ static void add_file_name(struct text *text, size_t line, uint64_t number)
 
 	if (inode == NULL)
 		add_name(text, line, "/ (deleted)");
-	else if (path != NULL && path_of_inode(inode, path, PATH_BYTES_MAX, &length) == LH_OK)
+	else if (path == NULL)
+		text->has_failed = true;
+	else if (path_of_inode(inode, path, PATH_BYTES_MAX, &length) == LH_OK)
 		add_name(text, line, path);
 	kernel_free(path, PATH_BYTES_MAX);
 	inode_drop(inode);

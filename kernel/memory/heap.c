@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/string.h"
 #include "memory/memory.h"
+#include "memory/refusal.h"
 #include "memory/start.h"
 
 #define PAGES_LEAST (UINT64_C(1) << 18)
@@ -38,6 +39,7 @@ void heap_start(void)
 
 	if (error != LH_OK)
 		panic("heap: %s", lh_error_string(error));
+	refusal_start();
 	if (strstr(boot_info()->command_line, LEAK_OPTION) != NULL)
 		lost = kernel_allocate(LEAK_BYTES);
 }
@@ -48,7 +50,7 @@ __attribute__((noinline)) void *kernel_allocate(size_t bytes)
 	lh_heap_request request = { bytes, 0, LH_HEAP_ZEROED, __builtin_return_address(0) };
 	lh_virtual_address address;
 
-	if (lh_heap_allocate_as(&heap, &request, &address) != LH_OK)
+	if (refusal_is_due(request.caller) || lh_heap_allocate_as(&heap, &request, &address) != LH_OK)
 		return NULL;
 	return (void *)(uintptr_t)address.value;
 }

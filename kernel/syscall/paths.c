@@ -40,6 +40,7 @@ static lh_error open_at(int32_t descriptor, uint64_t address, uint32_t flags, ui
 	uint32_t number;
 	lh_error error;
 
+	LH_TRY(descriptor_make_room(process->files));
 	LH_TRY(place_take(descriptor, address, &place));
 	error = path_open(place.start, place.path, flags, mode & ~process_umask(), &file);
 	place_free(&place);

@@ -59,6 +59,7 @@ struct thread {
 	void (*when_freed)(void *);   /* [m] called by the reaper once stack and struct are free;
 					 NULL: nothing */
 	void *when_freed_argument;    /* [m] */
+	uint64_t refusal_in;	      /* [m] so many allocations on one is refused (memory/refusal.h); 0: none */
 #if LH_DEBUG >= 2
 	lh_lock_record library_locks; /* [m] what it holds inside the library: thread/lock_check.h */
 #endif

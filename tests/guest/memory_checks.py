@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Memory: what programs see of it, and that all of it comes back."""
 
+import os
 import re
+import subprocess
 
 from checks import Failure, check, contains, equal, that
-from guests import BUSYBOX, command_line, expect, guest, host, host_shell, program, scratch, shell
+from guests import BUSYBOX, KERNEL, PROJECT, command_line, expect, guest, host, host_shell, program, scratch, shell
 
 COUNTERS = ("FreeFrames", "TablePages", "Regions", "Charges")
 # Linux puts these into every process; this kernel has no vDSO.
@@ -251,6 +253,65 @@ def a_block_that_the_kernel_loses_fails_the_run_and_is_named():
             except Failure as failure:
                 contains(str(failure), "heap: 1 blocks are left at the end")
                 contains(str(failure), who or "the kernel has lost memory")
+
+
+# --- allocations that are refused (kernel/memory/refusal.h) ---
+
+# What boot alone asks for, before there is a process; heap_start's is lost on purpose, for a test.
+OF_BOOT = ("stream_start", "cpio_unpack", "process_start_first", "read_file", "descriptor_table_create",
+           "user_thread_adopt")
+NOT_REFUSED = ("heap_start",
+               "link_start")    # without the link nobody could be told: a panic, which says so
+REFUSED_AT = re.compile(r"heap: refused at 0x([0-9a-f]+), to (\S+)")
+REFUSED = re.compile(r"(.*): refused (\d+), no memory (\d+), other (\d+) \((\d+)\), went on (\d+), changed (\d+)(.*)")
+
+
+def allocating_calls():
+    """{where a call of kernel_allocate returns to: the function it lies in}, of the kernel that is tried."""
+    kernel = KERNEL or os.path.join(PROJECT, "build", "kernel", "landhold.elf")
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", kernel], capture_output=True, check=True).stdout.decode()
+    calls, function, was_call = {}, "", False
+    for line in text.splitlines():
+        if head := re.match(r"[0-9a-f]+ <(.*)>:$", line):
+            function = head[1]
+        elif instruction := re.match(r" *([0-9a-f]+):\t(.*)", line):
+            if was_call:
+                calls[instruction[1]] = function.split(".")[0]
+            was_call = re.search(r"^call.*<kernel_allocate>$", instruction[2]) is not None
+            that(not re.match(r"j.*<kernel_allocate>$", instruction[2]), f"{function} jumps to kernel_allocate")
+    return calls
+
+
+def refused_in(log):
+    with open(log, encoding="utf-8", errors="replace") as file:
+        return {match[1] for match in REFUSED_AT.finditer(file.read())}
+
+
+@check
+def each_allocation_that_is_refused_is_an_error_and_nothing_is_lost():
+    log, name = scratch("refused-log"), program("refused")
+    with command_line("heap.refuse"):
+        text = check_counters(f"{name}; ", options=["--add", name, "--kernel-log", log]).decode()
+    lines = text.splitlines()
+    that(len(lines) > 35, f"of all acts only these were tried: {text}")
+    for line in lines:
+        found = REFUSED.fullmatch(line)
+        that(found and found[2] == found[3] and (found[4], found[6], found[7], found[8]) == ("0", "0", "0", ""), line)
+    left = {at: function for at, function in allocating_calls().items()
+            if at not in refused_in(log) and function not in OF_BOOT + NOT_REFUSED}
+    equal(left, {}, "the calls of kernel_allocate that nothing was refused to")
+
+
+@check
+def an_allocation_of_boot_that_is_refused_ends_the_machine_in_good_order_or_is_done_without():
+    for at, function in allocating_calls().items():
+        if function not in OF_BOOT:
+            continue
+        log = scratch(f"refused-{at}")
+        with command_line(f"heap.refuse={at}"):
+            run = guest(BUSYBOX, "true", options=["--kernel-log", log])
+        equal(refused_in(log), {at}, f"the refusals to {function}")
+        that(run.returncode in (0, 127), f"without what {function} asks for: {run.returncode}, {run.stderr[-500:]!r}")
 
 
 @check
