@@ -267,6 +267,11 @@ static long act_statm(void)
 	return read_proc("/proc/self/statm");
 }
 
+static long act_command(void)
+{
+	return read_proc("/proc/self/cmdline");
+}
+
 static long act_meminfo(void)
 {
 	return read_proc("/proc/meminfo");
@@ -282,6 +287,11 @@ static void undo_pipe(long result)
 	(void)result;
 	close(pipe_ends[0]);
 	close(pipe_ends[1]);
+}
+
+static long act_descriptor_from(void)
+{
+	return fcntl(null_file, F_DUPFD, 300);
 }
 
 static long act_many_descriptors(void)
@@ -579,9 +589,11 @@ static const struct act {
 	{ "read smaps", act_smaps, NULL, false, false, false },
 	{ "read status", act_status, NULL, false, false, false },
 	{ "read statm", act_statm, NULL, false, false, false },
+	{ "read cmdline", act_command, NULL, false, false, false },
 	{ "read meminfo", act_meminfo, NULL, false, false, false },
 	{ "pipe", act_pipe, undo_pipe, false, false, false },
 	{ "create above all", act_create, undo_create_above_all, false, false, true },
+	{ "dup from far up on", act_descriptor_from, undo_close, false, false, true },
 	{ "dup2 far up", act_many_descriptors, undo_close, false, false, true },
 	{ "readv", act_readv, NULL, false, false, false },
 	{ "write to the stream", act_write_to_stream, NULL, false, false, false },
