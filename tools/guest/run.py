@@ -16,6 +16,7 @@ from .terminal import Terminal
 
 POWER_OFF_SECONDS = 20
 LOG_TAIL = 12
+HEAP_LEAK = re.compile(r"heap: .*(were never freed|are left at the end)$")
 HEAP_LEFT = re.compile(r"heap: (\d+) blocks are left at the end")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -88,7 +89,7 @@ def write_image(options, directory):
 
 def check_heap(log):
     """What is left when all has been taken down is lost memory, whatever the program did."""
-    lines = [line for line in log.splitlines() if "heap: " in line]
+    lines = [line for line in log.splitlines() if HEAP_LEAK.search(line)]
     match = HEAP_LEFT.search(log)
     if match is None:
         raise ToolError("the kernel does not say what is left in its heap")
