@@ -34,8 +34,9 @@ static uint64_t reservation_pages(void)
 void heap_start(void)
 {
 	lh_kernel_request request = memory_request(reservation_pages(), LH_RIGHT_READ | LH_RIGHT_WRITE);
-	uint32_t flags = strstr(boot_info()->command_line, CHECKED_OPTION) != NULL ? LH_HEAP_CHECKED : 0;
-	lh_error error = lh_heap_create(&heap, memory_manager(), &request, flags);
+	bool is_checked = LH_DEBUG >= 2 || strstr(boot_info()->command_line, CHECKED_OPTION) != NULL;
+	lh_error error = lh_heap_create(&heap, memory_manager(), &request,
+				       is_checked ? LH_HEAP_CHECKED : 0);
 
 	if (error != LH_OK)
 		panic("heap: %s", lh_error_string(error));
