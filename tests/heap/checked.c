@@ -95,25 +95,33 @@ TEST(what_is_no_block_is_told)
 	end();
 }
 
-/* By one byte, in every size, behind the last byte asked for. */
+static void check_overflow(uint64_t bytes)
+{
+	lh_virtual_address address;
+	const char *message;
+
+	begin(1000, LH_HEAP_CHECKED);
+	address = allocate_for(FIRST, bytes);
+	*byte_at(address, bytes) ^= 1;
+	CHECK(lh_heap_check(&heap) != NULL);
+	message = panic_of(address, bytes, THIRD);
+	check_says(message, "a write behind the end at 0x");
+	check_says(message, "allocated by 0x1111; now freed by 0x3333");
+	*byte_at(address, bytes) ^= 1;
+	lh_heap_free(&heap, address, bytes);
+	check_all_returned();
+	end();
+}
+
+/* By one byte, in every size, behind the last byte asked for; also where a class, or pages, would just do. */
 TEST(an_overflow_by_one_byte_is_told_at_the_free_and_by_the_walker)
 {
-	for (uint64_t bytes = 1; bytes < 40000; bytes += 1 + bytes / 3) {
-		lh_virtual_address address;
-		const char *message;
-
-		begin(1000, LH_HEAP_CHECKED);
-		address = allocate_for(FIRST, bytes);
-		*byte_at(address, bytes) ^= 1;
-		CHECK(lh_heap_check(&heap) != NULL);
-		message = panic_of(address, bytes, THIRD);
-		check_says(message, "a write behind the end at 0x");
-		check_says(message, "allocated by 0x1111; now freed by 0x3333");
-		*byte_at(address, bytes) ^= 1;
-		lh_heap_free(&heap, address, bytes);
-		check_all_returned();
-		end();
-	}
+	for (uint64_t bytes = 1; bytes < 40000; bytes += 1 + bytes / 3)
+		check_overflow(bytes);
+	for (uint32_t i = 0; i < LH_HEAP_CLASSES; i++)
+		check_overflow(lh_heap_class_size(i));
+	for (uint64_t pages = 3; pages < 8; pages++)
+		check_overflow(pages * LH_PAGE_SIZE);
 }
 
 TEST(a_use_after_free_is_told_when_the_block_leaves_quarantine)
@@ -196,19 +204,20 @@ TEST(leaks_are_told_by_caller_from_a_mark_on)
 	kept = allocate_for(THIRD, 10);
 	mark = lh_heap_mark(&heap);
 	CHECK_EQUAL(lh_heap_report_leaks(&heap, mark, tell, &told), 0);
+	(void)allocate_for(FIRST, 30000); /* before and behind the others, by its address */
 	for (unsigned i = 0; i < 3; i++)
 		(void)allocate_for(SECOND, 5000);
 	(void)allocate_for(FIRST, 70000);
 	freed = allocate_for(FIRST, 7);
 	lh_heap_free(&heap, freed, 7);
-	CHECK_EQUAL(lh_heap_report_leaks(&heap, mark, tell, &told), 4);
+	CHECK_EQUAL(lh_heap_report_leaks(&heap, mark, tell, &told), 5);
 	CHECK_EQUAL(told.count, 2);
 	CHECK(told.leaks[0].caller == FIRST && told.leaks[1].caller == SECOND);
-	CHECK_EQUAL(told.leaks[0].blocks, 1);
-	CHECK_EQUAL(told.leaks[0].bytes, 70000);
+	CHECK_EQUAL(told.leaks[0].blocks, 2);
+	CHECK_EQUAL(told.leaks[0].bytes, 100000);
 	CHECK_EQUAL(told.leaks[1].blocks, 3);
 	CHECK_EQUAL(told.leaks[1].bytes, 15000);
-	CHECK_EQUAL(lh_heap_report_leaks(&heap, 0, tell, &(struct told){ .count = 0 }), 5);
+	CHECK_EQUAL(lh_heap_report_leaks(&heap, 0, tell, &(struct told){ .count = 0 }), 6);
 	lh_heap_free(&heap, kept, 10);
 	end();
 }

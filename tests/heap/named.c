@@ -215,6 +215,58 @@ TEST(a22_the_heap_gives_frames_back_when_asked_from_memory_pressure)
 	end();
 }
 
+/* A shrinker that has a frame to give, and that uses the allocator as it likes: under no lock. */
+static struct {
+	lh_shrinker shrinker;
+	lh_frame_number frame;
+	unsigned calls;
+} giver;
+
+static uint64_t give_frame(lh_shrinker *shrinker, unsigned priority, uint64_t most)
+{
+	lh_frame_number frame;
+
+	(void)shrinker;
+	(void)priority;
+	(void)most;
+	CHECK_EQUAL(machine->cpus[machine_current(machine)].locks.count, 0);
+	CHECK_EQUAL(lh_atomic_load(&heap.lock), 0);
+	if (giver.calls++ != 0)
+		return 0;
+	(void)lh_frame_drop(frames, giver.frame);
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	(void)lh_frame_drop(frames, frame);
+	return 1;
+}
+
+/* The last frame is taken, and then all are asked: the heap, and one that frees and takes a frame meanwhile. */
+TEST(a22_no_shrinker_is_called_under_the_allocator_and_the_heap_is_one)
+{
+	static lh_frame_number taken[FRAMES];
+	size_t held = 0;
+
+	begin(1 << 14, 0);
+	memset(&giver, 0, sizeof giver);
+	giver.shrinker.scan = give_frame;
+	lh_shrinker_add(frames, &giver.shrinker);
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &giver.frame));
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_OK(allocate(8192, 0, false));
+	while (count != 0)
+		release(count - 1);
+	while (lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &taken[held]) == LH_OK)
+		held++;
+	CHECK(heap_pages() >= 16);
+	CHECK(lh_frames_reclaim(frames, UINT64_MAX) >= 17);
+	CHECK_EQUAL(heap_pages(), 0);
+	CHECK(giver.calls > 1);
+	while (held != 0)
+		(void)lh_frame_drop(frames, taken[--held]);
+	lh_shrinker_remove(frames, &giver.shrinker);
+	check_all_returned();
+	end();
+}
+
 /* --- growing and shrinking --- */
 
 /* Of every class, at every byte of the longest slab. */
@@ -521,23 +573,49 @@ TEST(items_of_a_slab_come_in_random_order)
 	end();
 }
 
+#define FREED 300
+
+/* Blocks of a size are freed: through the front and past it, whole slabs, large runs. What is still there of them is
+ * as it was. => how many bytes that were. */
+static uint64_t free_and_compare(uint64_t size, unsigned blocks_freed)
+{
+	static unsigned char bytes[FREED][LH_PAGE_SIZE], *seen[FREED];
+	lh_virtual_address address[FREED];
+	uint64_t part = size < LH_PAGE_SIZE / 2 ? size : LH_PAGE_SIZE / 2, compared = 0;
+
+	for (unsigned i = 0; i < blocks_freed; i++) {
+		CHECK_OK(allocate(size, 0, false));
+		address[i] = blocks[i].address;
+		seen[i] = lh_heap_pointer(&heap, address[i]);
+		/* As far as the first page goes. */
+		if (part > LH_PAGE_SIZE - address[i].value % LH_PAGE_SIZE)
+			part = LH_PAGE_SIZE - address[i].value % LH_PAGE_SIZE;
+		memcpy(bytes[i], seen[i], part);
+	}
+	while (count != 0)
+		release(count - 1);
+	lh_heap_fronts_drain(&heap);
+	for (unsigned i = 0; i < blocks_freed; i++)
+		if (lh_heap_pointer(&heap, address[i]) == seen[i]) {
+			CHECK(memcmp(bytes[i], seen[i], part) == 0);
+			compared += part;
+		}
+	return compared;
+}
+
 TEST(the_heap_writes_nothing_into_what_is_free)
 {
-	unsigned char bytes[4000], *seen;
-	lh_virtual_address address;
+	static const struct {
+		uint64_t size;
+		unsigned freed;
+	} kinds[] = { { 16, FREED }, { 100, FREED }, { 4000, 30 }, { 10240, 9 }, { 20000, 1 }, { 20000, 5 } };
 
-	begin(1000, 0);
-	CHECK_OK(allocate(4000, 0, false));
-	address = blocks[0].address;
-	seen = lh_heap_pointer(&heap, address);
-	memcpy(bytes, seen, sizeof bytes);
-	release(0);
-	for (unsigned i = 0; i < 20; i++)
-		CHECK_OK(allocate(100, 0, false));
-	lh_heap_fronts_drain(&heap);
-	CHECK(memcmp(bytes, seen, sizeof bytes) == 0);
-	check_all_returned();
-	end();
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		begin(1000, 0);
+		CHECK(free_and_compare(kinds[i].size, kinds[i].freed) >= 16);
+		check_all_returned();
+		end();
+	}
 }
 
 /* --- what must stop the machine --- */

@@ -56,6 +56,37 @@ TEST(a_dma_buffer_is_a_zeroed_row_within_the_mask)
 	world_close(&world);
 }
 
+/* Until there is none left: of the frames that the mask reaches all are given, and none beyond it. */
+TEST(a_mask_that_reaches_half_of_memory_gets_that_half_alone)
+{
+	enum { MOST = 512 };
+	static lh_region regions[MOST];
+	test_world world;
+	lh_kernel_request request = { .placement = { .pages = 2 }, .rights = READ_WRITE };
+	lh_dma_request low = { .mask = 512 * PAGE - 1 };
+	lh_physical_address physical;
+	lh_frame_counters before;
+	unsigned made = 0;
+
+	world_open(&world, &(world_setup){ .frames = 1024 });
+	CHECK(machine_is_ram(world.machine, 511) && machine_is_ram(world.machine, 1000));
+	memset(regions, 0, sizeof regions);
+	before = world_frame_counters(&world);
+	while (made < MOST &&
+	       lh_manager_map_dma(world.manager, &regions[made], &request, &low, &physical) == LH_OK) {
+		CHECK(physical.value + 2 * PAGE - 1 <= low.mask);
+		made++;
+	}
+	CHECK(made > 100 && made < 256);
+	CHECK(world_frame_counters(&world).free > before.free - 512);
+	CHECK_OK(lh_manager_map_dma(world.manager, &regions[made], &request, &anywhere, &physical));
+	CHECK(physical.value > low.mask);
+	for (unsigned i = 0; i <= made; i++)
+		lh_manager_unmap(world.manager, &regions[i]);
+	world_check(&world);
+	world_close(&world);
+}
+
 TEST(a_ring_goes_on_at_its_beginning)
 {
 	test_world world;
@@ -123,11 +154,13 @@ TEST(what_no_row_can_be_is_refused_and_changes_nothing)
 TEST(every_step_of_a_row_can_fail_and_changes_nothing)
 {
 	test_world world;
-	lh_kernel_request request = { .placement = { .pages = 5 }, .rights = READ_WRITE };
-	uint64_t refused = 0, steps = 1;
+	/* Where there are no tables yet: they come after the row. */
+	lh_kernel_request request = { .specifically = { lh_virtual(WORLD_KERNEL + (UINT64_C(1) << 38)), 5 },
+				      .rights = READ_WRITE };
+	uint64_t refused = 0, steps;
 
 	world_open(&world, &(world_setup){ 0 });
-	for (uint64_t n = 1; n <= steps; n++) {
+	for (uint64_t n = 1;; n++) {
 		lh_frame_counters before = world_frame_counters(&world), after;
 		lh_region region = { 0 };
 		lh_physical_address physical;
@@ -146,7 +179,7 @@ TEST(every_step_of_a_row_can_fail_and_changes_nothing)
 		after = world_frame_counters(&world);
 		CHECK(memcmp(&before, &after, sizeof before) == 0);
 	}
-	CHECK(refused >= 1);
+	CHECK(refused >= 3);
 	world_check(&world);
 	world_close(&world);
 }
@@ -161,6 +194,37 @@ static lh_error map_typed(test_world *world, lh_region *region, uint64_t physica
 	lh_kernel_request request = { .placement = { .pages = pages }, .rights = LH_RIGHT_READ };
 
 	return lh_manager_map_physical(world->manager, region, &request, lh_physical(physical), type);
+}
+
+static lh_memory_type type_under(test_world *world, const lh_region *region, uint64_t page)
+{
+	return lh_directory_read(&world->manager->kernel_directory, lh_virtual_range_page(region->range, page)).type;
+}
+
+/* In the tables, by small leaves and large ones, and after its rights have changed. */
+TEST(device_memory_is_seen_with_the_memory_type_that_was_asked_for)
+{
+	enum { HUGE = 512, PAGES = HUGE + 3 };
+	test_world world;
+	lh_kernel_request request = {
+		.specifically = { lh_virtual(WORLD_KERNEL + (UINT64_C(1) << 38)), PAGES }, .rights = READ_WRITE,
+	};
+
+	world_open(&world, &(world_setup){ 0 });
+	for (lh_memory_type type = 0; type < LH_MEMORY_TYPE_COUNT; type++) {
+		lh_region region = { 0 };
+
+		CHECK_OK(lh_manager_map_physical(world.manager, &region, &request, lh_physical(DEVICE), type));
+		CHECK(lh_directory_read(&world.manager->kernel_directory, region.range.base).level == 1);
+		for (uint64_t page = 0; page < PAGES; page++)
+			CHECK_EQUAL(type_under(&world, &region, page), type);
+		CHECK_OK(lh_manager_protect(world.manager, &region, LH_RIGHT_READ));
+		CHECK_EQUAL(type_under(&world, &region, 0), type);
+		CHECK_EQUAL(type_under(&world, &region, PAGES - 1), type);
+		lh_manager_unmap(world.manager, &region);
+	}
+	world_check(&world);
+	world_close(&world);
 }
 
 TEST(an_alias_with_another_memory_type_is_refused)
