@@ -153,9 +153,11 @@ static void check_heap(void *context)
 	scene_check(scene);
 }
 
-/* Large blocks, one each: CPU 0's is short, CPU 1's long. */
+/* Large blocks, one each: CPU 0's is short, CPU 1's long. The short one has room for a page more behind it. */
 #define SHORT 12000
+#define STRETCHED 16000
 #define LONG 20000
+#define LONGER 40000
 
 static void *open_large(void)
 {
@@ -192,6 +194,19 @@ static void grow(void *scene)
 	resize(scene, SHORT, LONG);
 }
 
+static void grow_long(void *scene)
+{
+	resize(scene, LONG, LONGER);
+}
+
+static void stretch(void *context)
+{
+	test_scene *scene = context;
+
+	resize(scene, SHORT, STRETCHED);
+	CHECK_EQUAL(scene->values[scene_cpu()][0], scene->extra[scene_cpu()]);
+}
+
 static void shrink(void *scene)
 {
 	resize(scene, LONG, SHORT);
@@ -212,6 +227,16 @@ static void free_large_and_allocate(void *context)
 	lh_heap_free(heap_of(scene), lh_virtual(scene->extra[1]), LONG);
 	allocate_and_use(context);
 	scene->values[scene_cpu()][1] = 1000;
+}
+
+/* Its range may be the other's next. */
+static void free_large_and_trim(void *context)
+{
+	test_scene *scene = context;
+
+	lh_heap_free(heap_of(scene), lh_virtual(scene->extra[1]), LONG);
+	lh_heap_trim(heap_of(scene));
+	scene->values[1][0] = 0;
 }
 
 static void check_resized(void *context)
@@ -253,4 +278,8 @@ KERNEL(heap_allocate_free, open_heap, allocate_and_use, free_and_trim, check_hea
 KERNEL(heap_allocate_free_allocate, open_heap, allocate_and_use, free_and_allocate, check_heap)
 KERNEL(heap_at_hand_trim, open_heap, take_at_hand, free_and_trim, check_at_hand)
 KERNEL(heap_grow_shrink, open_large, grow, shrink_and_trim, check_resized)
+KERNEL(heap_stretch_shrink, open_large, stretch, shrink_and_trim, check_resized)
+KERNEL(heap_stretch_grow, open_large, stretch, grow_long, check_resized)
+KERNEL(heap_stretch_trim, open_large, stretch, free_large_and_trim, check_resized)
+KERNEL(heap_grow_trim, open_large, grow, free_large_and_trim, check_resized)
 KERNEL(heap_grow_free, open_large, grow, free_large_and_allocate, check_resized)
