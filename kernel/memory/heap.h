@@ -27,8 +27,8 @@ void kernel_heap_read_use(struct kernel_heap_use *use);
 
 /*
  * At the machine's end, when everything has been taken down: says in the log how many blocks are left, which all are
- * leaks; with "heap=checked" on the kernel's command line, who allocated them. Such a heap is a checked one:
- * slow, and a mistake is a panic that says who allocated and who freed. "heap.leak" makes the kernel lose a
+ * leaks; of a checked heap also who allocated them. The debug kernel's is one, and any with "heap=checked" on its
+ * command line: slower, and a mistake is a panic that says who allocated and who freed. "heap.leak" makes the kernel lose a
  * block, so that what looks for leaks can be seen to find one. => nobody else uses the heap meanwhile.
  */
 void kernel_heap_report_left(void);
