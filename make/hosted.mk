@@ -74,8 +74,8 @@ TESTED_FLOORS := $(foreach f,$(FLOORS),$(if $(wildcard tests/$(f)/*.c),$(f)))
 # Objects and spaces live in a machine that only the manager makes.
 test_floor = $(if $(filter object space,$(1)),manager,$(1))
 $(foreach f,$(TESTED_FLOORS),$(eval $(call test_program,$(f),$(call floors_upto,$(call test_floor,$(f))))))
-# The names of the port's functions, as the header has them: PORT_FUNCTION(name), one a line. Who looks at what happens in
-# each (tests/heap/nested.c) does not compile when one is new.
+# The names of the port's functions, as the header has them: PORT_FUNCTION(name), one a line. Who looks at what
+# happens in each (tests/heap/nested.c) does not compile when one is new.
 $(HOSTED)/tests/heap/nested.o: $(HOSTED)/generated/port_functions.h
 $(HOSTED)/tests/heap/nested.o: CFLAGS_TESTS += -I$(HOSTED)/generated
 $(HOSTED)/generated/port_functions.h: include/landhold/port.h

@@ -26,10 +26,10 @@ struct kernel_heap_use {
 void kernel_heap_read_use(struct kernel_heap_use *use);
 
 /*
- * At the machine's end, when everything has been taken down: says in the log how many blocks are left, which all are
- * leaks; of a checked heap also who allocated them. The debug kernel's is one, and any with "heap=checked" on its
- * command line: slower, and a mistake is a panic that says who allocated and who freed. "heap.leak" makes the kernel lose a
- * block, so that what looks for leaks can be seen to find one. => nobody else uses the heap meanwhile.
+ * At the machine's end, when everything has been taken down: says in the log how many blocks are left, which all
+ * are leaks; of a checked heap also who allocated them. The debug kernel's is one, and any with "heap=checked" on
+ * its command line: slower, and a mistake is a panic that says who allocated and who freed. "heap.leak" makes the
+ * kernel lose a block, so that what looks for leaks can be seen to find one. => nobody else uses the heap meanwhile.
  */
 void kernel_heap_report_left(void);
 

@@ -234,13 +234,14 @@ LEFT_STANDING = ("mkdir -p /tmp/a/b/c/d; seq 1 5000 >/tmp/a/f; ln -s f /tmp/a/l;
 
 @check
 def what_is_left_standing_is_taken_down_at_the_end_and_leaves_nothing_in_the_heap():
-    equal(shell(LEFT_STANDING + "sleep 0.2; echo end; exit 3", options=["--cpus", "4", "--memory", "64M"], status=3), b"end\n",
-          "the output")
+    script = LEFT_STANDING + "sleep 0.2; echo end; exit 3"
+    equal(shell(script, options=["--cpus", "4", "--memory", "64M"], status=3), b"end\n", "the output")
 
 
 @check
 def a_process_that_forks_for_ever_is_taken_down_at_the_end():
-    shell("(while :; do (true & ) & done) & (f() { f & f & }; f) & sleep 0.3; exit 0", options=["--cpus", "2", "--memory", "128M"])
+    shell("(while :; do (true & ) & done) & (f() { f & f & }; f) & sleep 0.3; exit 0",
+          options=["--cpus", "2", "--memory", "128M"])
 
 
 @check
@@ -259,8 +260,8 @@ def a_block_that_the_kernel_loses_fails_the_run_and_is_named():
 
 # What boot alone asks for, before there is a process; and what is not tried: heap_start's is lost on purpose, for
 # a test, and without the link's buffer nobody could be told: a panic, which says so.
-OF_BOOT = ("stream_start", "cpio_unpack", "process_start_first", "read_file", "descriptor_table_create", "user_thread_adopt",
-           "proc_mount")
+OF_BOOT = ("stream_start", "cpio_unpack", "process_start_first", "read_file", "descriptor_table_create",
+           "user_thread_adopt", "proc_mount")
 NOT_TRIED = ("heap_start", "take_buffers")
 REFUSED_AT = re.compile(r"heap: refused at 0x([0-9a-f]+), to ")
 REFUSED = re.compile(r"(.*): refused (\d+), no memory (\d+), other (\d+) \((\d+)\), went on (\d+), changed (\d+)(.*)")
@@ -286,7 +287,7 @@ def allocating_calls():
 
 
 def places(calls):
-    """{return address: (function, file and line)} as they are written: a compiler makes several calls of one, or one of two."""
+    """{return address: (function, file and line)} as they are written: a compiler makes several calls of one."""
     text = output("addr2line", "-f", "-e", KERNEL_TRIED, stdin="".join(f"{int(at, 16) - 1:#x}\n" for at in calls))
     lines = text.splitlines()
     return {at: (lines[2 * n], lines[2 * n + 1].split(" ")[0]) for n, at in enumerate(calls)}

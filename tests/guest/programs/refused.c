@@ -50,7 +50,10 @@ static long call(long number, long first, long second, long third, long fourth)
 {
 	register long r10 __asm__("r10") = fourth;
 
-	__asm__ volatile("syscall" : "+a"(number) : "D"(first), "S"(second), "d"(third), "r"(r10) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+			 : "+a"(number)
+			 : "D"(first), "S"(second), "d"(third), "r"(r10)
+			 : "rcx", "r11", "memory");
 	return number;
 }
 
@@ -653,7 +656,8 @@ static void refuse_each(const struct act *act)
 {
 	struct tally tally = { 0 };
 	unsigned nth = 1;
-	long result = act->in_child || act->once ? -1 : act->act(); /* so that the library has what it keeps, and pages are there */
+	/* Once before, so that the library has what it keeps, and pages are there. */
+	long result = act->in_child || act->once ? -1 : act->act();
 
 	if (result != -1 && act->undo != NULL)
 		act->undo(result);
