@@ -74,6 +74,7 @@ test: setup ## every test; the last line is the total
 		'$(SUB_MAKE) test-tsan' \
 		'$(SUB_MAKE) test-interleave' \
 		'$(SUB_MAKE) test-fuzz' \
+		'$(SUB_MAKE) test-architectures WORLD_ARCHITECTURES="aarch64-flags riscv64"' \
 		'$(SUB_MAKE) test-mutants' \
 		'$(SUB_MAKE) test-headers' \
 		'$(SUB_MAKE) test-tools' \

@@ -10,6 +10,7 @@
 #include "object/object.h"
 #include "object/page_index.h"
 #include "object/readers.h"
+#include "paging/entry.h"
 #include "space/space.h"
 
 #include "base/assert.h"
@@ -24,12 +25,12 @@ size_t lh_manager_size(void)
 static bool is_low(const lh_paging_format *format, lh_virtual_range range)
 {
 	return lh_virtual_range_is_valid(range) && range.base.value != 0 &&
-	       lh_virtual_range_last(range).value >> (format->address_bits - 1) == 0;
+	       lh_virtual_range_last(range).value >> lh_format_half_bits(format) == 0;
 }
 
 static bool is_high(const lh_paging_format *format, lh_virtual_range range)
 {
-	unsigned top = format->address_bits - 1u;
+	unsigned top = lh_format_half_bits(format);
 
 	return lh_virtual_range_is_valid(range) && range.base.value >> top == UINT64_MAX >> top;
 }
@@ -181,7 +182,6 @@ uint64_t lh_manager_trim(lh_manager *manager)
 
 struct audit {
 	uint64_t findings;
-	const lh_paging_format *format;
 	void (*finding)(void *context, lh_virtual_address address, const char *what);
 	void *context;
 };
@@ -194,7 +194,7 @@ static void judge(void *context, lh_virtual_address address, const lh_leaf *leaf
 
 	if ((leaf->rights & both) == both)
 		what = "writable and executable";
-	if (address.value >> (audit->format->address_bits - 1) != 0 && user)
+	if (!lh_address_is_user(address) && user)
 		what = "the kernel's, reachable by user mode";
 	if (!what)
 		return;
@@ -207,7 +207,7 @@ uint64_t lh_manager_audit(lh_manager *manager,
 			  void (*finding)(void *context, lh_virtual_address address, const char *what),
 			  void *context)
 {
-	struct audit audit = { 0, manager->format, finding, context };
+	struct audit audit = { 0, finding, context };
 
 	lh_directory_audit(&manager->kernel_directory, judge, &audit);
 	return audit.findings;

@@ -5,6 +5,7 @@
  * what there is.
  */
 #include "object/machine.h"
+#include "paging/entry.h"
 
 #include "base/assert.h"
 
@@ -17,7 +18,7 @@ static lh_error validate(const lh_manager *manager, lh_virtual_range identity, l
 	    (rights & ~LH_RIGHTS_ALL) != 0 || (rights & both) == both)
 		return LH_INVALID;
 	if ((limit != 0 && limit < LH_PAGE_SIZE) ||
-	    lh_virtual_range_last(identity).value >> (manager->format->address_bits - 1) != 0)
+	    lh_virtual_range_last(identity).value >> lh_format_half_bits(manager->format) != 0)
 		return LH_INVALID;
 	return LH_OK;
 }

@@ -346,7 +346,7 @@ TEST(an_object_over_frames_of_the_allocator_is_seen_as_write_back_only)
 	CHECK_OK(make_device(&world, frame.value * PAGE, PAGE, LH_MEMORY_WRITE_BACK, &object));
 	lh_object_drop(object);
 	lh_frame_drop(world.frames, frame);
-	CHECK_ERROR(make_device(&world, (UINT64_C(1) << 52) - PAGE, PAGE + 1, LH_MEMORY_UNCACHED, &object), LH_INVALID);
+	CHECK_ERROR(make_device(&world, lh_paging_format_last(&world.format).value - (PAGE - 1), PAGE + 1, LH_MEMORY_UNCACHED, &object), LH_INVALID);
 	CHECK_OK(make_device(&world, DEVICE, 0, LH_MEMORY_UNCACHED, &object)); /* of no page */
 	lh_object_drop(object);
 	world_check(&world);

@@ -239,11 +239,11 @@ TEST(a27_only_the_pages_of_the_range_are_written)
 static void write_again(struct meeting *meeting)
 {
 	test_world *world = meeting->world;
+	uint64_t faults = world_statistics(world).faults;
 
 	/* The mapping lost its write right: this faults, and makes the page dirty again. */
-	CHECK_EQUAL(world_statistics(world).faults, 1);
 	world_poke(world, 0, world_page(world, 10), 8);
-	CHECK_EQUAL(world_statistics(world).faults, 2);
+	CHECK_EQUAL(world_statistics(world).faults, faults + 1);
 }
 
 TEST(a_page_that_is_written_while_it_is_stored_is_dirty_again)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "adversary.h"
+#include "paging/entry.h"
 #include "space/space.h"
 #include "world/walkers.h"
 #include "world/world.h"
@@ -21,20 +22,21 @@ static lh_region *region_at(test_world *world, uint64_t page)
 	return lh_region_tree_find(&world->space[0]->tree, lh_virtual(world_page(world, page)));
 }
 
-/* The leaf entry's bits, by the manual. */
 static uint64_t *entry_of(test_world *world, uint64_t page)
 {
-	uint64_t address = world_page(world, page);
-	uint64_t *entries = machine_bytes(world->machine, lh_space_root(world->space[0]).value);
-
-	for (unsigned shift = 39; shift > 12; shift -= 9)
-		entries = machine_bytes(world->machine,
-					entries[address >> shift & 511] << 12 >> 24);
-	return &entries[address >> 12 & 511];
+	return world_entry(world, lh_space_root(world->space[0]), world_page(world, page));
 }
 
-#define ENTRY_WRITE UINT64_C(2)
-#define ENTRY_FRAME UINT64_C(0x000ffffffffff000)
+static uint64_t with_rights(const test_world *world, uint64_t entry, lh_rights rights)
+{
+	return world_entry_with(world, entry, rights, true);
+}
+
+static uint64_t with_frame(const test_world *world, uint64_t entry, lh_frame_number frame)
+{
+	return (entry & ~lh_level_frame_mask(&world->format, 0)) |
+	       lh_entry_address_bits(&world->format, lh_frame_address(frame));
+}
 
 /* Pages 10: own, written; 11: zero page; 20, 21: shared and private views of an object's page. */
 static lh_object *furnish(test_world *world)
@@ -138,6 +140,7 @@ TEST(the_walker_of_spaces_finds_damaged_leaves)
 	lh_object *object = furnish(&world);
 	uint64_t own = *entry_of(&world, 10), zero = *entry_of(&world, 11);
 	uint64_t shared = *entry_of(&world, 20), shown = *entry_of(&world, 21);
+	lh_frame_number own_frame = world_frame(&world, 0, 10), shared_frame = world_frame(&world, 0, 20);
 	lh_region *region = region_at(&world, 10);
 	lh_frame_entry *entry = lh_frame_entry_of(world.frames, world_frame(&world, 0, 10));
 	lh_frame_number kernel;
@@ -149,19 +152,19 @@ TEST(the_walker_of_spaces_finds_damaged_leaves)
 	region->rights = READ_WRITE;
 	region->flags ^= LH_REGION_CHARGED;
 	world.space[0]->charged += 2;
-	plant(&world, 11, zero | ENTRY_WRITE, "the zero page is writable");
-	plant(&world, 21, shown | ENTRY_WRITE, "a private region can write an object's page");
-	plant(&world, 10, (own & ~ENTRY_FRAME) | (shared & ENTRY_FRAME),
+	plant(&world, 11, with_rights(&world, zero, READ_WRITE), "the zero page is writable");
+	plant(&world, 21, with_rights(&world, shown, READ_WRITE), "a private region can write an object's page");
+	plant(&world, 10, with_frame(&world, own, shared_frame),
 	      "a leaf of an anonymous region names an object's frame");
-	plant(&world, 20, (shared & ~ENTRY_FRAME) | (own & ENTRY_FRAME),
+	plant(&world, 20, with_frame(&world, shared, own_frame),
 	      "a shared region has a private page");
-	plant(&world, 20, (zero & ~ENTRY_FRAME) | (own & ENTRY_FRAME),
+	plant(&world, 20, with_frame(&world, zero, own_frame),
 	      "an uncounted leaf is neither the zero page nor a device's");
 	CHECK_OK(lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &kernel));
-	plant(&world, 10, (own & ~ENTRY_FRAME) | kernel.value << 12,
+	plant(&world, 10, with_frame(&world, own, kernel),
 	      "a user leaf names a frame that is neither anonymous nor an object's");
 	lh_frame_drop(world.frames, kernel);
-	plant(&world, 10, (own & ~ENTRY_FRAME) | kernel.value << 12,
+	plant(&world, 10, with_frame(&world, own, kernel),
 	      "a leaf names a frame that nobody holds");
 	entry->holders++;
 	expect(&world, "a leaf can write a frame that others hold");
@@ -206,7 +209,7 @@ TEST(a_flush_that_is_forgotten_is_found)
 	uint64_t *own = entry_of(&world, 10), kept = *own;
 
 	CHECK_SOUND(world_check_translations(&world));
-	*own &= ~ENTRY_WRITE;
+	*own = with_rights(&world, *own, READ);
 	CHECK(world_check_translations(&world) != NULL);
 	*own = 0;
 	CHECK(world_check_translations(&world) != NULL);

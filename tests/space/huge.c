@@ -79,7 +79,8 @@ TEST(a_write_to_advised_memory_brings_the_whole_piece)
 	CHECK_EQUAL(world_counters(&world, 0).resident, PAGES);
 	CHECK_EQUAL(world_statistics(&world).faults_huge, 1);
 	CHECK_EQUAL(peek(&world, 0, PIECE + 511), 0);
-	CHECK_EQUAL(world_statistics(&world).faults, 1);
+	if (world_faults_once(&world))
+		CHECK_EQUAL(world_statistics(&world).faults, 1);
 	poke(&world, 0, PIECE - 1, 7);
 	lh_space_measure(world.space[0], world_range(&world, 0, PIECE + 10), &usage);
 	CHECK_EQUAL(usage.resident, 11);

@@ -245,7 +245,7 @@ static void grow(space_oracle *oracle, unsigned n, uint64_t page, lh_rights acce
 	stack = &space->pages[first];
 	last = oracle_run_end(space, first);
 	added = first - page;
-	implied = stack->rights ? stack->rights | READ : stack->rights;
+	implied = lh_paging_format_implied(&oracle->world.format, stack->rights);
 	if ((stack->flags & LH_REGION_GROWS_DOWN) == 0 || (implied & access) == 0 ||
 	    added > oracle_pages_left(space) || last - page + 1 > space->limits.stack_pages)
 		return;
@@ -283,8 +283,7 @@ lh_fault oracle_judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights
 		return LH_FAULT_NOT_MAPPED;
 	if (at->backing == LH_BACKING_NONE || at->rights == LH_RIGHT_NONE)
 		return LH_FAULT_NO_ACCESS;
-	/* x86-64 cannot refuse reading beside another right. */
-	if (access != READ && (at->rights & access) == 0)
+	if ((lh_paging_format_implied(&oracle->world.format, at->rights) & access) == 0)
 		return LH_FAULT_NO_ACCESS;
 	object = at->object >= 0 ? &oracle->objects[at->object] : NULL;
 	if (object && at->object_page >= oracle_object_pages(object))

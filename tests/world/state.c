@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "object/object_page.h"
+#include "paging/entry.h"
 #include "space/space.h"
 
 static void put_region(inject_buffer *buffer, const char *where, const lh_region *region)
@@ -19,27 +20,34 @@ static void put_region(inject_buffer *buffer, const char *where, const lh_region
 	inject_put(buffer, numbers, sizeof numbers, "%s, a region", where);
 }
 
-/* Accessed and dirty bits (5 and 6) may change at any time. */
-static uint64_t steady(uint64_t entry)
+/* Accessed and dirty bits may change at any time. */
+static uint64_t steady(const test_world *world, uint64_t entry)
 {
-	return (entry & 1) != 0 ? entry & ~UINT64_C(0x60) : entry;
+	const lh_paging_format *format = &world->format;
+
+	return lh_entry_is_present(format, entry)
+		       ? entry & ~(format->accessed | format->table_accessed | format->dirty.mask) : entry;
 }
 
 /* One half's tables, top down. Kernel top tables are many and mostly empty: nothing is put then. */
 static void put_table(test_world *world, inject_buffer *buffer, uint64_t frame, unsigned level,
-		      unsigned from, unsigned to)
+		      uint64_t from, uint64_t to)
 {
+	const mmu_architecture *rules = world->architecture->rules;
 	const uint64_t *entries = machine_bytes(world->machine, frame);
 	uint64_t kept[512] = { 0 }, any = 0;
 
-	for (unsigned i = from; i < to; i++)
-		any |= kept[i] = steady(entries[i]);
+	for (uint64_t i = from; i < to; i++)
+		any |= kept[i] = steady(world, entries[i]);
 	if (any)
 		inject_put(buffer, kept, sizeof kept, "the table of level %u in frame %#llx", level,
 			   (unsigned long long)frame);
-	for (unsigned i = from; i < to && level > 0; i++)
-		if ((entries[i] & 1) != 0 && (entries[i] & 0x80) == 0)
-			put_table(world, buffer, entries[i] << 12 >> 24, level - 1, 0, 512);
+	for (uint64_t i = from; i < to && level > 0; i++) {
+		mmu_entry entry = rules->read(level, entries[i]);
+
+		if (entry.kind == MMU_ENTRY_TABLE)
+			put_table(world, buffer, entry.physical >> LH_PAGE_SHIFT, level - 1, 0, 512);
+	}
 }
 
 static void put_object(inject_buffer *buffer, const lh_object *object)
@@ -68,7 +76,8 @@ static void put_space(test_world *world, inject_buffer *buffer, unsigned n)
 			   "what the account of space %u is charged", n);
 	for (; region; region = lh_region_tree_next(region))
 		put_region(buffer, "a space", region);
-	put_table(world, buffer, space->directory.root.value, 3, 0, 256);
+	put_table(world, buffer, space->directory.root.value, lh_format_top(&world->format), 0,
+		  lh_format_shared_index(&world->format));
 }
 
 void world_serialise_spaces(test_world *world, inject_buffer *buffer)
@@ -118,7 +127,8 @@ static void put_manager(test_world *world, inject_buffer *buffer)
 	inject_put(buffer, numbers, sizeof numbers, "the manager's counts");
 	for (; region; region = lh_region_tree_next(region))
 		put_region(buffer, "the kernel", region);
-	put_table(world, buffer, manager->kernel_directory.root.value, 3, 256, 512);
+	put_table(world, buffer, manager->kernel_directory.root.value, lh_format_top(&world->format),
+		  world->format.root_each ? 0 : lh_format_shared_index(&world->format), 512);
 }
 
 void world_serialise(test_world *world, inject_buffer *buffer)

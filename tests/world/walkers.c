@@ -188,13 +188,13 @@ static bool judge(void *context, const mmu_tlb_entry *entry)
 	struct judging *judging = context;
 	const mmu_translation *cached = &entry->translation, *now;
 	mmu_memory memory = { judging->machine, read_entry, exchange_nothing };
-	mmu_request request = { .root = entry->root, .address = cached->linear,
+	mmu_request request = { .root = entry->root, .upper_root = entry->root, .address = cached->linear,
 				.speculative = true };
 	mmu_result walked;
 
 	if (entry->is_upper)
 		return true;
-	if (cached->global)
+	if (cached->global && !judging->cpu->control.architecture->root_each)
 		request.root = judging->cpu->root << LH_PAGE_SHIFT;
 	walked = mmu_walk(&memory, &judging->cpu->control, &request, NULL);
 	now = &walked.translation;

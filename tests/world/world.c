@@ -5,12 +5,66 @@
 #include <string.h>
 
 #include "adversary.h"
+#include "paging/entry.h"
 #include "space/space.h"
 #include "world/walkers.h"
 
 #define FIRST_FRAME 0x100
 
+/* --- which architecture --- */
+
+static const world_architecture architectures[] = {
+	{ "x86-64", &lh_format_x86_64_4_level, &mmu_x86_64, false },
+	{ "x86-64-5", &lh_format_x86_64_5_level, &mmu_x86_64, false },
+	{ "aarch64", &lh_format_aarch64_4k, &mmu_aarch64, true },
+	{ "aarch64-flags", &lh_format_aarch64_4k_flags, &mmu_aarch64_flags, false },
+	{ "riscv64", &lh_format_riscv64_sv48, &mmu_riscv64, true },
+	{ "riscv64-flags", &lh_format_riscv64_sv57, &mmu_riscv64_flags, false },
+};
+
+static const world_architecture *used;
+
+const world_architecture *world_architecture_at(unsigned n)
+{
+	return n < sizeof(architectures) / sizeof(architectures[0]) ? &architectures[n] : NULL;
+}
+
+bool world_use(const char *name)
+{
+	const world_architecture *architecture;
+
+	for (unsigned n = 0; (architecture = world_architecture_at(n)) != NULL; n++)
+		if (strcmp(architecture->name, name) == 0) {
+			used = architecture;
+			return true;
+		}
+	return false;
+}
+
+static const world_architecture *architecture_to_use(void)
+{
+	const char *name = getenv("WORLD_ARCHITECTURE");
+
+	if (!used && !world_use(name ? name : "x86-64"))
+		test_fail(__FILE__, __LINE__, "WORLD_ARCHITECTURE: there is no %s", name);
+	return used;
+}
+
 /* --- life --- */
+
+static void make_machine(test_world *world, uint64_t frames, unsigned cpus)
+{
+	machine_setup setup = { .spans = { { FIRST_FRAME, frames } }, .cpus = cpus };
+
+	world->architecture = architecture_to_use();
+	world->format = *world->architecture->format;
+	world->format.software_accessed = world->format.software_dirty = world->architecture->software_flags;
+	if (world->architecture->rules->keeps_absent)
+		lh_paging_format_add_svpbmt(&world->format);
+	setup.architecture = world->architecture->rules;
+	setup.levels = world->format.levels;
+	world->machine = machine_create(&setup);
+}
 
 void world_open_frames(test_world *world, const world_setup *setup)
 {
@@ -20,8 +74,7 @@ void world_open_frames(test_world *world, const world_setup *setup)
 	lh_physical_address carved;
 
 	memset(world, 0, sizeof(*world));
-	world->machine = machine_create_simple(FIRST_FRAME, count, setup->cpus ? setup->cpus : 2);
-	world->format = lh_format_x86_64_4_level;
+	make_machine(world, count, setup->cpus ? setup->cpus : 2);
 	lh_memory_map_init(&map, entries, 8);
 	CHECK_OK(lh_memory_map_add(&map, FIRST_FRAME * PAGE, count * PAGE, LH_MEMORY_USABLE));
 	CHECK_OK(lh_memory_map_normalise(&map));
@@ -74,6 +127,8 @@ void world_open(test_world *world, const world_setup *setup)
 		.huge = setup->huge,
 	};
 	CHECK_OK(lh_manager_create(aligned_alloc(16, lh_manager_size()), &manager, &world->manager));
+	if (world->format.root_each)
+		machine_set_upper_root(world->machine, world->manager->kernel_directory.root);
 	machine_watch(world->machine, frame_use, world->frames);
 	activate_kernel(world);
 	world->free_empty = world_frame_counters(world).free;
@@ -328,6 +383,45 @@ lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page)
 	lh_leaf leaf = lh_directory_read(directory, lh_virtual(world_page(world, page)));
 
 	return leaf;
+}
+
+uint64_t world_half(const test_world *world)
+{
+	return UINT64_C(1) << lh_format_half_bits(&world->format);
+}
+
+uint64_t world_kernel_tables(const test_world *world)
+{
+	uint64_t entries = lh_paging_entries(&world->format, world->format.levels - 1u);
+
+	return 1 + (world->format.root_each ? 0 : entries / 2);
+}
+
+bool world_faults_once(const test_world *world)
+{
+	return !world->architecture->rules->keeps_absent;
+}
+
+uint64_t *world_entry(test_world *world, lh_frame_number root, uint64_t address)
+{
+	uint64_t *entries = machine_bytes(world->machine, root.value);
+
+	for (unsigned level = world->format.levels - 1u; level > 0; level--) {
+		uint64_t entry = entries[address >> (12 + 9 * level) & 511];
+		mmu_entry table = world->architecture->rules->read(level, entry);
+
+		CHECK_EQUAL(table.kind, MMU_ENTRY_TABLE);
+		entries = machine_bytes(world->machine, table.physical >> LH_PAGE_SHIFT);
+	}
+	return &entries[address >> 12 & 511];
+}
+
+uint64_t world_entry_with(const test_world *world, uint64_t entry, lh_rights rights, bool user)
+{
+	lh_leaf leaf = lh_entry_read_leaf(&world->format, 0, entry, user);
+
+	leaf.rights = rights;
+	return lh_entry_make_leaf(&world->format, leaf, user);
 }
 
 uint64_t world_leaf_pages(const lh_leaf *leaf)

@@ -31,6 +31,22 @@
 #define WORLD_USER_PAGES 1100
 #define WORLD_USER (UINT64_C(0x8000000000) - (24 + 512) * PAGE)
 
+/*
+ * The architecture whose tables and rules the worlds have: x86-64, or what the environment's
+ * WORLD_ARCHITECTURE names, or who calls world_use. Those of 48 bits and more, which have the ranges above.
+ */
+typedef struct world_architecture {
+	const char *name;
+	const lh_paging_format *format;
+	const mmu_architecture *rules;
+	bool software_flags; /* the CPU faults for want of a flag */
+} world_architecture;
+
+/* The n-th; NULL: no more. */
+const world_architecture *world_architecture_at(unsigned n);
+/* => false: there is none of that name. */
+bool world_use(const char *name);
+
 typedef struct world_setup {
 	uint64_t frames;	 /* 0: 2048 */
 	unsigned cpus;		 /* 0: 2 */
@@ -43,6 +59,7 @@ typedef struct world_setup {
 typedef struct test_world {
 	lh_port *machine;
 	lh_frames *frames;
+	const world_architecture *architecture;
 	lh_paging_format format;
 	lh_manager *manager;
 	lh_virtual_range user;
@@ -117,7 +134,17 @@ lh_object *world_object(test_world *world, uint64_t size, bool committed);
 lh_frame_number world_frame(test_world *world, unsigned n, uint64_t page);
 uint32_t world_holders(test_world *world, lh_frame_number frame);
 lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page);
-/* Pages that a leaf spans: x86-64's. */
+/* Bytes in each half of the addresses. */
+uint64_t world_half(const test_world *world);
+/* Table pages that the kernel always has: its root, and its top tables where every root has them. */
+uint64_t world_kernel_tables(const test_world *world);
+/* Does a page fault once only? Not where the CPU keeps that it was absent. */
+bool world_faults_once(const test_world *world);
+/* The entry of a page's leaf in a directory, found as a CPU does. => tables lead there. */
+uint64_t *world_entry(test_world *world, lh_frame_number root, uint64_t address);
+/* That entry, if its leaf had other rights. */
+uint64_t world_entry_with(const test_world *world, uint64_t entry, lh_rights rights, bool user);
+/* Pages that a leaf spans. */
 uint64_t world_leaf_pages(const lh_leaf *leaf);
 
 #endif
