@@ -3,12 +3,13 @@
  * A fault taken apart: plan, prepare, then something happens, then commit. Whether the commit goes
  * through or not, what can be read and written afterwards is what it would be without that fault.
  * Every case of a fault meets everything that can happen to its space or its object. Then the same
- * with whole faults: it happens at each moment at which interrupts are on and no mutex is held,
+ * with whole faults: it happens at each moment at which interrupts are on, no mutex is held and no page in transit,
  * with two CPUs in the space where one leaf takes the place of another.
  */
 #include <stddef.h>
 
 #include "base/lock.h"
+#include "object/object_page.h"
 #include "space/fault.h"
 #include "world/file.h"
 #include "world/world.h"
@@ -397,6 +398,17 @@ struct interruption {
 	bool happened;
 };
 
+/* Would somebody wait for a page that the fault which is interrupted is bringing? */
+static bool is_in_transit(const lh_object *object)
+{
+	uint64_t slot;
+
+	for (uint64_t page = 0; (slot = lh_page_index_next(&object->index, &page)) != 0; page++)
+		if (lh_slot_is_in_transit(slot))
+			return true;
+	return false;
+}
+
 static bool is_locked(const struct scene *scene)
 {
 	const test_world *world = &scene->world;
@@ -404,7 +416,7 @@ static bool is_locked(const struct scene *scene)
 	for (unsigned n = 0; n < 3; n++)
 		if (world->space[n] && lh_mutex_is_held(&world->space[n]->lock))
 			return true;
-	return lh_mutex_is_held(&scene->file.object->lock);
+	return lh_mutex_is_held(&scene->file.object->lock) || is_in_transit(scene->file.object);
 }
 
 static void interrupt(void *context)
