@@ -210,8 +210,7 @@ static inline uint64_t lh_entry_restricted(const lh_paging_format *format, uint6
 {
 	const lh_entry_rights *tests = &lh_format_half_of(format, user)->leaf_rights;
 
-	if (format->dirty_kept != 0 || (rights & LH_RIGHT_READ) == 0 ||
-	    !lh_entry_is_present(format, entry) || !lh_test_holds(tests->read, entry))
+	if (format->dirty_kept != 0 || (rights & LH_RIGHT_READ) == 0 || !lh_test_holds(tests->read, entry))
 		return 0;
 	if ((rights & LH_RIGHT_WRITE) == 0)
 		entry = (entry & ~tests->write.mask) | lh_test_bits(tests->write, false);

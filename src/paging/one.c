@@ -204,13 +204,11 @@ LH_STRAIGHT lh_virtual_range span_of(lh_virtual_address address, unsigned level)
  * slot is what publishes the flush: who runs the directory is read after it, both sequentially consistent (gather.c).
  * => false: others must flush as well.
  */
-LH_STRAIGHT bool flush_near(const lh_near *near, const lh_directory *directory, lh_virtual_address address,
-			    unsigned level)
+LH_STRAIGHT bool flush_near(const lh_near *near, const lh_directory *directory, lh_virtual_range span)
 {
 	if (!lh_directory_runs_only_on(directory, near->cpu))
 		return false;
-	lh_architecture_flush_local(directory->port, directory->root, span_of(address, level),
-				    directory->is_kernel);
+	lh_architecture_flush_local(directory->port, directory->root, span, directory->is_kernel);
 	return true;
 }
 
@@ -236,7 +234,7 @@ LH_STRAIGHT cleared clear_near(lh_directory *directory, lh_virtual_address addre
 		return entry == 0 ? WAS_EMPTY : NOT_DONE;
 	}
 	lost->entry = lh_atomic_exchange(near.slot, UINT64_C(0));
-	lost->flushed = flush_near(&near, directory, address, level);
+	lost->flushed = flush_near(&near, directory, span_of(address, level));
 	lh_near_close(&near, directory, level, UINT64_MAX);
 	return CLEARED;
 }
@@ -339,17 +337,18 @@ bool lh_one_clear(lh_directory *directory, lh_virtual_range range, lh_gather *ga
 	}
 }
 
-/* Takes rights from what is in the slot. => false: not done. */
-LH_STRAIGHT bool restrict_slot(const lh_near *near, lh_virtual_address address, unsigned level,
-			       lh_rights rights, lh_gather *gather)
+/* Takes rights from what is in the slot, which spans the range. => false: not done. */
+LH_STRAIGHT bool restrict_slot(const lh_near *near, const lh_directory *directory, lh_virtual_range span,
+			       unsigned level, lh_rights rights, lh_gather *gather)
 {
-	const lh_paging_format *format = gather->directory->format;
-	bool user = !gather->directory->is_kernel;
+	const lh_paging_format *format = directory->format;
+	bool user = !directory->is_kernel;
 	uint64_t entry = lh_atomic_load_relaxed(near->slot), restricted;
 
-	if (entry == 0)
-		return true;
-	if (lh_entry_is_table(format, level, entry) || lh_entry_is_in_run(format, entry))
+	/* Present, in no run, no table: each asked once. */
+	if (!lh_entry_is_present(format, entry))
+		return entry == 0;
+	if ((entry & format->run) != 0 || (level > 0 && lh_test_holds(format->table, entry)))
 		return false;
 	/* Only the CPU writes to it meanwhile, and only flags. */
 	do {
@@ -357,20 +356,20 @@ LH_STRAIGHT bool restrict_slot(const lh_near *near, lh_virtual_address address, 
 		if (restricted == 0 || restricted == entry)
 			return restricted != 0;
 	} while (!lh_atomic_compare_exchange(near->slot, &entry, restricted));
-	if (!flush_near(near, gather->directory, address, level))
-		lh_gather_note_range(gather, span_of(address, level));
+	if (!flush_near(near, directory, span))
+		lh_gather_note_range(gather, span);
 	return true;
 }
 
-LH_STRAIGHT bool restrict_near(lh_directory *directory, lh_virtual_address address, unsigned level,
+LH_STRAIGHT bool restrict_near(lh_directory *directory, lh_virtual_range span, unsigned level,
 			       lh_rights rights, lh_gather *gather)
 {
 	lh_near near;
 	bool done;
 
-	if (!lh_near_open(&near, directory, address, level))
+	if (!lh_near_open(&near, directory, span.base, level))
 		return false;
-	done = restrict_slot(&near, address, level, rights, gather);
+	done = restrict_slot(&near, directory, span, level, rights, gather);
 	lh_near_let_go(&near, directory);
 	return done;
 }
@@ -379,9 +378,9 @@ bool lh_one_restrict(lh_directory *directory, lh_virtual_range range, lh_rights 
 {
 	switch (level_of(range)) {
 	case 0:
-		return restrict_near(directory, range.base, 0, rights, gather);
+		return restrict_near(directory, range, 0, rights, gather);
 	case 1:
-		return restrict_near(directory, range.base, 1, rights, gather);
+		return restrict_near(directory, range, 1, rights, gather);
 	default:
 		return false;
 	}
