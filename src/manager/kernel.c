@@ -49,13 +49,25 @@ static lh_error place_locked(lh_manager *manager, lh_region *region, const lh_ke
 	return lh_region_tree_place_anywhere(&manager->kernel_tree, region, &request->placement);
 }
 
-static void clear(lh_manager *manager, lh_virtual_range range)
+/* (A page alone is no part of a larger leaf: what is mapped is cleared as a whole, and what is committed
+ * consists of pages.) */
+static void clear_each(lh_manager *manager, const lh_virtual_range *ranges, unsigned count)
 {
 	lh_gather gather;
 
+	if (count == 1 && ranges[0].pages == 1) {
+		lh_directory_clear_one(&manager->kernel_directory, ranges[0].base);
+		return;
+	}
 	lh_gather_begin(&gather, &manager->kernel_directory);
-	lh_directory_clear_range(&manager->kernel_directory, range, &gather);
+	for (unsigned i = 0; i < count; i++)
+		lh_directory_clear_range(&manager->kernel_directory, ranges[i], &gather);
 	lh_gather_finish(&gather);
+}
+
+static void clear(lh_manager *manager, lh_virtual_range range)
+{
+	clear_each(manager, &range, 1);
 }
 
 static lh_leaf leaf_of(const struct lh_kernel_content *content)
@@ -89,6 +101,26 @@ static lh_error fill_fresh(lh_manager *manager, lh_virtual_range range, const st
 		LH_REQUIRE(manager->port, error == LH_OK);
 	}
 	return LH_OK;
+}
+
+/* The same, one page, which most often lies in a table that this CPU used last: then without spares. */
+static lh_error fill_page(lh_manager *manager, lh_virtual_range page, const struct lh_kernel_content *content)
+{
+	lh_directory *directory = &manager->kernel_directory;
+	lh_spare_tables tables = { 0, 0 };
+	lh_leaf leaf = leaf_of(content);
+	lh_error error;
+
+	LH_TRY(take_frame(manager, content, &leaf.frame));
+	if (leaf.kind == LH_LEAF_PRESENT && lh_directory_write_at_once(directory, page.base, leaf))
+		return LH_OK;
+	error = lh_directory_prepare(directory, page, &tables);
+	if (error == LH_OK)
+		error = lh_directory_write(directory, page.base, leaf, &tables);
+	lh_spare_tables_give_back(manager->frames, &tables);
+	if (error != LH_OK)
+		lh_frame_drop(manager->frames, leaf.frame);
+	return error;
 }
 
 /* Frames that are there already, by the largest leaves that fit, and runs of them. */
@@ -142,6 +174,8 @@ static lh_error fill(lh_manager *manager, lh_virtual_range range, const struct l
 		error = fill_row(manager, range, content);
 	} else if (content->frame != TAKE_FRAMES) {
 		error = fill_physical(manager, range, content);
+	} else if (range.pages == 1) {
+		return fill_page(manager, range, content);
 	} else {
 		LH_TRY(lh_directory_prepare(&manager->kernel_directory, range, &tables));
 		error = fill_fresh(manager, range, content, &tables);
@@ -238,15 +272,10 @@ void lh_manager_decommit(lh_manager *manager, lh_region *region, lh_virtual_rang
 void lh_manager_decommit_each(lh_manager *manager, lh_region *region, const lh_virtual_range *ranges,
 			      unsigned count)
 {
-	lh_gather gather;
-
 	lh_mutex_lock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
-	lh_gather_begin(&gather, &manager->kernel_directory);
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++)
 		LH_ASSERT(manager->port, lh_virtual_range_covers(region->range, ranges[i]));
-		lh_directory_clear_range(&manager->kernel_directory, ranges[i], &gather);
-	}
-	lh_gather_finish(&gather);
+	clear_each(manager, ranges, count);
 	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 }
 
