@@ -25,7 +25,7 @@ PAGE_SHIFT_64k := 16
 CFLAGS_CPU_aarch64 = -mgeneral-regs-only -mno-outline-atomics -DLH_PAGE_SHIFT=$(PAGE_SHIFT_$(2))
 CFLAGS_CPU_riscv64 := -mcmodel=medany -msmall-data-limit=0
 
-SOURCES_judge := $(SOURCES_base) $(SOURCES_physical) $(SOURCES_paging) tests/cpus/judge.c
+SOURCES_judge := $(SOURCES_base) $(SOURCES_physical) $(SOURCES_paging) $(addprefix tests/cpus/,judge.c cases.c probe.c port.c)
 
 # $(call cpu_image,architecture,which): where an image serves one number of levels, or one granule.
 define cpu_image
