@@ -181,6 +181,13 @@ TEST(an_entry_that_is_not_present_names_no_memory_to_speculation)
 	}
 }
 
+/* PCID: CR3, bits 11:0; ASID: TTBRn_EL1, bits 63:48, and satp, bits 59:44. */
+static uint64_t tag_of(reader_architecture architecture)
+{
+	return architecture == READER_X86_64	? UINT64_C(0xfff)
+	       : architecture == READER_AARCH64 ? UINT64_C(0xffff000000000000) : UINT64_C(0x0ffff00000000000);
+}
+
 TEST(the_root_register_holds_root_and_tag)
 {
 	const test_format *kind;
@@ -191,6 +198,7 @@ TEST(the_root_register_holds_root_and_tag)
 		uint64_t base = lh_paging_format_root(format, lh_frame(0), 0);
 
 		CHECK_EQUAL(base, format->root_fixed);
+		CHECK_EQUAL(lh_paging_format_root(format, lh_frame(0), 0xffff) - base, tag_of(kind->architecture));
 		CHECK_EQUAL(lh_paging_format_root(format, lh_frame(0), 1) - base,
 			    format->root_tag & (0 - format->root_tag));
 		CHECK_EQUAL(lh_paging_format_root(format, lh_frame(1), 5) & format->root_tag,

@@ -56,6 +56,17 @@ static reader_page page_at(const reader_cpu *cpu, uint64_t base, unsigned level,
 
 /* --- x86-64: Intel SDM volume 3A, sections 4.5 and 4.6 --- */
 
+/* Section 4.9.2: three bits choose an entry of the PAT, which is as after reset (table 12-12) but for entry 6. */
+static reader_type pat_type(uint64_t entry, bool large)
+{
+	static const reader_type pat[] = {
+		READER_WRITE_BACK, READER_WRITE_THROUGH, READER_UNCACHED, READER_UNCACHED,
+		READER_WRITE_BACK, READER_WRITE_THROUGH, READER_WRITE_COMBINING, READER_UNCACHED,
+	};
+
+	return pat[bits(entry, 4, 3) + 4 * bit(entry, large ? 12 : 7)];
+}
+
 static reader_page read_x86_64(const reader_cpu *cpu, uint64_t table, uint64_t address)
 {
 	bool user = true, writable = true, executable = true;
@@ -83,6 +94,8 @@ static reader_page read_x86_64(const reader_cpu *cpu, uint64_t table, uint64_t a
 		page.global = bit(entry, 8);
 		page.accessed = bit(entry, 5);
 		page.dirty = bit(entry, 6);
+		page.type = pat_type(entry, large);
+		page.key = (unsigned)bits(entry, 62, 59);
 		return page;
 	}
 }
@@ -146,6 +159,16 @@ static uint64_t contiguous_set(const reader_cpu *cpu, uint64_t table, unsigned l
 	return (base >> covered(cpu, level)) % count == 0 ? count : 0;
 }
 
+/* MAIR_EL1, D8.6: Attr0 0xff, Attr1 0xbb, Attr2 0x44, Attr3 0x00, chosen by AttrIndx[2:0]. */
+static reader_type mair_type(uint64_t entry)
+{
+	static const reader_type mair[8] = {
+		READER_WRITE_BACK, READER_WRITE_THROUGH, READER_WRITE_COMBINING, READER_UNCACHED,
+	};
+
+	return mair[bits(entry, 4, 2)];
+}
+
 static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t address)
 {
 	bool no_user = false, no_write = false, uxn = false, pxn = false;
@@ -186,6 +209,7 @@ static reader_page read_aarch64(const reader_cpu *cpu, uint64_t table, uint64_t 
 		page.global = !bit(entry, 11);
 		page.accessed = bit(entry, 10);
 		page.dirty = !bit(entry, 7);
+		page.type = mair_type(entry);
 		return page;
 	}
 }
@@ -241,6 +265,9 @@ static reader_page read_riscv64(const reader_cpu *cpu, uint64_t table, uint64_t 
 			page.user = access;
 		else
 			page.kernel = access;
+		/* Svpbmt: 0 as the platform has it, 1 NC, 2 IO. */
+		page.type = bits(entry, 62, 61) == 0   ? READER_WRITE_BACK
+			    : bits(entry, 62, 61) == 1 ? READER_WRITE_COMBINING : READER_UNCACHED;
 		page.global = bit(entry, 5);
 		page.accessed = bit(entry, 6);
 		page.dirty = bit(entry, 7);

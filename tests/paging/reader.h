@@ -21,6 +21,15 @@ typedef struct reader_cpu {
 	void *context;
 } reader_cpu;
 
+/* What memory is like, as the registers that the host sets say (the library's wishes: arch/x86_64/page_attributes.h,
+ * MAIR_EL1 at the head of arch/aarch64/format.c), or riscv64's PBMT. */
+typedef enum reader_type {
+	READER_WRITE_BACK,
+	READER_WRITE_THROUGH,
+	READER_WRITE_COMBINING, /* aarch64: normal, non-cacheable; riscv64: NC */
+	READER_UNCACHED		/* aarch64: device; riscv64: IO */
+} reader_type;
+
 /* What one mode may do. */
 typedef struct reader_access {
 	bool read, write, execute;
@@ -34,6 +43,8 @@ typedef struct reader_page {
 	uint64_t run;	/* entries that the CPU may keep as one; 0: no such */
 	reader_access user, kernel;
 	bool global, accessed, dirty;
+	reader_type type;
+	unsigned key; /* protection key */
 } reader_page;
 
 reader_page reader_read(const reader_cpu *cpu, uint64_t root, uint64_t address);
