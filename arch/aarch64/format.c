@@ -33,31 +33,33 @@
  * still, and the CPU clears it with the first write. In a leaf that may not be written AP[2] is set and
  * says nothing: a bit for software keeps its being dirty.
  */
+#include "root.h"
+
 #include <landhold/paging_format.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
 #define BITS(high, low) ((~UINT64_C(0) >> (63 - (high))) & (~UINT64_C(0) << (low)))
 
-#define VALID BIT(0)
-#define TABLE_OR_PAGE BIT(1) /* above the manual's level 3: a table, else a block */
-#define ATTR_INDEX(n) ((uint64_t)(n) << 2) /* AttrIndx[2:0], bits 4:2 */
-#define AP_1 BIT(6)	     /* EL0 may */
-#define AP_2 BIT(7)	     /* nobody may write */
-#define SH_INNER BITS(9, 8)
-#define AF BIT(10)	     /* accessed */
-#define NG BIT(11)	     /* not global */
-#define DBM BIT(51)
-#define CONTIGUOUS BIT(52)
-#define PXN BIT(53)
-#define UXN BIT(54)
-#define SOFTWARE_55 BIT(55) /* bits 58:55: for software */
+#define VALID BIT(0)         /* D8.3 */
+#define TABLE_OR_PAGE BIT(1) /* above the manual's level 3: a table, else a block (D8.3) */
+#define ATTR_INDEX(n) ((uint64_t)(n) << 2) /* AttrIndx[2:0], bits 4:2 (D8.6) */
+#define AP_1 BIT(6)          /* AP[1]: EL0 may (D8.4) */
+#define AP_2 BIT(7)          /* AP[2]: nobody may write (D8.4); with DBM: clean (D8.5) */
+#define SH_INNER BITS(9, 8)  /* SH[1:0], bits 9:8 (D8.6) */
+#define AF BIT(10)           /* access flag (D8.5) */
+#define NG BIT(11)           /* not global: of one ASID (D8.14) */
+#define DBM BIT(51)          /* dirty bit modifier (D8.5) */
+#define CONTIGUOUS BIT(52)   /* D8.7.1 */
+#define PXN BIT(53)          /* D8.4 */
+#define UXN BIT(54)          /* D8.4 */
+#define SOFTWARE_55 BIT(55)  /* bits 58:55: for software (D8.3) */
 #define SOFTWARE_56 BIT(56)
 #define SOFTWARE_57 BIT(57)
-#define PXN_TABLE BIT(59)
-#define UXN_TABLE BIT(60)
-#define AP_TABLE_0 BIT(61) /* EL0 may not, below */
-#define AP_TABLE_1 BIT(62) /* nobody may write, below */
-#define ASID BITS(63, 48) /* of TTBRn_EL1; TCR_EL1.AS set, else its upper half is 0 */
+#define PXN_TABLE BIT(59)    /* PXNTable: hierarchical permissions, of table descriptors (D8.4) */
+#define UXN_TABLE BIT(60)    /* UXNTable (D8.4) */
+#define AP_TABLE_0 BIT(61)   /* APTable[0]: EL0 may not, below (D8.4) */
+#define AP_TABLE_1 BIT(62)   /* APTable[1]: nobody may write, below (D8.4) */
+#define ASID BITS(63, 48)    /* of TTBRn_EL1; TCR_EL1.AS set, else its upper half is 0 */
 
 #define USER_LEAF (AP_1 | NG | PXN)
 #define KERNEL_LEAF (AP_1 | NG | UXN)
@@ -88,8 +90,10 @@
 	.root_tag = ASID, .run = CONTIGUOUS
 
 /* The root register's bits 47:lowest of the address, and 51:48 where there are such. */
-#define ROOT(lowest) .root = { { BITS(47, lowest), 0 }, { 0, 0 } }
-#define ROOT_52(lowest) .root = { { BITS(47, lowest), 0 }, { BITS(5, 2), 46 } }
+#define ROOT(lowest) .root = { { LH_AARCH64_ROOT_LOW & BITS(63, lowest), 0 }, { 0, 0 } }
+#define ROOT_52(lowest)                                                                    \
+	.root = { { LH_AARCH64_ROOT_LOW & BITS(63, lowest), 0 },                           \
+		  { LH_AARCH64_ROOT_HIGH, LH_AARCH64_ROOT_HIGH_SHIFT } }
 
 #define LEVELS_4K_48                                                                       \
 	.page_shift = 12, .levels = 4, .index_bits = { 9, 9, 9, 9 },                       \

@@ -13,15 +13,14 @@
  * switches translation on. Of the root that is there already, lh_architecture_load knows that it is the
  * kernel's, which has no low half: walks of that are switched off (TCR_EL1.EPD0).
  */
+#include "root.h"
+
 #include <landhold/port.h>
 
 /* Above this many pages everything goes. */
 #define PAGES_ONE_BY_ONE 32
 
 #define TCR_EPD0 (UINT64_C(1) << 7)
-#define ROOT_LOW UINT64_C(0x0000fffffffff000) /* BADDR, bits 47:12 */
-#define ROOT_HIGH UINT64_C(0x3c)	      /* bits 5:2: address bits 51:48, where there are any */
-#define ROOT_HIGH_SHIFT 46
 
 static uint64_t read_ttbr0(void)
 {
@@ -51,7 +50,7 @@ static uint64_t register_of(lh_frame_number root)
 {
 	uint64_t address = lh_frame_address(root).value;
 
-	return (address & ROOT_LOW) | (address >> ROOT_HIGH_SHIFT & ROOT_HIGH);
+	return (address & LH_AARCH64_ROOT_LOW) | (address >> LH_AARCH64_ROOT_HIGH_SHIFT & LH_AARCH64_ROOT_HIGH);
 }
 
 /* Table writes of any CPU before this are seen by this one's walks; then nothing it executes is older. */
@@ -77,7 +76,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 	(void)port;
 	order_writes();
 	/* What is not global left the TLB when another root was loaded. */
-	if (global || (read_ttbr0() & (ROOT_LOW | ROOT_HIGH)) == register_of(root)) {
+	if (global || (read_ttbr0() & (LH_AARCH64_ROOT_LOW | LH_AARCH64_ROOT_HIGH)) == register_of(root)) {
 		if (range.pages > PAGES_ONE_BY_ONE)
 			__asm__ volatile("tlbi vmalle1" : : : "memory");
 		else
@@ -89,7 +88,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 
 void lh_architecture_load(lh_port *port, lh_frame_number root)
 {
-	bool is_kernels = (read_ttbr1() & (ROOT_LOW | ROOT_HIGH)) == register_of(root);
+	bool is_kernels = (read_ttbr1() & (LH_AARCH64_ROOT_LOW | LH_AARCH64_ROOT_HIGH)) == register_of(root);
 	uint64_t control = read_tcr() & ~TCR_EPD0;
 
 	(void)port;

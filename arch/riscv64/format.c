@@ -2,7 +2,8 @@
 /*
  * The entries of riscv64's tables: The RISC-V Instruction Set Manual, volume II: Privileged
  * Architecture, sections "Sv39", "Sv48", "Sv57" (the entry, and the table "Encoding of PTE
- * R/W/X fields"), "Svpbmt" (memory types), "Svnapot" (runs), "Svadu" (who sets A and D).
+ * R/W/X fields"), "Svpbmt" (memory types), "Svnapot" (runs), "Svadu" (who sets A and D). Numbers below are those of
+ * version 20211203.
  *
  * An entry with R, W and X clear names a table; A, D and U are reserved in it, so upper entries
  * carry no rights. W without R is reserved. A CPU without Svadu, or with it not switched on,
@@ -11,33 +12,35 @@
  * The CPU may keep the absence of a translation (section "Supervisor Memory-Management Fence
  * Instruction"): a wholly new mapping wants a fence too, or a fault that finds nothing to do.
  */
+#include "root.h"
+
 #include <landhold/paging_format.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define V BIT(0)
-#define R BIT(1)
+#define V BIT(0)           /* valid (4.3.1) */
+#define R BIT(1)           /* these three: table 4.5 */
 #define W BIT(2)
 #define X BIT(3)
-#define U BIT(4)	/* user mode; supervisor mode only with sstatus.SUM, and never fetches */
-#define G BIT(5)	/* in all address spaces */
-#define A BIT(6)
-#define D BIT(7)
-#define RSW_8 BIT(8)	/* for software */
+#define U BIT(4)           /* user mode; supervisor mode only with sstatus.SUM, and never fetches (4.3.1) */
+#define G BIT(5)           /* in all address spaces (4.3.1) */
+#define A BIT(6)           /* accessed (4.3.1; who sets it: Svadu) */
+#define D BIT(7)           /* dirty (the same) */
+#define RSW_8 BIT(8)       /* RSW: for software (4.3.1) */
 #define RSW_9 BIT(9)
-#define PPN UINT64_C(0x003ffffffffffc00) /* bits 53:10 hold address bits 55:12 */
+#define PPN UINT64_C(0x003ffffffffffc00) /* bits 53:10 hold address bits 55:12 (4.4.1, 4.5.1, 4.6.1) */
 #define PPN_SHIFT 2
-#define PBMT_NC BIT(61) /* non-cacheable, idempotent, weakly ordered: main memory */
-#define N BIT(63)	/* Svnapot: one of a run; */
+#define PBMT_NC BIT(61)    /* non-cacheable, idempotent, weakly ordered: main memory (Svpbmt, table 6.1) */
+#define N BIT(63)          /* one of a run (Svnapot, table 5.1); */
 #define PPN_IN_RUN UINT64_C(0x3c00) /* then PPN[3:0], bits 13:10, is */
-#define RUN_OF_64K BIT(13)	    /* 1000: 64 KiB, the one length that there is */
-#define PBMT_IO BIT(62) /* non-cacheable, strongly ordered: devices */
+#define RUN_OF_64K BIT(13) /* 1000: 64 KiB, the one length that there is (table 5.1) */
+#define PBMT_IO BIT(62)    /* non-cacheable, strongly ordered: devices (Svpbmt, table 6.1) */
 
 
 /* satp: MODE, ASID, PPN. */
-#define MODE(n) ((uint64_t)(n) << 60) /* 8: Sv39, 9: Sv48, 10: Sv57 */
+#define MODE(n) ((uint64_t)(n) << LH_RISCV64_MODE_SHIFT) /* satp.MODE (4.1.11, table 4.4): 8, 9, 10 for Sv39, 48, 57 */
 #define ASID UINT64_C(0x0ffff00000000000)
-#define ROOT_PPN UINT64_C(0x00000fffffffffff)
+#define ROOT_PPN LH_RISCV64_ROOT_PPN
 
 #define LEAF_RIGHTS { .read = { R, R }, .write = { W, W }, .execute = { X, X } }
 #define TABLE_RIGHTS { .read = LH_TEST_ALWAYS, .write = LH_TEST_ALWAYS, .execute = LH_TEST_ALWAYS }

@@ -10,13 +10,14 @@
  *
  * The host has switched translation on, with the kernel's root: the mode that satp has stays.
  */
+#include "root.h"
+
 #include <landhold/port.h>
 
 /* Above this many pages everything goes. */
 #define PAGES_ONE_BY_ONE 32
 
-#define SATP_MODE (UINT64_C(15) << 60)
-#define SATP_PPN UINT64_C(0x00000fffffffffff)
+#define SATP_MODE (UINT64_C(15) << LH_RISCV64_MODE_SHIFT)
 
 static uint64_t read_satp(void)
 {
@@ -47,7 +48,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 {
 	(void)port;
 	/* What is not global left the TLB when another root was loaded. */
-	if (!global && (read_satp() & SATP_PPN) != root.value)
+	if (!global && (read_satp() & LH_RISCV64_ROOT_PPN) != root.value)
 		return;
 	if (range.pages <= PAGES_ONE_BY_ONE)
 		for (uint64_t page = 0; page < range.pages; page++)

@@ -11,27 +11,29 @@
  * A protection key is bits 62:59 of a leaf (section 4.6.2), with CR4.PKE; a host without it gives all
  * leaves key 0. CR3 has the root's address and, with CR4.PCIDE, the address space's PCID (table 4-13).
  */
+#include "root.h"
+
 #include <landhold/paging_format.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define P BIT(0)      /* present */
-#define R_W BIT(1)    /* 0: writes refused */
-#define U_S BIT(2)    /* 0: user mode refused */
-#define PWT BIT(3)    /* PAT index, bit 0 */
-#define PCD BIT(4)    /* PAT index, bit 1 */
-#define A BIT(5)      /* accessed */
-#define D BIT(6)      /* dirty */
-#define PAT_4K BIT(7) /* PAT index, bit 2, at level 0 */
-#define PS BIT(7)     /* above level 0: maps a page */
-#define G BIT(8)      /* global, with CR4.PGE */
-#define IGNORED_9 BIT(9)
-#define IGNORED_10 BIT(10)
-#define PAT_LARGE BIT(12) /* PAT index, bit 2, above level 0 */
-#define KEY UINT64_C(0x7800000000000000) /* bits 62:59 */
-#define PCID UINT64_C(0xfff)
-#define XD BIT(63)	  /* fetches refused, with IA32_EFER.NXE */
-#define ADDRESS UINT64_C(0x000ffffffffff000) /* bits 51:12; those from MAXPHYADDR up are 0 */
+#define P BIT(0)                  /* present: tables 4-14 to 4-20 */
+#define R_W BIT(1)                /* 0: writes refused (4.6.1): tables 4-14 to 4-20 */
+#define U_S BIT(2)                /* 0: user mode refused (4.6.1): tables 4-14 to 4-20 */
+#define PWT BIT(3)                /* PAT index, bit 0 (4.9.2): tables 4-16, 4-18, 4-20 */
+#define PCD BIT(4)                /* PAT index, bit 1: the same */
+#define A BIT(5)                  /* accessed (4.8): tables 4-14 to 4-20 */
+#define D BIT(6)                  /* dirty (4.8): tables 4-16, 4-18, 4-20 */
+#define PAT_4K BIT(7)             /* PAT index, bit 2, at level 0: table 4-20 */
+#define PS BIT(7)                 /* above level 0: maps a page: tables 4-16, 4-18; clear in 4-17, 4-19 */
+#define G BIT(8)                  /* global, with CR4.PGE (4.10.2.4): tables 4-16, 4-18, 4-20 */
+#define IGNORED_9 BIT(9)          /* bits 11:9 are ignored: tables 4-16, 4-18, 4-20 */
+#define IGNORED_10 BIT(10)        /* the same */
+#define PAT_LARGE BIT(12)         /* PAT index, bit 2, above level 0: tables 4-16, 4-18 */
+#define KEY UINT64_C(0x7800000000000000) /* bits 62:59, protection key (4.6.2): tables 4-16, 4-18, 4-20 */
+#define PCID UINT64_C(0xfff)      /* CR3, bits 11:0, with CR4.PCIDE: table 4-13 */
+#define XD BIT(63)                /* fetches refused, with IA32_EFER.NXE (4.6.1): tables 4-14 to 4-20 */
+#define ADDRESS LH_X86_64_ADDRESS /* bits 51:12; those from MAXPHYADDR up are 0: tables 4-12 to 4-20 */
 
 #define RIGHTS { .read = LH_TEST_ALWAYS, .write = { R_W, R_W }, .execute = { XD, 0 } }
 

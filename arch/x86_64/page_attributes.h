@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page attribute table that format_4_level.c counts on. The kernel writes it to the
+ * The page attribute table that format.c counts on. The kernel writes it to the
  * IA32_PAT register (277H) of each CPU before it maps write-combining memory.
  *
  * It is the value after reset (Intel SDM volume 3A, table 12-12) but for entry 6, which

@@ -7,6 +7,8 @@
  * ones too, and *all* paging-structure caches; writing CR3 drops all that is not global;
  * a change of CR4.PGE drops everything.
  */
+#include "root.h"
+
 #include <landhold/port.h>
 
 /*
@@ -15,7 +17,6 @@
  */
 #define PAGES_ONE_BY_ONE 32
 
-#define CR3_ADDRESS UINT64_C(0x000ffffffffff000)
 #define CR4_PGE (UINT64_C(1) << 7)
 
 static uint64_t read_cr3(void)
@@ -67,7 +68,7 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 {
 	(void)port;
 	/* What is not global left the TLB when another root was loaded. */
-	if (!global && (read_cr3() & CR3_ADDRESS) != lh_frame_address(root).value)
+	if (!global && (read_cr3() & LH_X86_64_ADDRESS) != lh_frame_address(root).value)
 		return;
 	if (range.pages <= PAGES_ONE_BY_ONE) {
 		for (uint64_t page = 0; page < range.pages; page++)
