@@ -263,7 +263,8 @@ lh_region *lh_region_list_pop(lh_region_list *list);
 typedef struct lh_region_survey {
 	unsigned spares;	  /* that the operation will take: 0 to 2 */
 	uint64_t pages;		  /* of the range that are in them */
-	uint64_t charged_pages;	  /* of these, in those that are LH_REGION_CHARGED */
+	uint64_t charged_pages;	  /* of these, in those that are LH_REGION_CHARGED, */
+	uint64_t unpromised_pages; /* and in others that are private and backed */
 	lh_rights rights;	  /* that one of them grants now */
 	lh_rights rights_max;	  /* that all of them may */
 	lh_rights rights_history; /* that one of them ever did */

@@ -85,6 +85,8 @@ static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_
 	told->pages += pages;
 	if ((region->flags & LH_REGION_CHARGED) != 0)
 		told->charged_pages += pages;
+	else if ((region->flags & LH_REGION_SHARED) == 0 && region->backing != LH_BACKING_NONE)
+		told->unpromised_pages += pages;
 	told->rights |= region->rights;
 	told->rights_max &= region->rights_max;
 	told->rights_history |= region->rights_history;

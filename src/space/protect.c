@@ -14,27 +14,6 @@ static bool becomes_charged(const lh_region *region)
 	       region->backing != LH_BACKING_NONE;
 }
 
-/* Pages of the range that become private and writable, of those that are in regions. */
-static uint64_t pages_to_charge(const lh_space_change *change, const lh_region_survey *survey)
-{
-	uint64_t pages = 0;
-	lh_region_cursor cursor;
-	lh_region *region;
-
-	if ((change->rights & LH_RIGHT_WRITE) == 0 || survey->charged_pages == survey->pages)
-		return 0;
-	region = lh_region_cursor_from(&cursor, &change->space->tree, change->range.base);
-	for (; region; region = lh_region_cursor_next(&cursor)) {
-		lh_virtual_range common;
-
-		if (!lh_virtual_range_intersect(region->range, change->range, &common))
-			break;
-		if (becomes_charged(region))
-			pages += common.pages;
-	}
-	return pages;
-}
-
 static bool breaks_write_xor_execute(const lh_space_change *change, const lh_region_survey *survey)
 {
 	return change->space->manager->enforce_write_xor_execute &&
@@ -57,7 +36,8 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 {
 	lh_space_change *change = (lh_space_change *)(void *)tree;
 	lh_space *space = change->space;
-	uint64_t charge = pages_to_charge(change, survey);
+	/* What becomes private and writable. */
+	uint64_t charge = (change->rights & LH_RIGHT_WRITE) != 0 ? survey->unpromised_pages : 0;
 
 	change->was_asked = true;
 	if (breaks_write_xor_execute(change, survey))

@@ -124,6 +124,7 @@ static void expect_survey(uint64_t first, uint64_t count, unsigned spares)
 			continue;
 		worked_out.pages++;
 		worked_out.charged_pages += map[n].charged;
+		worked_out.unpromised_pages += !map[n].charged;
 		worked_out.rights |= map[n].rights;
 		worked_out.rights_max &= map[n].rights_max;
 		worked_out.rights_history |= map[n].history;
@@ -134,6 +135,7 @@ static void check_survey(const lh_region_survey *survey)
 {
 	CHECK_EQUAL(survey->pages, worked_out.pages);
 	CHECK_EQUAL(survey->charged_pages, worked_out.charged_pages);
+	CHECK_EQUAL(survey->unpromised_pages, worked_out.unpromised_pages);
 	CHECK_EQUAL(survey->rights, worked_out.rights);
 	CHECK_EQUAL(survey->rights_max, worked_out.rights_max);
 	CHECK_EQUAL(survey->rights_history, worked_out.rights_history);
