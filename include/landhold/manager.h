@@ -203,7 +203,7 @@ typedef struct lh_statistics {
 } lh_statistics;
 
 /*
- * Gives back what the library keeps because it may soon be of use: empty pages of its pools, one each. The manager
+ * Gives back what the library keeps because it may soon be of use: empty pages of its pools, one a CPU each. The manager
  * is a shrinker (reclaim.h) that does the same. => frames. Context: interrupts on, no spinning lock.
  */
 uint64_t lh_manager_trim(lh_manager *manager);

@@ -130,8 +130,10 @@ static const char *check_lists(const lh_heap *heap, const struct tally *tally)
 
 static const char *check_counters(const lh_heap *heap, const struct tally *tally)
 {
-	uint64_t held, held_bytes;
+	uint64_t held, held_bytes, items = 0;
 
+	for (unsigned i = 0; i < 3; i++)
+		items += lh_pool_read_counters(&heap->pools[i]).items;
 	lh_heap_quarantine_count_locked(heap, &held, &held_bytes);
 	if (tally->runs != heap->run_count || tally->pages != heap->page_count ||
 	    tally->large_items != heap->large_items || tally->large_bytes != heap->large_bytes ||
@@ -144,7 +146,7 @@ static const char *check_counters(const lh_heap *heap, const struct tally *tally
 	}
 	if (tally->held != held)
 		return "the quarantine has not the items that say so";
-	if (tally->runs != heap->pools[0].in_use + heap->pools[1].in_use + heap->pools[2].in_use)
+	if (tally->runs != items)
 		return "the heap's pools and its runs disagree";
 	return NULL;
 }

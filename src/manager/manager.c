@@ -16,9 +16,13 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 
+/* Of the manager itself; the fronts of its pools follow. */
+#define OWN_SIZE ((sizeof(lh_manager) + 15) & ~(size_t)15)
+#define POOLS 3u
+
 size_t lh_manager_size(void)
 {
-	return (sizeof(lh_manager) + 15) & ~(size_t)15;
+	return OWN_SIZE + POOLS * lh_pool_fronts_size();
 }
 
 /* True if the range lies in the half of the address space that the format gives to users. */
@@ -46,11 +50,17 @@ static lh_error validate(const lh_manager_setup *setup)
 
 static lh_error make_pools(lh_manager *manager)
 {
+	lh_pool *pools[POOLS] = { &manager->regions, &manager->objects, &manager->nodes };
+	unsigned char *fronts = (unsigned char *)manager + OWN_SIZE;
+
 	LH_TRY(lh_pool_init(&manager->regions, manager->frames, "regions", sizeof(lh_region)));
 	LH_TRY(lh_pool_init(&manager->objects, manager->frames, "objects", sizeof(lh_object)));
+	LH_TRY(lh_pool_init(&manager->nodes, manager->frames, "nodes", sizeof(lh_index_node)));
+	for (unsigned i = 0; i < POOLS; i++)
+		lh_pool_add_fronts(pools[i], fronts + i * lh_pool_fronts_size());
 	lh_pool_keep_pages(&manager->regions);
 	lh_pool_keep_pages(&manager->objects);
-	return lh_pool_init(&manager->nodes, manager->frames, "nodes", sizeof(lh_index_node));
+	return LH_OK;
 }
 
 static lh_error build(lh_manager *manager, const lh_manager_setup *setup)
@@ -130,11 +140,9 @@ lh_frames *lh_manager_frames(lh_manager *manager)
 	return manager->frames;
 }
 
-static uint64_t pool_items(const lh_manager *manager)
+static uint64_t items_of(const lh_pool *pool)
 {
-	return lh_atomic_load_relaxed(&manager->regions.in_use) +
-	       lh_atomic_load_relaxed(&manager->objects.in_use) +
-	       lh_atomic_load_relaxed(&manager->nodes.in_use);
+	return lh_pool_read_counters(pool).items;
 }
 
 /* Parts may have changed since they were read: none wraps. */
@@ -151,11 +159,10 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 	const lh_event_counts *counts = &manager->counts;
 
 	*statistics = (lh_statistics){
-		.user_regions = lh_atomic_load_relaxed(&counts->user_regions),
+		.user_regions = items_of(&manager->regions),
 		.kernel_regions = lh_atomic_load_relaxed(&counts->kernel_regions),
 		.spaces = lh_atomic_load_relaxed(&counts->spaces),
 		.objects = lh_atomic_load_relaxed(&counts->objects),
-		.pool_items = pool_items(manager),
 		.faults = lh_atomic_load_relaxed(&counts->faults),
 		.faults_zero = lh_atomic_load_relaxed(&counts->zero),
 		.faults_fresh = lh_atomic_load_relaxed(&counts->fresh),
@@ -168,6 +175,8 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.faults_refused = lh_atomic_load_relaxed(&counts->refused),
 		.forks = lh_atomic_load_relaxed(&counts->forks),
 	};
+	statistics->pool_items =
+		statistics->user_regions + items_of(&manager->objects) + items_of(&manager->nodes);
 	lh_frames_estimate_counters(manager->frames, &statistics->frames);
 	count_reserve_as_free(&statistics->frames, lh_readers_reserve(manager));
 	statistics->table_pages = statistics->frames.used[LH_FRAME_TABLE];
@@ -242,9 +251,7 @@ const char *lh_manager_check(lh_manager *manager)
 		finding = lh_region_tree_check(&manager->kernel_tree);
 	if (!finding)
 		finding = lh_directory_check(&manager->kernel_directory);
-	if (!finding && manager->regions.in_use != lh_atomic_load(&manager->counts.user_regions))
-		finding = "the manager miscounts its user regions";
-	if (!finding && manager->objects.in_use != lh_atomic_load(&manager->counts.objects))
+	if (!finding && items_of(&manager->objects) != lh_atomic_load(&manager->counts.objects))
 		finding = "the manager miscounts its objects";
 	if (!finding)
 		finding = lh_views_check(manager);

@@ -17,7 +17,7 @@
 
 /* Counted by atomic additions; read without a lock. */
 typedef struct lh_event_counts {
-	uint64_t spaces, objects, kernel_regions, user_regions;
+	uint64_t spaces, objects, kernel_regions;
 	uint64_t faults, zero, fresh, huge, split, copied, reused, object, upgraded, refused, forks;
 } lh_event_counts;
 
@@ -36,9 +36,9 @@ struct lh_manager {
 	lh_virtual_range user;		/* [c] */
 	bool enforce_write_xor_execute;	/* [c] */
 	lh_huge_policy huge;		/* [c] */
-	lh_pool regions;		/* [c] has a lock of its own */
+	lh_pool regions;		/* [c] has locks of its own */
 	lh_pool objects;		/* these two have readers: readers.h */
-	lh_pool nodes;
+	lh_pool nodes;			/* their fronts follow the manager in memory */
 	lh_frame_number zero_frame;	/* [c] held by the manager; mapped uncounted */
 	uint32_t kernel_lock;		/* the kernel's map lock: a mutex */
 	lh_region_tree kernel_tree;	/* [k] */

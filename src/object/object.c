@@ -88,8 +88,7 @@ static void build(lh_object *object, lh_manager *manager, const lh_object_setup 
 
 static void give_memory_back(lh_manager *manager, lh_object *object)
 {
-	lh_pool_give_back(&manager->objects, object);
-	lh_readers_trim(manager, &manager->objects);
+	lh_readers_trim(manager, &manager->objects, lh_pool_give_back(&manager->objects, object));
 }
 
 /* What may fail once the object has its memory. */

@@ -5,9 +5,6 @@
 #include "base/cpus.h"
 #include "base/lock_order.h"
 
-/* Of each pool. */
-#define EMPTY_PAGES_KEPT 1u
-
 uintptr_t lh_reading_begin(lh_manager *manager)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(manager->port);
@@ -31,24 +28,24 @@ void lh_readers_wait(lh_manager *manager)
 	lh_cpus_wait(manager->port, &manager->readers);
 }
 
-void lh_readers_trim(lh_manager *manager, lh_pool *pool)
+static uint64_t empty_pages(const lh_pool *pool)
 {
-	uint64_t empty = lh_atomic_load_relaxed(&pool->empty_pages), keep = 0;
+	return lh_pool_read_counters(pool).empty_pages;
+}
 
-	if (empty == 0)
-		return;
-	if (lh_frames_shortage(manager->frames) == 0)
-		keep = EMPTY_PAGES_KEPT;
-	if (empty <= keep)
+void lh_readers_trim(lh_manager *manager, lh_pool *pool, bool is_much)
+{
+	bool is_short = lh_frames_shortage(manager->frames) != 0;
+
+	if (!is_much && (!is_short || empty_pages(pool) == 0))
 		return;
 	lh_order_may_flush(manager->port);
-	(void)lh_pool_trim(pool, keep, &manager->readers);
+	(void)lh_pool_trim(pool, is_short ? 0 : LH_POOL_EMPTY_KEPT, &manager->readers);
 }
 
 uint64_t lh_readers_reserve(const lh_manager *manager)
 {
-	return lh_atomic_load_relaxed(&manager->regions.empty_pages) +
-	       lh_atomic_load_relaxed(&manager->objects.empty_pages);
+	return empty_pages(&manager->regions) + empty_pages(&manager->objects);
 }
 
 uint64_t lh_readers_reclaim(lh_manager *manager)

@@ -24,13 +24,13 @@ void lh_reading_end(lh_manager *manager, uintptr_t interrupts);
 void lh_readers_wait(lh_manager *manager);
 
 /*
- * After items were given back to a pool with readers: gives pages that are empty back to the frames. One stays, so
- * that who takes an item just beyond a full page and gives it back, again and again, does not call all readers'
- * CPUs each time; none where memory is short. What stays is given back by lh_readers_reclaim, for which the
+ * After items were given back to a pool with readers: gives pages that are empty back to the frames. One of each front
+ * stays, so that who takes an item just beyond a full page and gives it back, again and again, does not call all
+ * readers' CPUs each time; none where memory is short. What stays is given back by lh_readers_reclaim, for which the
  * manager has a shrinker, and counts as free in its statistics.
- * Context: as for a flush.
+ * => is_much: what lh_pool_give_back said, of any of the items. Context: as for a flush.
  */
-void lh_readers_trim(lh_manager *manager, lh_pool *pool);
+void lh_readers_trim(lh_manager *manager, lh_pool *pool, bool is_much);
 
 /* Gives back all that pools with readers keep. => frames. Context: as for a flush. */
 uint64_t lh_readers_reclaim(lh_manager *manager);

@@ -8,20 +8,21 @@
  * keeps its bytes (an optimistic reader may still look at its version), and a stray
  * write through a stale pointer cannot lead the pool astray.
  *
- * Pages with a free item are on a list, the one most lately filled up from first;
+ * Pages with a free item and one in use are on a list, the one most lately filled up from first;
  * full pages are on none. The frame's word names the pool, so the walker finds full
  * pages too, and a pointer into some other page is never taken for an item.
  *
  * Pages without an item in use are on a second list in a pool that keeps them, and in no list
  * elsewhere: there they go back to the frames at once.
  *
- * A front is a short stack of free items; for the pages they are in use. It fills up from and
- * empties into the pages by half. Before taking an item fails, all fronts are emptied one by one:
- * an item that is given back meanwhile may be missed, which is no promise broken, since items are
- * not promised.
+ * A front is a CPU's lists, and a lock. A page belongs to the front of the CPU that brought it as long as it is in the
+ * pool: who takes an item takes it from his own front's pages, who gives one back gives it to its page, whoever's that
+ * is. So CPUs that give back what they took write to no common line. Before taking an item fails, all fronts are looked
+ * through one by one: an item that is given back meanwhile may be missed, which is no promise broken, since items
+ * are not promised. (A stack of free items for each CPU, over pages in common, was here before: such items hold pages
+ * that are in use for nobody.)
  *
- * Locks: a front's, then the pool's inside it, which counts as one in the order; or the pool's
- * alone. Neither is held while a frame is taken, zeroed or dropped.
+ * Locks: a front's; never two, and none while a frame is taken, zeroed or dropped.
  */
 #include "physical/frames_internal.h"
 
@@ -31,25 +32,15 @@
 
 #include <landhold/pool.h>
 
-/* At the beginning of the page; l = the pool's lock, c = constant while in the pool. */
+/* At the beginning of the page; l = its front's lock, c = constant while in the pool. */
 struct pool_page {
 	lh_pool *pool;	       /* c */
 	lh_frame_number frame; /* c: this page's own */
 	uint64_t next;	       /* l: frames on the list; LH_NO_FRAME: none */
 	uint64_t previous;     /* l */
 	uint32_t in_use;       /* l: items given out */
-	uint32_t padding;
+	uint32_t front;	       /* c: its number */
 	uint64_t bits[];       /* l: items_per_page of them, set: in use */
-};
-
-#define FRONT_ITEMS 6u
-
-/* One CPU's, 128 bytes apart: what is used of one shares no cache line with another's. */
-struct lh_pool_front {
-	uint32_t lock;
-	uint32_t count;		  /* m: under the lock */
-	void *items[FRONT_ITEMS]; /* m */
-	uint64_t apart[9];
 };
 
 static uint64_t words_of(const lh_pool *pool)
@@ -63,6 +54,14 @@ static uint64_t header_size(uint64_t items, uint64_t size)
 	uint64_t mask = size % 64 == 0 ? 63 : 15;
 
 	return (sizeof(struct pool_page) + (items + 63) / 64 * 8 + mask) & ~mask;
+}
+
+static void set_fronts(lh_pool *pool, lh_pool_front *fronts, uint32_t count)
+{
+	pool->fronts = fronts;
+	pool->front_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		fronts[i] = (lh_pool_front){ .partial = LH_NO_FRAME, .empty = LH_NO_FRAME };
 }
 
 lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name, uint32_t item_size)
@@ -79,8 +78,8 @@ lh_error lh_pool_init(lh_pool *pool, lh_frames *frames, const char *name, uint32
 			   .name = name,
 			   .item_size = (uint32_t)size,
 			   .items_per_page = (uint32_t)items,
-			   .partial = LH_NO_FRAME,
-			   .empty = LH_NO_FRAME };
+			   .first_item = (uint32_t)header_size(items, size) };
+	set_fronts(pool, &pool->own, 1);
 	return LH_OK;
 }
 
@@ -91,23 +90,22 @@ void lh_pool_keep_pages(lh_pool *pool)
 
 size_t lh_pool_fronts_size(void)
 {
-	return LH_MAX_CPUS * sizeof(struct lh_pool_front);
+	return LH_MAX_CPUS * sizeof(lh_pool_front);
 }
 
 void lh_pool_add_fronts(lh_pool *pool, void *memory)
 {
-	memset(memory, 0, lh_pool_fronts_size());
-	pool->fronts = memory;
+	set_fronts(pool, memory, pool->frames->cpu_count);
 }
 
-/* --- Pages and their list. => the pool's lock is held --- */
+/* --- Pages and their lists. => the front's lock is held --- */
 
 static struct pool_page *page_of_frame(const lh_pool *pool, uint64_t frame)
 {
 	return lh_frame_pointer(pool->frames, lh_frame(frame));
 }
 
-/* list: pool->partial or pool->empty. */
+/* list: the front's partial or empty. */
 static void list_push(lh_pool *pool, uint64_t *list, struct pool_page *page)
 {
 	page->previous = LH_NO_FRAME;
@@ -127,8 +125,24 @@ static void list_remove(lh_pool *pool, uint64_t *list, struct pool_page *page)
 		page_of_frame(pool, page->next)->previous = page->previous;
 }
 
+static void push_empty(lh_pool *pool, lh_pool_front *front, struct pool_page *page)
+{
+	list_push(pool, &front->empty, page);
+	lh_atomic_store_relaxed(&front->empty_pages, front->empty_pages + 1);
+}
+
+/* => one is there. */
+static struct pool_page *pop_empty(lh_pool *pool, lh_pool_front *front)
+{
+	struct pool_page *page = page_of_frame(pool, front->empty);
+
+	list_remove(pool, &front->empty, page);
+	lh_atomic_store_relaxed(&front->empty_pages, front->empty_pages - 1);
+	return page;
+}
+
 /* The lowest free item of a page that has one becomes used. */
-static void *take_from_page(lh_pool *pool, struct pool_page *page)
+static void *take_from_page(lh_pool *pool, lh_pool_front *front, struct pool_page *page)
 {
 	uint64_t word = 0, index;
 
@@ -136,23 +150,17 @@ static void *take_from_page(lh_pool *pool, struct pool_page *page)
 		word++;
 	index = word * 64 + (unsigned)__builtin_ctzll(~page->bits[word]);
 	LH_ASSERT(lh_frames_port(pool->frames), index < pool->items_per_page);
-	lh_atomic_store_relaxed(&page->bits[word], page->bits[word] | UINT64_C(1) << (index % 64));
+	page->bits[word] |= UINT64_C(1) << (index % 64);
 	if (++page->in_use == pool->items_per_page)
-		list_remove(pool, &pool->partial, page);
-	pool->in_use++;
-	return (unsigned char *)page + header_size(pool->items_per_page, pool->item_size) + index * pool->item_size;
+		list_remove(pool, &front->partial, page);
+	lh_atomic_store_relaxed(&front->in_use, front->in_use + 1);
+	return (unsigned char *)page + pool->first_item + index * pool->item_size;
 }
 
 /* --- Taking --- */
 
-static void add_page_locked(lh_pool *pool, struct pool_page *page)
-{
-	list_push(pool, &pool->partial, page);
-	pool->pages++;
-}
-
 /* A new page, known to nobody yet. */
-static lh_error make_page(lh_pool *pool, struct pool_page **page)
+static lh_error make_page(lh_pool *pool, uint32_t front, struct pool_page **page)
 {
 	lh_frame_number frame;
 
@@ -161,102 +169,60 @@ static lh_error make_page(lh_pool *pool, struct pool_page **page)
 	*page = lh_frame_pointer(pool->frames, frame);
 	(*page)->pool = pool;
 	(*page)->frame = frame;
+	(*page)->front = front;
 	return LH_OK;
 }
 
-/* An item of some page; NULL: none is free. */
-static void *take_locked(lh_pool *pool)
+/* An item of some page; NULL: none is free. => the front's lock is held. */
+static void *take_locked(lh_pool *pool, lh_pool_front *front)
 {
-	if (pool->partial == LH_NO_FRAME && pool->empty != LH_NO_FRAME) {
-		struct pool_page *page = page_of_frame(pool, pool->empty);
-
-		list_remove(pool, &pool->empty, page);
-		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages - 1);
-		list_push(pool, &pool->partial, page);
+	if (front->partial == LH_NO_FRAME) {
+		if (front->empty == LH_NO_FRAME)
+			return NULL;
+		list_push(pool, &front->partial, pop_empty(pool, front));
 	}
-	if (pool->partial == LH_NO_FRAME)
-		return NULL;
-	return take_from_page(pool, page_of_frame(pool, pool->partial));
+	return take_from_page(pool, front, page_of_frame(pool, front->partial));
 }
 
-static void *take_from_pages(lh_pool *pool, lh_port *port)
+/* fresh: a page that becomes the front's first; NULL: none. */
+static void *take_from_front(lh_pool *pool, lh_pool_front *front, struct pool_page *fresh)
 {
-	uintptr_t interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	void *item = take_locked(pool);
-
-	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
-	return item;
-}
-
-static void refill(lh_pool *pool, struct lh_pool_front *front, lh_port *port)
-{
+	lh_port *port = lh_frames_port(pool->frames);
+	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
 	void *item;
 
-	lh_spin_lock_inside(&pool->lock, port);
-	while (front->count < FRONT_ITEMS / 2 && (item = take_locked(pool)) != NULL)
-		front->items[front->count++] = item;
-	lh_spin_unlock_inside(&pool->lock, port);
-}
-
-static void *take_from_front(lh_pool *pool, lh_port *port)
-{
-	struct lh_pool_front *front = &pool->fronts[lh_port_cpu(port)];
-	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
-	void *item = NULL;
-
-	if (front->count == 0)
-		refill(pool, front, port);
-	if (front->count != 0)
-		item = front->items[--front->count];
+	if (fresh) {
+		list_push(pool, &front->partial, fresh);
+		lh_atomic_store_relaxed(&front->pages, front->pages + 1);
+	}
+	item = take_locked(pool, front);
 	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
 	return item;
 }
 
-static void *take_at_hand(lh_pool *pool, lh_port *port)
-{
-	return pool->fronts ? take_from_front(pool, port) : take_from_pages(pool, port);
-}
-
-/* An item of a new page. => NULL: there is no frame for one. */
-static void *take_from_new_page(lh_pool *pool, lh_port *port)
+/* An item of a new page, or of another front's. NULL: there is none, nor a frame for a page. */
+static void *take_from_elsewhere(lh_pool *pool, uint32_t own)
 {
 	struct pool_page *page;
-	uintptr_t interrupts;
-	void *item;
+	void *item = NULL;
 
-	if (make_page(pool, &page) != LH_OK)
-		return NULL;
-	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	add_page_locked(pool, page);
-	item = take_locked(pool);
-	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
+	if (make_page(pool, own, &page) == LH_OK)
+		return take_from_front(pool, &pool->fronts[own], page);
+	for (uint32_t i = 0; i < pool->front_count && !item; i++)
+		item = take_from_front(pool, &pool->fronts[i], NULL);
 	return item;
-}
-
-static void empty_fronts(lh_pool *pool, lh_port *port);
-
-/* What fronts kept is free in its page now, or its page has become a free frame. */
-static void *take_of_fronts(lh_pool *pool, lh_port *port)
-{
-	void *item;
-
-	empty_fronts(pool, port);
-	item = take_from_pages(pool, port);
-	return item ? item : take_from_new_page(pool, port);
 }
 
 lh_error lh_pool_take(lh_pool *pool, void **item)
 {
-	lh_port *port = lh_frames_port(pool->frames);
+	uint32_t own = pool->front_count > 1 ? lh_port_cpu(lh_frames_port(pool->frames)) : 0;
 	void *taken;
 
 	if (LH_STEP_FAILS(pool->frames, pool_items))
 		return LH_NO_MEMORY;
-	taken = take_at_hand(pool, port);
+	taken = take_from_front(pool, &pool->fronts[own], NULL);
 	if (!taken)
-		taken = take_from_new_page(pool, port);
-	if (!taken && pool->fronts)
-		taken = take_of_fronts(pool, port);
+		taken = take_from_elsewhere(pool, own);
 	if (!taken)
 		return LH_NO_MEMORY;
 	*item = taken;
@@ -269,48 +235,88 @@ lh_error lh_pool_take(lh_pool *pool, void **item)
 static struct pool_page *page_of_item(lh_pool *pool, lh_port *port, void *item, uint64_t *index)
 {
 	uint64_t offset = (uintptr_t)item & (LH_PAGE_SIZE - 1);
-	uint64_t header = header_size(pool->items_per_page, pool->item_size);
+	uint64_t within = offset - pool->first_item;
 	struct pool_page *page;
 	lh_frame_entry *entry;
 
-	LH_REQUIRE(port, item != NULL && offset >= header);
-	LH_REQUIRE(port, (offset - header) % pool->item_size == 0);
+	LH_REQUIRE(port, item != NULL && offset >= pool->first_item);
+	LH_REQUIRE(port, within % pool->item_size == 0);
 	page = (struct pool_page *)(void *)((unsigned char *)item - offset);
 	LH_REQUIRE(port, page->pool == pool);
 	entry = lh_frame_entry_of(pool->frames, page->frame);
 	LH_REQUIRE(port, entry != NULL && entry->state == LH_FRAME_POOL);
 	LH_REQUIRE(port, entry->word == (uintptr_t)pool);
-	*index = (offset - header) / pool->item_size;
-	LH_REQUIRE(port, *index < pool->items_per_page);
+	*index = within / pool->item_size;
+	LH_REQUIRE(port, *index < pool->items_per_page && page->front < pool->front_count);
 	return page;
 }
 
-/* The item is free in its page. => the page, if it is to go to the frames; else NULL. The pool's
- * lock is held. */
-static struct pool_page *give_locked(lh_pool *pool, struct pool_page *page, uint64_t index)
+/* The item is free in its page. => the page is in no list any more, and is to go to the frames. The front's lock
+ * is held. */
+static bool give_locked(lh_pool *pool, lh_pool_front *front, struct pool_page *page, uint64_t index)
 {
 	uint64_t *word = &page->bits[index / 64];
 	uint64_t bit = UINT64_C(1) << (index % 64);
 
 	LH_REQUIRE(lh_frames_port(pool->frames), (*word & bit) != 0);
-	lh_atomic_store_relaxed(word, *word & ~bit);
-	pool->in_use--;
+	*word &= ~bit;
+	lh_atomic_store_relaxed(&front->in_use, front->in_use - 1);
 	if (page->in_use-- == pool->items_per_page)
-		list_push(pool, &pool->partial, page);
+		list_push(pool, &front->partial, page);
 	if (page->in_use != 0)
-		return NULL;
-	list_remove(pool, &pool->partial, page);
+		return false;
+	list_remove(pool, &front->partial, page);
 	if (pool->keeps_pages) {
-		list_push(pool, &pool->empty, page);
-		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages + 1);
-		return NULL;
+		push_empty(pool, front, page);
+		return false;
 	}
-	pool->pages--;
-	page->next = LH_NO_FRAME;
-	return page;
+	lh_atomic_store_relaxed(&front->pages, front->pages - 1);
+	return true;
 }
 
-/* Pages chained by next, in no list of the pool any more. => how many. */
+static void drop_page(lh_pool *pool, struct pool_page *page)
+{
+	page->pool = NULL;
+	(void)lh_frame_drop(pool->frames, page->frame);
+}
+
+bool lh_pool_give_back(lh_pool *pool, void *item)
+{
+	lh_port *port = lh_frames_port(pool->frames);
+	uint64_t index;
+	struct pool_page *page = page_of_item(pool, port, item, &index);
+	lh_pool_front *front = &pool->fronts[page->front];
+	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
+	bool is_dead = give_locked(pool, front, page, index);
+	bool is_much = front->empty_pages > LH_POOL_EMPTY_KEPT;
+
+	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
+	if (is_dead)
+		drop_page(pool, page);
+	return is_much;
+}
+
+/* --- Trimming --- */
+
+/* Empty pages but so many, in no list any more, chained by next before those that are so already. */
+static struct pool_page *take_empty_pages(lh_pool *pool, lh_pool_front *front, uint64_t keep,
+					  struct pool_page *dead)
+{
+	lh_port *port = lh_frames_port(pool->frames);
+	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
+
+	while (front->empty_pages > keep) {
+		struct pool_page *page = pop_empty(pool, front);
+
+		page->next = dead ? dead->frame.value : LH_NO_FRAME;
+		dead = page;
+		lh_atomic_store_relaxed(&front->pages, front->pages - 1);
+	}
+	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
+	return dead;
+}
+
+/* Pages chained by next, in no list any more. => how many. */
 static uint64_t drop_pages(lh_pool *pool, struct pool_page *page)
 {
 	uint64_t count = 0;
@@ -318,127 +324,37 @@ static uint64_t drop_pages(lh_pool *pool, struct pool_page *page)
 	while (page) {
 		uint64_t next = page->next;
 
-		page->pool = NULL;
-		(void)lh_frame_drop(pool->frames, page->frame);
+		drop_page(pool, page);
 		page = next != LH_NO_FRAME ? page_of_frame(pool, next) : NULL;
 		count++;
 	}
 	return count;
 }
 
-/* The oldest items of a front, back into their pages. => pages to drop. The front's lock is held. */
-static struct pool_page *spill(lh_pool *pool, struct lh_pool_front *front, uint32_t count,
-			       lh_port *port)
-{
-	struct pool_page *empty = NULL;
-
-	lh_spin_lock_inside(&pool->lock, port);
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t index;
-		struct pool_page *page = page_of_item(pool, port, front->items[i], &index);
-		struct pool_page *dead = give_locked(pool, page, index);
-
-		if (dead) {
-			dead->next = empty ? empty->frame.value : LH_NO_FRAME;
-			empty = dead;
-		}
-	}
-	lh_spin_unlock_inside(&pool->lock, port);
-	front->count -= count;
-	memmove(front->items, front->items + count, front->count * sizeof *front->items);
-	return empty;
-}
-
-static void give_to_front(lh_pool *pool, void *item, lh_port *port)
-{
-	struct lh_pool_front *front = &pool->fronts[lh_port_cpu(port)];
-	uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
-	struct pool_page *dead = NULL;
-
-	for (uint32_t i = 0; i < front->count; i++)
-		LH_ASSERT_INTERNAL(port, front->items[i] != item);
-	if (front->count == FRONT_ITEMS)
-		dead = spill(pool, front, FRONT_ITEMS / 2, port);
-	front->items[front->count++] = item;
-	lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
-	(void)drop_pages(pool, dead);
-}
-
-void lh_pool_give_back(lh_pool *pool, void *item)
-{
-	lh_port *port = lh_frames_port(pool->frames);
-	uint64_t index;
-	struct pool_page *page = page_of_item(pool, port, item, &index);
-	struct pool_page *dead;
-	uintptr_t interrupts;
-
-	/* The bit of an item in use is changed by nobody else: it may be read without the lock. */
-	LH_REQUIRE(port, (lh_atomic_load_relaxed(&page->bits[index / 64]) >> (index % 64) & 1) != 0);
-	if (pool->fronts) {
-		give_to_front(pool, item, port);
-		return;
-	}
-	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	dead = give_locked(pool, page, index);
-	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
-	(void)drop_pages(pool, dead);
-}
-
-/* --- Trimming --- */
-
-static void empty_fronts(lh_pool *pool, lh_port *port)
-{
-	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++) {
-		struct lh_pool_front *front = &pool->fronts[cpu];
-		uintptr_t interrupts = lh_spin_lock(&front->lock, LH_LOCK_POOL, port);
-		struct pool_page *dead = spill(pool, front, front->count, port);
-
-		lh_spin_unlock(&front->lock, LH_LOCK_POOL, port, interrupts);
-		(void)drop_pages(pool, dead);
-	}
-}
-
-/* Pages chained by next, in no list any more; NULL: there are not more than are to be kept. */
-static struct pool_page *take_empty_pages_locked(lh_pool *pool, uint64_t keep)
-{
-	struct pool_page *dead = NULL;
-
-	while (pool->empty_pages > keep) {
-		struct pool_page *page = page_of_frame(pool, pool->empty);
-
-		list_remove(pool, &pool->empty, page);
-		page->next = dead ? dead->frame.value : LH_NO_FRAME;
-		dead = page;
-		pool->pages--;
-		lh_atomic_store_relaxed(&pool->empty_pages, pool->empty_pages - 1);
-	}
-	return dead;
-}
-
 uint64_t lh_pool_trim(lh_pool *pool, uint64_t keep, const lh_cpu_set *readers)
 {
-	lh_port *port = lh_frames_port(pool->frames);
-	struct pool_page *dead;
-	uintptr_t interrupts;
+	struct pool_page *dead = NULL;
 
-	empty_fronts(pool, port);
-	interrupts = lh_spin_lock(&pool->lock, LH_LOCK_POOL, port);
-	dead = take_empty_pages_locked(pool, keep);
-	lh_spin_unlock(&pool->lock, LH_LOCK_POOL, port, interrupts);
+	for (uint32_t i = 0; i < pool->front_count; i++)
+		if (lh_atomic_load_relaxed(&pool->fronts[i].empty_pages) > keep)
+			dead = take_empty_pages(pool, &pool->fronts[i], keep, dead);
 	/* A reader has interrupts off: on a CPU that has taken a call it is done, and a new one cannot come
 	 * to a page that is in no list and holds no item that anything leads to. */
 	if (dead && readers)
-		lh_cpus_wait(port, readers);
+		lh_cpus_wait(lh_frames_port(pool->frames), readers);
 	return drop_pages(pool, dead);
 }
 
-uint64_t lh_pool_items(lh_pool *pool)
+lh_pool_counters lh_pool_read_counters(const lh_pool *pool)
 {
-	uint64_t items = lh_atomic_load_relaxed(&pool->in_use);
+	lh_pool_counters counters = { 0, 0, 0 };
 
-	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++)
-		items -= lh_atomic_load_relaxed(&pool->fronts[cpu].count);
-	return items;
+	for (uint32_t i = 0; i < pool->front_count; i++) {
+		counters.items += lh_atomic_load_relaxed(&pool->fronts[i].in_use);
+		counters.pages += lh_atomic_load_relaxed(&pool->fronts[i].pages);
+		counters.empty_pages += lh_atomic_load_relaxed(&pool->fronts[i].empty_pages);
+	}
+	return counters;
 }
 
 /* --- The walker --- */
@@ -447,7 +363,7 @@ static const char *check_page(lh_pool *pool, const struct pool_page *page, uint6
 {
 	uint64_t used = 0;
 
-	if (page->pool != pool || page->frame.value != frame)
+	if (page->pool != pool || page->frame.value != frame || page->front >= pool->front_count)
 		return "a pool page's header is not its own";
 	for (uint64_t word = 0; word < words_of(pool); word++)
 		used += lh_bits_count(page->bits[word]);
@@ -466,12 +382,26 @@ static uint64_t number_of(const lh_frames *frames, uint64_t ordinal)
 	return span->base + (ordinal - span->first);
 }
 
+/* What is found of a front's pages: their number, their items, and how many may be on each of its lists. */
+enum { FOUND_PAGES, FOUND_ITEMS, FOUND_PARTIAL, FOUND_EMPTY };
+
+static void count_page(const lh_pool *pool, const struct pool_page *page)
+{
+	uint64_t *found = pool->fronts[page->front].found;
+
+	found[FOUND_PAGES]++;
+	found[FOUND_ITEMS] += page->in_use;
+	found[FOUND_PARTIAL] += page->in_use < pool->items_per_page && page->in_use != 0;
+	found[FOUND_EMPTY] += page->in_use == 0;
+}
+
 /* All pages of the pool, by the frame array. */
-static const char *check_pages(lh_pool *pool, uint64_t *partial, uint64_t *empty)
+static const char *count_pages(lh_pool *pool)
 {
 	lh_frames *frames = pool->frames;
-	uint64_t pages = 0, in_use = 0;
 
+	for (uint32_t i = 0; i < pool->front_count; i++)
+		memset(pool->fronts[i].found, 0, sizeof pool->fronts[i].found);
 	for (uint64_t ordinal = 0; ordinal < frames->total; ordinal++) {
 		const lh_frame_entry *entry = &frames->entries[ordinal];
 		const struct pool_page *page;
@@ -485,18 +415,14 @@ static const char *check_pages(lh_pool *pool, uint64_t *partial, uint64_t *empty
 		finding = check_page(pool, page, frame);
 		if (finding)
 			return finding;
-		pages++;
-		in_use += page->in_use;
-		*partial += page->in_use < pool->items_per_page && page->in_use != 0;
-		*empty += page->in_use == 0;
+		count_page(pool, page);
 	}
-	if (pages != pool->pages)
-		return "the pool's count of pages is wrong";
-	return in_use == pool->in_use ? NULL : "the pool's count of items is wrong";
+	return NULL;
 }
 
-/* The list that begins with a frame has so many pages, each of them empty or each of them not. */
-static const char *check_list(lh_pool *pool, uint64_t first, uint64_t pages, bool are_empty)
+/* The list that begins with a frame has so many pages, all of them this front's, and each of them empty or each of
+ * them not. */
+static const char *check_list(lh_pool *pool, uint32_t front, uint64_t first, uint64_t pages, bool are_empty)
 {
 	uint64_t previous = LH_NO_FRAME, found = 0;
 
@@ -510,7 +436,7 @@ static const char *check_list(lh_pool *pool, uint64_t first, uint64_t pages, boo
 		if (page->previous != previous)
 			return "a link in the list of a pool is wrong";
 		if (page->in_use == pool->items_per_page || (page->in_use == 0) != are_empty ||
-		    ++found > pages)
+		    page->front != front || ++found > pages)
 			return "the list of a pool has a page too many";
 		previous = frame;
 		frame = page->next;
@@ -518,44 +444,26 @@ static const char *check_list(lh_pool *pool, uint64_t first, uint64_t pages, boo
 	return found == pages ? NULL : "the list of a pool lacks a page";
 }
 
-static bool has_item(lh_pool *pool, const void *item)
+static const char *check_front(lh_pool *pool, uint32_t number)
 {
-	uint64_t offset = (uintptr_t)item & (LH_PAGE_SIZE - 1);
-	const struct pool_page *page = (const void *)((const unsigned char *)item - offset);
-	uint64_t index = (offset - header_size(pool->items_per_page, pool->item_size)) / pool->item_size;
+	const lh_pool_front *front = &pool->fronts[number];
+	const char *finding;
 
-	return page->pool == pool && index < pool->items_per_page &&
-	       (page->bits[index / 64] >> (index % 64) & 1) != 0;
-}
-
-static const char *check_fronts(lh_pool *pool)
-{
-	for (unsigned cpu = 0; pool->fronts && cpu < LH_MAX_CPUS; cpu++) {
-		const struct lh_pool_front *front = &pool->fronts[cpu];
-
-		if (front->count > FRONT_ITEMS)
-			return "a front of a pool has more items than it may";
-		for (uint32_t i = 0; i < front->count; i++) {
-			if (!has_item(pool, front->items[i]))
-				return "a front of a pool keeps what is no item in use";
-			for (uint32_t n = 0; n < i; n++)
-				if (front->items[n] == front->items[i])
-					return "a front of a pool keeps an item twice";
-		}
-	}
-	return NULL;
+	if (front->found[FOUND_PAGES] != front->pages)
+		return "the pool's count of pages is wrong";
+	if (front->found[FOUND_ITEMS] != front->in_use)
+		return "the pool's count of items is wrong";
+	if (front->found[FOUND_EMPTY] != front->empty_pages)
+		return "the pool's count of empty pages is wrong";
+	finding = check_list(pool, number, front->partial, front->found[FOUND_PARTIAL], false);
+	return finding ? finding : check_list(pool, number, front->empty, front->empty_pages, true);
 }
 
 const char *lh_pool_check(lh_pool *pool)
 {
-	uint64_t partial = 0, empty = 0;
-	const char *finding = check_pages(pool, &partial, &empty);
+	const char *finding = count_pages(pool);
 
-	if (!finding && empty != pool->empty_pages)
-		finding = "the pool's count of empty pages is wrong";
-	if (!finding)
-		finding = check_list(pool, pool->partial, partial, false);
-	if (!finding)
-		finding = check_list(pool, pool->empty, empty, true);
-	return finding ? finding : check_fronts(pool);
+	for (uint32_t i = 0; i < pool->front_count && !finding; i++)
+		finding = check_front(pool, i);
+	return finding;
 }

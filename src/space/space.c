@@ -128,33 +128,35 @@ lh_error lh_region_list_take(lh_manager *manager, lh_region_list *list, unsigned
 		}
 		lh_region_init(item, LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
 		lh_region_list_push(&taken, item);
-		lh_atomic_add(&manager->counts.user_regions, 1u);
 	}
 	while (taken.count > 0)
 		lh_region_list_push(list, lh_region_list_pop(&taken));
 	return LH_OK;
 }
 
-/* The object's holder goes with the region: what ends in the pool holds nothing. */
-static void release_region(lh_manager *manager, lh_region *region)
+/* The object's holder goes with the region: what ends in the pool holds nothing. => as lh_pool_give_back. */
+static bool release_region(lh_manager *manager, lh_region *region)
 {
 	lh_object *object = region->object;
+	bool is_much;
 
 	if (object)
 		lh_atomic_store_relaxed(&region->object, NULL);
-	lh_pool_give_back(&manager->regions, region);
+	is_much = lh_pool_give_back(&manager->regions, region);
 	if (object)
 		lh_object_drop(object);
+	return is_much;
 }
 
 void lh_region_list_release(lh_manager *manager, lh_region_list *list)
 {
+	bool is_much = false;
+
 	if (list->count == 0)
 		return;
-	lh_atomic_subtract(&manager->counts.user_regions, list->count);
 	while (list->count > 0)
-		release_region(manager, lh_region_list_pop(list));
-	lh_readers_trim(manager, &manager->regions);
+		is_much |= release_region(manager, lh_region_list_pop(list));
+	lh_readers_trim(manager, &manager->regions, is_much);
 }
 
 /* --- regions under the map lock --- */

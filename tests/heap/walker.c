@@ -81,7 +81,7 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(leaf->runs[page % MAP_ENTRIES], NULL);
 	CHECK_FINDS(leaf->bytes[page % MAP_ENTRIES], NULL);
 	CHECK_FINDS(heap.map.frames_and_used[0], heap.map.frames_and_used[0] + 1);
-	CHECK_FINDS(heap.pools[0].in_use, 1);
+	CHECK_FINDS(heap.pools[0].own.in_use, 1);
 	check_all_returned();
 	end();
 }

@@ -373,11 +373,12 @@ static void check_pool(void *context)
 		for (unsigned k = 0; k < i; k++)
 			CHECK(!scene->items[i] || scene->items[i] != scene->items[k]);
 	}
-	CHECK_EQUAL(scene->pool->in_use, items);
+	CHECK_EQUAL(lh_pool_read_counters(scene->pool).items, items);
 	for (unsigned i = 0; i < SCENE_ITEMS; i++)
 		if (scene->items[i])
 			lh_pool_give_back(scene->pool, scene->items[i]);
-	CHECK_EQUAL(scene->pool->pages, 0);
+	(void)lh_pool_trim(scene->pool, 0, NULL);
+	CHECK_EQUAL(lh_pool_read_counters(scene->pool).pages, 0);
 	scene_check(scene);
 }
 
@@ -390,6 +391,76 @@ POOLS(pool_take_take_one, open_pool_one, take, take)
 POOLS(pool_take_give, open_pool_one, take, give_first)
 POOLS(pool_take_give_full, open_pool_two, take, give_first)
 POOLS(pool_give_give, open_pool_two, give_first, give_second)
+
+/* --- with fronts, and pages that are kept: what is there from the start is CPU 0's --- */
+
+static test_scene *open_fronts(unsigned items)
+{
+	test_scene *scene = open_pool(0);
+
+	lh_pool_add_fronts(scene->pool, aligned_alloc(16, lh_pool_fronts_size()));
+	lh_pool_keep_pages(scene->pool);
+	for (unsigned i = 0; i < items; i++)
+		CHECK_OK(lh_pool_take(scene->pool, &scene->items[i]));
+	return scene;
+}
+
+static void *open_fronts_one(void)
+{
+	return open_fronts(1);
+}
+
+static void *open_fronts_two(void)
+{
+	return open_fronts(2);
+}
+
+/* One item is free, and no frame; each of those that are taken names the one before. */
+static void *open_fronts_last(void)
+{
+	test_scene *scene = open_fronts(1);
+	lh_frames *frames = scene->world.frames;
+	lh_frame_number frame, before = lh_frame(LH_NO_FRAME);
+
+	for (; lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame) == LH_OK; before = frame)
+		*(lh_frame_number *)lh_frame_pointer(frames, frame) = before;
+	scene->frames[0][0] = before;
+	return scene;
+}
+
+static void take_last(void *context)
+{
+	test_scene *scene = context;
+
+	scene->errors[scene_cpu()] = lh_pool_take(scene->pool, &scene->items[4 + scene_cpu()]);
+}
+
+static void trim(void *context)
+{
+	test_scene *scene = context;
+
+	(void)lh_pool_trim(scene->pool, 0, NULL);
+}
+
+static void check_last(void *context)
+{
+	test_scene *scene = context;
+	lh_frame_number frame = scene->frames[0][0], before;
+
+	CHECK((scene->errors[0] == LH_OK) + (scene->errors[1] == LH_OK) == 1);
+	for (; !lh_frame_is_none(frame); frame = before) {
+		before = *(lh_frame_number *)lh_frame_pointer(scene->world.frames, frame);
+		lh_frame_drop(scene->world.frames, frame);
+	}
+	check_pool(scene);
+}
+
+POOLS(pool_fronts_give_take, open_fronts_two, give_first, take)
+POOLS(pool_fronts_take_give_foreign, open_fronts_two, take, give_first)
+POOLS(pool_fronts_give_give_foreign, open_fronts_two, give_first, give_second)
+POOLS(pool_fronts_give_trim, open_fronts_one, give_first, trim)
+CASE(pool_fronts_take_last, .host = &scene_host, .fibres = 2, .open = open_fronts_last, .bound = 3,
+     .run = { take_last, take_last }, .check = check_last)
 
 /* --- surplus: who was promised a frame gets it --- */
 

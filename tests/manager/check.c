@@ -50,14 +50,13 @@ TEST(the_walker_of_managers_finds_each_corrupted_field)
 	lh_object *object = furnish(&world);
 	lh_manager *manager = world.manager;
 
-	FINDS(lh_manager_check(manager), manager->counts.user_regions, 9);
 	FINDS(lh_manager_check(manager), manager->counts.objects, 0);
 	FINDS(lh_manager_check(manager), manager->counts.kernel_regions, 0);
-	FINDS(lh_manager_check(manager), manager->regions.in_use, 1);
-	FINDS(lh_manager_check(manager), manager->regions.pages, 0);
-	FINDS(lh_manager_check(manager), manager->objects.in_use, 2);
-	FINDS(lh_manager_check(manager), manager->nodes.in_use, 0);
-	FINDS(lh_manager_check(manager), manager->nodes.partial, LH_NO_FRAME);
+	FINDS(lh_manager_check(manager), manager->regions.fronts[0].in_use, 1);
+	FINDS(lh_manager_check(manager), manager->regions.fronts[0].pages, 0);
+	FINDS(lh_manager_check(manager), manager->objects.fronts[0].in_use, 2);
+	FINDS(lh_manager_check(manager), manager->nodes.fronts[0].in_use, 0);
+	FINDS(lh_manager_check(manager), manager->nodes.fronts[0].partial, LH_NO_FRAME);
 	FINDS(lh_manager_check(manager), manager->kernel_tree.count, 2);
 	FINDS(lh_manager_check(manager), manager->kernel_tree.root, NULL);
 	FINDS(lh_manager_check(manager), manager->kernel_directory.parts[0].tables, 1);

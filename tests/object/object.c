@@ -113,7 +113,7 @@ TEST(pages_far_apart_cost_only_their_paths)
 	CHECK_EQUAL(lh_object_pages(object), 4);
 	CHECK_SOUND(lh_object_check(object));
 	CHECK_OK(lh_object_resize(object, 0));
-	CHECK_EQUAL(world.manager->nodes.in_use, 0);
+	CHECK_EQUAL(lh_pool_read_counters(&world.manager->nodes).items, 0);
 	lh_object_drop(object);
 	world_close(&world);
 }
@@ -233,7 +233,7 @@ TEST(the_page_index_agrees_with_an_array)
 	for (uint64_t n = 0; n < INDEXED; n++)
 		if (words[n] != 0)
 			lh_page_index_set(&index, spread(n), 0);
-	CHECK_EQUAL(world.manager->nodes.in_use, 0);
+	CHECK_EQUAL(lh_pool_read_counters(&world.manager->nodes).items, 0);
 	CHECK(index.root == NULL);
 	CHECK_ERROR(lh_page_index_ensure(&index, LH_INDEX_PAGE_MAX + 1), LH_INVALID);
 	world_close(&world);

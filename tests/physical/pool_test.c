@@ -31,8 +31,8 @@ static void check_all(void)
 {
 	CHECK_SOUND(lh_frames_check(frames));
 	CHECK_SOUND(lh_pool_check(&pool));
-	CHECK_EQUAL(lh_pool_items(&pool), count);
-	CHECK_EQUAL(free_frames() + pool.pages, 100);
+	CHECK_EQUAL(lh_pool_read_counters(&pool).items, count);
+	CHECK_EQUAL(free_frames() + lh_pool_read_counters(&pool).pages, 100);
 	CHECK_EQUAL(small_machine_interrupts_off, 0);
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t byte = 0; byte < pool.item_size; byte += 5)
@@ -46,7 +46,7 @@ static bool take(void)
 	if (lh_pool_take(&pool, &item) != LH_OK) {
 		CHECK(item == NULL);
 		CHECK_EQUAL(free_frames(), 0);
-		CHECK_EQUAL(count, pool.pages * pool.items_per_page);
+		CHECK_EQUAL(count, lh_pool_read_counters(&pool).pages * pool.items_per_page);
 		return false;
 	}
 	CHECK_EQUAL((uintptr_t)item % 16, 0);
@@ -66,17 +66,24 @@ static void give_back(size_t index)
 	marks[index] = marks[count];
 }
 
-static const lh_cpu_set two_cpus = { { 3 } };
-
-/* Random steps on several CPUs, with and without fronts, pages kept or not. */
-static void run(uint32_t item_size, bool fronts, bool keeps)
+static void begin_with_fronts(uint32_t item_size)
 {
 	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
 
 	begin(item_size);
 	CHECK(lh_pool_fronts_size() <= sizeof memory);
+	lh_pool_add_fronts(&pool, memory);
+}
+
+static const lh_cpu_set two_cpus = { { 3 } };
+
+/* Random steps on several CPUs, with and without fronts, pages kept or not. */
+static void run(uint32_t item_size, bool fronts, bool keeps)
+{
 	if (fronts)
-		lh_pool_add_fronts(&pool, memory);
+		begin_with_fronts(item_size);
+	else
+		begin(item_size);
 	if (keeps)
 		lh_pool_keep_pages(&pool);
 	for (unsigned step = 0; step < 3000; step++) {
@@ -97,7 +104,7 @@ static void run(uint32_t item_size, bool fronts, bool keeps)
 	check_all();
 	(void)lh_pool_trim(&pool, 0, NULL);
 	check_all();
-	CHECK_EQUAL(pool.pages, 0);
+	CHECK_EQUAL(lh_pool_read_counters(&pool).pages, 0);
 	CHECK_EQUAL(free_frames(), 100);
 }
 
@@ -129,9 +136,9 @@ TEST(a16_a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
 	marks[0] = 0x5c;
 	give_back(0);
 	CHECK_EQUAL(looked_at[0], 0x5c);
-	CHECK_EQUAL(pool.pages, 1);
+	CHECK_EQUAL(lh_pool_read_counters(&pool).pages, 1);
 	CHECK(take()); /* the same page serves again */
-	CHECK_EQUAL(pool.pages, 1);
+	CHECK_EQUAL(lh_pool_read_counters(&pool).pages, 1);
 	CHECK_EQUAL(lh_pool_trim(&pool, 0, &two_cpus), 0);
 	CHECK_EQUAL(small_machine_called.bits[0], 0); /* nothing to give, nobody is called */
 	memset(looked_at, 0x5c, 64);
@@ -143,12 +150,9 @@ TEST(a16_a_page_that_is_kept_goes_only_after_all_its_readers_were_called)
 	check_all();
 }
 
-TEST(what_a_front_keeps_is_found_by_other_cpus)
+TEST(what_is_free_in_a_front_is_found_by_other_cpus)
 {
-	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
-
-	begin(2000);
-	lh_pool_add_fronts(&pool, memory);
+	begin_with_fronts(2000);
 	while (take())
 		;
 	CHECK_EQUAL(count, 200);
@@ -160,14 +164,49 @@ TEST(what_a_front_keeps_is_found_by_other_cpus)
 	check_all();
 }
 
-TEST(b30_an_item_in_a_front_cannot_be_given_back_again)
+TEST(what_a_cpu_gives_back_goes_to_the_front_it_came_from)
 {
-	static uint64_t memory[LH_MAX_CPUS * 16] __attribute__((aligned(16)));
-
-	begin(64);
-	lh_pool_add_fronts(&pool, memory);
+	begin_with_fronts(2000);
+	small_machine_cpu = 1;
 	CHECK(take() && take());
-	lh_pool_give_back(&pool, items[0]);
+	small_machine_cpu = 2;
+	CHECK(take());
+	CHECK_EQUAL(pool.fronts[2].pages, 1);
+	give_back(0);
+	CHECK_EQUAL(pool.fronts[1].in_use, 1);
+	CHECK_EQUAL(pool.fronts[2].in_use, 1);
+	check_all();
+	give_back(1);
+	give_back(0);
+	CHECK_EQUAL(lh_pool_read_counters(&pool).pages, 0);
+	check_all();
+}
+
+TEST(each_front_keeps_an_empty_page_and_says_when_it_has_more)
+{
+	begin_with_fronts(4032);
+	lh_pool_keep_pages(&pool);
+	for (small_machine_cpu = 0; small_machine_cpu < 2; small_machine_cpu++)
+		CHECK(take() && take());
+	CHECK(!lh_pool_give_back(&pool, items[0]));
+	CHECK(!lh_pool_give_back(&pool, items[2]));
+	CHECK(lh_pool_give_back(&pool, items[1]));
+	CHECK(lh_pool_give_back(&pool, items[3]));
+	count = 0;
+	check_all();
+	CHECK_EQUAL(lh_pool_trim(&pool, LH_POOL_EMPTY_KEPT, NULL), 2);
+	check_all();
+	CHECK_EQUAL(lh_pool_read_counters(&pool).empty_pages, 2);
+	CHECK_EQUAL(lh_pool_trim(&pool, 0, NULL), 2);
+	CHECK_EQUAL(free_frames(), 100);
+}
+
+TEST(b30_an_item_of_another_front_cannot_be_given_back_twice)
+{
+	begin_with_fronts(64);
+	CHECK(take() && take());
+	small_machine_cpu = 1;
+	(void)lh_pool_give_back(&pool, items[0]);
 	CHECK_PANICS(lh_pool_give_back(&pool, items[0]));
 }
 
@@ -190,7 +229,7 @@ TEST(random_taking_and_giving_back_agrees_with_a_list)
 		while (count != 0)
 			give_back(test_random_below(count));
 		check_all();
-		CHECK_EQUAL(pool.pages, 0);
+		CHECK_EQUAL(lh_pool_read_counters(&pool).pages, 0);
 		CHECK_EQUAL(free_frames(), 100);
 	}
 }
@@ -287,7 +326,7 @@ TEST(every_take_from_a_pool_can_be_made_to_fail)
 			ok[i] = lh_pool_take(&pool, &item) == LH_OK;
 		CHECK_EQUAL(ok[0], fail != 1 && fail != 2);
 		CHECK_EQUAL(ok[0] + ok[1] + ok[2], fail == 0 ? 3 : 2);
-		CHECK_EQUAL(pool.in_use, fail == 0 ? 3 : 2);
+		CHECK_EQUAL(lh_pool_read_counters(&pool).items, fail == 0 ? 3 : 2);
 		CHECK_SOUND(lh_pool_check(&pool));
 		lh_frames_read_steps(frames, &steps);
 		CHECK_EQUAL(steps.pool_items, 3);
@@ -298,7 +337,7 @@ TEST(every_take_from_a_pool_can_be_made_to_fail)
 
 struct page_words { /* what pool.c keeps at the beginning of a page */
 	uint64_t pool, frame, next, previous;
-	uint32_t in_use, padding;
+	uint32_t in_use, front;
 	uint64_t bits;
 };
 
@@ -325,17 +364,41 @@ TEST(the_walker_of_a_pool_finds_each_corrupted_field)
 		CHECK(take());
 	page = page_of(items[69]);
 	check_all();
-	CHECK_FINDS(pool.in_use, 69);
-	CHECK_FINDS(pool.pages, 3);
-	CHECK_FINDS(pool.partial, LH_NO_FRAME);
-	CHECK_FINDS(pool.partial, page_of(items[0])->frame);
+	CHECK_FINDS(pool.own.in_use, 69);
+	CHECK_FINDS(pool.own.pages, 3);
+	CHECK_FINDS(pool.own.partial, LH_NO_FRAME);
+	CHECK_FINDS(pool.own.partial, page_of(items[0])->frame);
 	CHECK_FINDS(page->pool, 0);
 	CHECK_FINDS(page->frame, 9);
 	CHECK_FINDS(page->next, page_of(items[0])->frame);
 	CHECK_FINDS(page->next, 3);
 	CHECK_FINDS(page->previous, 7);
 	CHECK_FINDS(page->in_use, 0);
+	CHECK_FINDS(page->front, 1);
 	CHECK_FINDS(page->bits, page->bits | UINT64_C(1) << 63);
 	CHECK_FINDS(page->bits, 0);
 	CHECK_FINDS(lh_frame_entry_of(frames, lh_frame(page->frame))->word, 0);
+}
+
+TEST(the_walker_of_a_pool_with_fronts_finds_each_corrupted_field)
+{
+	struct page_words *page;
+
+	begin_with_fronts(64);
+	lh_pool_keep_pages(&pool);
+	CHECK(take());
+	small_machine_cpu = 1;
+	CHECK(take() && take());
+	page = page_of(items[1]);
+	check_all();
+	CHECK_FINDS(page->front, 0);
+	CHECK_FINDS(page->front, pool.front_count);
+	CHECK_FINDS(pool.fronts[1].in_use, 1);
+	CHECK_FINDS(pool.fronts[1].partial, LH_NO_FRAME);
+	CHECK_FINDS(pool.fronts[1].partial, page_of(items[0])->frame);
+	give_back(2);
+	give_back(1);
+	CHECK_FINDS(pool.fronts[1].empty, LH_NO_FRAME);
+	CHECK_FINDS(pool.fronts[1].empty_pages, 0);
+	CHECK_FINDS(pool.fronts[0].empty, page->frame);
 }

@@ -182,6 +182,11 @@ TEST(shared_memory_is_one_memory)
 
 /* --- the pools' reserve --- */
 
+static lh_pool_counters regions_in_pool(const test_world *world)
+{
+	return lh_pool_read_counters(&world->manager->regions);
+}
+
 static void map_and_unmap_beyond(test_world *world)
 {
 	world_map(world, 0, 900, 1, READ_WRITE);
@@ -198,7 +203,7 @@ static void fill_a_page_of_regions(test_world *world)
 	do {
 		world_map(world, 0, page, 1, READ_WRITE);
 		page += 2;
-	} while (world->manager->regions.in_use % world->manager->regions.items_per_page != 0);
+	} while (regions_in_pool(world).items % world->manager->regions.items_per_page != 0);
 	for (unsigned cpu = 0; cpu < 2; cpu++)
 		CHECK_EQUAL(world_access(world, cpu, 0, world_page(world, 10), MMU_WRITE, &page, 8),
 			    LH_FAULT_OK);
@@ -210,18 +215,18 @@ TEST(a_region_beyond_a_full_page_comes_and_goes_without_a_call)
 	uint64_t calls, pages, free_before;
 
 	fill_a_page_of_regions(&world);
-	pages = world.manager->regions.pages;
+	pages = regions_in_pool(&world).pages;
 	free_before = world_statistics(&world).frames.free;
 	map_and_unmap_beyond(&world);
 	calls = world.machine->calls;
 	for (unsigned n = 0; n < 10; n++) {
 		map_and_unmap_beyond(&world);
-		CHECK_EQUAL(world.manager->regions.pages, pages + 1);
+		CHECK_EQUAL(regions_in_pool(&world).pages, pages + 1);
 		CHECK_EQUAL(world_statistics(&world).frames.free, free_before);
 	}
 	CHECK_EQUAL(world.machine->calls, calls);
 	CHECK_EQUAL(lh_frames_reclaim(world.frames, 1), 1);
-	CHECK_EQUAL(world.manager->regions.pages, pages);
+	CHECK_EQUAL(regions_in_pool(&world).pages, pages);
 	CHECK_EQUAL(world_statistics(&world).frames.free, free_before);
 	CHECK_EQUAL(lh_manager_trim(world.manager), 0);
 	world_close(&world);
@@ -233,12 +238,12 @@ TEST(only_one_empty_page_of_regions_is_kept)
 	uint64_t pages;
 
 	fill_a_page_of_regions(&world);
-	pages = world.manager->regions.pages;
+	pages = regions_in_pool(&world).pages;
 	for (uint64_t page = 200; page < 400; page += 2)
 		world_map(&world, 0, page, 1, READ_WRITE);
-	CHECK(world.manager->regions.pages > pages + 2);
+	CHECK(regions_in_pool(&world).pages > pages + 2);
 	world_unmap(&world, 0, 200, 200);
-	CHECK_EQUAL(world.manager->regions.pages, pages + 1);
+	CHECK_EQUAL(regions_in_pool(&world).pages, pages + 1);
 	world_close(&world);
 }
 
@@ -249,12 +254,12 @@ TEST(no_page_of_regions_is_kept_where_memory_is_short)
 	lh_frame_number eaten[2048];
 
 	fill_a_page_of_regions(&world);
-	pages = world.manager->regions.pages;
+	pages = regions_in_pool(&world).pages;
 	while (lh_frames_have(world.frames, lh_frames_watermarks(world.frames).low))
 		CHECK_OK(lh_frame_allocate(world.frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED,
 					   &eaten[count++]));
 	map_and_unmap_beyond(&world);
-	CHECK_EQUAL(world.manager->regions.pages, pages);
+	CHECK_EQUAL(regions_in_pool(&world).pages, pages);
 	while (count > 0)
 		lh_frame_drop(world.frames, eaten[--count]);
 	world_close(&world);

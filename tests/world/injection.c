@@ -10,12 +10,17 @@ struct injecting {
 	uint64_t nodes; /* in use when the run began */
 };
 
+static uint64_t nodes_of(const test_world *world)
+{
+	return world->manager ? lh_pool_read_counters(&world->manager->nodes).items : 0;
+}
+
 static lh_error run(void *context)
 {
 	struct injecting *injecting = context;
 	test_world *world = injecting->world;
 
-	injecting->nodes = world->manager ? world->manager->nodes.in_use : 0;
+	injecting->nodes = nodes_of(world);
 	return injecting->operation->run(world);
 }
 
@@ -62,7 +67,7 @@ static const char *check(void *context)
 static void count(void *context, uint64_t kinds[INJECT_KIND_COUNT])
 {
 	struct injecting *injecting = context;
-	lh_manager *manager = injecting->world->manager;
+	uint64_t nodes = nodes_of(injecting->world);
 	lh_frame_steps steps;
 
 	lh_frames_read_steps(injecting->world->frames, &steps);
@@ -72,8 +77,8 @@ static void count(void *context, uint64_t kinds[INJECT_KIND_COUNT])
 	kinds[INJECT_TABLE] += steps.frames[LH_FRAME_TABLE];
 	kinds[INJECT_CHARGE] += steps.charges;
 	kinds[INJECT_POOL] += steps.pool_items;
-	if (manager && manager->nodes.in_use > injecting->nodes)
-		kinds[INJECT_OBJECT_NODE] += manager->nodes.in_use - injecting->nodes;
+	if (nodes > injecting->nodes)
+		kinds[INJECT_OBJECT_NODE] += nodes - injecting->nodes;
 	kinds[INJECT_POOL] -= kinds[INJECT_OBJECT_NODE];
 	if (injecting->operation->file)
 		kinds[INJECT_PAGER] += injecting->operation->file->steps;

@@ -115,16 +115,21 @@ static void put_manager(test_world *world, inject_buffer *buffer)
 	lh_manager *manager = world->manager;
 	const lh_region *region = lh_region_tree_first(&manager->kernel_tree);
 	const uint64_t numbers[] = {
-		manager->regions.in_use,	manager->objects.in_use,
-		manager->nodes.in_use,		manager->regions.pages,
-		manager->objects.pages,		manager->nodes.pages,
-		manager->counts.spaces,		manager->counts.objects,
-		manager->counts.kernel_regions, manager->counts.user_regions,
-		manager->counts.forks,		lh_directory_tables(&manager->kernel_directory),
+		manager->counts.spaces,
+		manager->counts.objects,
+		manager->counts.kernel_regions,
+		manager->counts.forks,
+		lh_directory_tables(&manager->kernel_directory),
 		lh_directory_leaves(&manager->kernel_directory),
+	};
+	const lh_pool_counters pools[] = {
+		lh_pool_read_counters(&manager->regions),
+		lh_pool_read_counters(&manager->objects),
+		lh_pool_read_counters(&manager->nodes),
 	};
 
 	inject_put(buffer, numbers, sizeof numbers, "the manager's counts");
+	inject_put(buffer, pools, sizeof pools, "what the manager's pools have");
 	for (; region; region = lh_region_tree_next(region))
 		put_region(buffer, "the kernel", region);
 	put_table(world, buffer, manager->kernel_directory.root.value, lh_format_top(&world->format),
