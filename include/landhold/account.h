@@ -56,8 +56,9 @@ LH_MUST_USE lh_error lh_account_take(lh_account *account, uint64_t pages, lh_acc
 /* Takes a promise back. => at most what is charged to it, else panic. Context: any. */
 void lh_account_give_back(lh_account *account, uint64_t pages);
 
-/* A promise goes from one account to another; what both are below is not touched.
- * => LH_LIMIT as above, nothing changed. => of one allocator. Context: any. */
+/* A promise goes from one account to another; what both are below is not touched. One of them may be NULL: then it was
+ * made by lh_charge_take, or is from now on as if it had been.
+ * => LH_LIMIT as above, never where to is NULL; nothing changed. => of one allocator. Context: any. */
 LH_MUST_USE lh_error lh_account_move(lh_account *from, lh_account *to, uint64_t pages,
 				     lh_account **refused);
 

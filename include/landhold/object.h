@@ -20,7 +20,7 @@
 #ifndef LANDHOLD_OBJECT_H
 #define LANDHOLD_OBJECT_H
 
-#include <landhold/frames.h>
+#include <landhold/account.h>
 #include <landhold/region.h>
 
 #ifdef __cplusplus
@@ -57,6 +57,8 @@ typedef struct lh_object_setup {
 	uint64_t size;		  /* bytes */
 	bool committed;		  /* ANONYMOUS: charge the whole size now, so that a fault cannot
 				     fail; otherwise each page is charged when it is made */
+	lh_account *account;	  /* ANONYMOUS: what is promised, all or page by page, is charged to it, and so to
+				     those above it; NULL: to the allocator alone */
 	const lh_pager *pager;	  /* FILE */
 	void *file;		  /* FILE: handed to the pager */
 	lh_frame_number physical; /* PHYSICAL: first frame */
@@ -64,8 +66,10 @@ typedef struct lh_object_setup {
 } lh_object_setup;
 
 /*
- * Makes an object with one holder. => LH_INVALID: a kind's field is missing, the size beyond 2^63, or
- * PHYSICAL's frames beyond what a table entry can name; LH_NO_MEMORY: no pool item or charge; LH_EXISTS: a page of
+ * Makes an object with one holder. => account: of the manager's allocator; stays open until the object is gone, whose
+ * last holder may be a region. => LH_INVALID: a kind's field is missing, or another's set, the size beyond 2^63, or
+ * PHYSICAL's frames beyond what a table entry can name; LH_NO_MEMORY: no pool item or charge; LH_LIMIT: the account's;
+ * LH_EXISTS: a page of
  * PHYSICAL is seen with another memory type, by the kernel (lh_manager_map_physical) or as another object,
  * or is one of the allocator's frames, which are seen as write-back. Nothing changed.
  * Context: no lock.
@@ -89,7 +93,7 @@ uint64_t lh_object_pages(lh_object *object);
  * every space that maps it (private copies too), and clears the rest of the last page;
  * touching them is a bus error from then on. Growing adds a hole, which reads as zeroes even
  * where a mapping had written past the old end.
- * => LH_NO_MEMORY: committed, and the charge was refused; LH_INVALID: PHYSICAL, or beyond
+ * => LH_NO_MEMORY, LH_LIMIT (the account's): committed, and the charge was refused; LH_INVALID: PHYSICAL, or beyond
  *    2^63. Nothing changed. Context: no lock.
  */
 LH_MUST_USE lh_error lh_object_resize(lh_object *object, uint64_t size);
@@ -99,7 +103,7 @@ LH_MUST_USE lh_error lh_object_resize(lh_object *object, uint64_t size);
  * lh_frame_pointer and then calls lh_frame_drop. May wait for the pager.
  * => page: a page number; for LH_RIGHT_READ of an absent anonymous page the frame is
  *    LH_NO_FRAME: reads as zeroes. For LH_RIGHT_WRITE the page is made, and noted dirty.
- * => LH_BAD_ADDRESS: past the end; LH_NO_MEMORY; LH_IO: the pager failed. Nothing changed.
+ * => LH_BAD_ADDRESS: past the end; LH_NO_MEMORY; LH_LIMIT: the account's; LH_IO: the pager failed. Nothing changed.
  * Context: no lock.
  */
 LH_MUST_USE lh_error lh_object_hold_page(lh_object *object, uint64_t page, lh_rights access,

@@ -184,7 +184,7 @@ typedef enum lh_fault {
 	LH_FAULT_NO_MEMORY,   /* no frame, and the host gave up (lh_port_memory_pressure) */
 	LH_FAULT_NOT_MAPPED,  /* no region there: SIGSEGV, SEGV_MAPERR */
 	LH_FAULT_NO_ACCESS,   /* the region forbids it: SIGSEGV, SEGV_ACCERR */
-	LH_FAULT_BUS	      /* past the object's end, or the pager failed: SIGBUS */
+	LH_FAULT_BUS	      /* past the object's end, the pager failed, or its account refused the page: SIGBUS */
 } lh_fault;
 
 /*

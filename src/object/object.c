@@ -57,14 +57,17 @@ static lh_error validate(const lh_manager *manager, const lh_object_setup *setup
 
 	if (setup->size > SIZE_MAX_BYTES || setup->type >= LH_MEMORY_TYPE_COUNT)
 		return LH_INVALID;
+	/* Nothing of the others is promised. */
+	if (setup->kind != LH_OBJECT_ANONYMOUS && (setup->committed || setup->account))
+		return LH_INVALID;
 	switch (setup->kind) {
 	case LH_OBJECT_ANONYMOUS:
 		return LH_OK;
 	case LH_OBJECT_FILE:
-		return setup->pager && !setup->committed ? LH_OK : LH_INVALID;
+		return setup->pager ? LH_OK : LH_INVALID;
 	case LH_OBJECT_PHYSICAL:
 		view = view_of(setup);
-		return !setup->committed && lh_view_is_addressable(manager, &view) ? LH_OK : LH_INVALID;
+		return lh_view_is_addressable(manager, &view) ? LH_OK : LH_INVALID;
 	}
 	return LH_INVALID;
 }
@@ -76,6 +79,7 @@ static void build(lh_object *object, lh_manager *manager, const lh_object_setup 
 	object->manager = manager;
 	object->kind = setup->kind;
 	object->committed = setup->committed;
+	object->account = setup->account;
 	object->lock = 0;
 	lh_atomic_store_relaxed(&object->events, 0u);
 	lh_atomic_store_relaxed(&object->size, setup->size);
@@ -106,7 +110,7 @@ lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_
 	lh_error error;
 
 	LH_TRY(validate(manager, setup));
-	LH_TRY(lh_charge_take(manager->frames, charge));
+	LH_TRY(lh_promise_take(manager, setup->account, charge));
 	error = lh_pool_take(&manager->objects, &item);
 	made = item;
 	if (error == LH_OK) {
@@ -115,7 +119,7 @@ lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_
 			give_memory_back(manager, made);
 	}
 	if (error != LH_OK) {
-		lh_charge_give_back(manager->frames, charge);
+		lh_promise_give_back(manager, setup->account, charge);
 		return error;
 	}
 	build(made, manager, setup);
@@ -154,7 +158,7 @@ void lh_object_drop(lh_object *object)
 	lh_object_take_out_locked(object, 0);
 	lh_object_unlock(object);
 	if (object->committed)
-		lh_charge_give_back(manager->frames, pages_of(object->size));
+		lh_promise_give_back(manager, object->account, pages_of(object->size));
 	if (object->kind == LH_OBJECT_PHYSICAL)
 		lh_view_end(manager, &object->view);
 	if (object->kind == LH_OBJECT_FILE) {
@@ -253,7 +257,7 @@ static void lock_for_resize(lh_object *object, uint64_t size)
 
 lh_error lh_object_resize(lh_object *object, uint64_t size)
 {
-	lh_frames *frames = object->manager->frames;
+	lh_manager *manager = object->manager;
 	uint64_t before, after;
 
 	if (object->kind == LH_OBJECT_PHYSICAL || size > SIZE_MAX_BYTES)
@@ -262,7 +266,7 @@ lh_error lh_object_resize(lh_object *object, uint64_t size)
 	before = object->committed ? pages_of(object->size) : 0;
 	after = object->committed ? pages_of(size) : 0;
 	if (after > before) {
-		lh_error error = lh_charge_take(frames, after - before);
+		lh_error error = lh_promise_take(manager, object->account, after - before);
 
 		if (error != LH_OK) {
 			lh_object_unlock(object);
@@ -277,7 +281,7 @@ lh_error lh_object_resize(lh_object *object, uint64_t size)
 		lh_atomic_store_total(&object->size, size);
 	}
 	if (after < before)
-		lh_charge_give_back(frames, before - after);
+		lh_promise_give_back(manager, object->account, before - after);
 	lh_object_unlock(object);
 	return LH_OK;
 }

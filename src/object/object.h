@@ -14,7 +14,7 @@
  * Invariants, under the lock:
  *   a frame in the index is in state OBJECT, and its word is lh_object_stamp(object, page);
  *   the index holds one holder of it;
- *   committed objects charge pages_of(size) pages, other anonymous ones index.pages.
+ *   committed objects charge pages_of(size) pages to their account, other anonymous ones index.pages.
  *
  * Publish, then visit: who takes a page away first clears the frame's word, then visits the
  * regions' leaves, each under its table's lock. Who installs a leaf links its table first and then
@@ -26,12 +26,14 @@
 
 #include "object/machine.h"
 #include "object/page_index.h"
+#include "object/promise.h"
 #include "object/views.h"
 
 struct lh_object {
 	lh_manager *manager;	  /* constant */
 	lh_object_kind kind;	  /* constant */
 	bool committed;		  /* constant */
+	lh_account *account;	  /* constant; of what is promised; NULL: none */
 	uint32_t holders;	  /* atomic */
 	uint32_t lock;		  /* mutex: guards what follows */
 	uint32_t events;	  /* atomic: changes whenever a page's I/O ends */

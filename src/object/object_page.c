@@ -78,7 +78,7 @@ static bool charges_each_page(const lh_object *object)
 void lh_object_take_out_locked(lh_object *object, uint64_t page)
 {
 	lh_frames *frames = object->manager->frames;
-	uint64_t slot;
+	uint64_t slot, charged = 0;
 
 	for (; (slot = lh_page_index_next(&object->index, &page)) != 0; page++) {
 		lh_page_index_set(&object->index, page, 0);
@@ -86,12 +86,12 @@ void lh_object_take_out_locked(lh_object *object, uint64_t page)
 			continue;
 		lh_frame_entry_of(frames, lh_slot_frame(slot))->word = 0;
 		lh_frame_drop(frames, lh_slot_frame(slot));
-		if (charges_each_page(object))
-			lh_charge_give_back(frames, 1);
+		charged += charges_each_page(object);
 	}
+	lh_promise_give_back(object->manager, object->account, charged);
 }
 
-/* A frame for a page of this object, charged as the object is; nothing of it is linked yet. */
+/* A frame for a page of this object, charged as the object is, but at no account; nothing of it is linked yet. */
 static lh_error take_frame(lh_object *object, lh_frame_number *frame)
 {
 	lh_frames *frames = object->manager->frames;
@@ -114,10 +114,28 @@ static void give_back_frame(lh_object *object, lh_frame_number frame)
 		lh_charge_give_back(object->manager->frames, 1);
 }
 
+/* The index has room for a page, and its promise counts at the account: not when the frame was taken, for then who
+ * brings a page that another is bringing could be refused for the sake of one page. */
+static lh_error prepare_locked(lh_object *object, uint64_t page)
+{
+	lh_account *account = charges_each_page(object) ? object->account : NULL;
+	lh_error error, back;
+
+	if (!account)
+		return lh_page_index_ensure(&object->index, page);
+	LH_TRY(lh_account_move(NULL, account, 1, NULL));
+	error = lh_page_index_ensure(&object->index, page);
+	if (error != LH_OK) {
+		back = lh_account_move(account, NULL, 1, NULL);
+		LH_REQUIRE(object->manager->port, back == LH_OK);
+	}
+	return error;
+}
+
 /* Puts a frame into the index; its holder passes to the index. */
 static lh_error insert_locked(lh_object *object, uint64_t page, lh_frame_number frame, uint64_t flags)
 {
-	LH_TRY(lh_page_index_ensure(&object->index, page));
+	LH_TRY(prepare_locked(object, page));
 	lh_frame_entry_of(object->manager->frames, frame)->word = lh_object_stamp(object, page);
 	lh_page_index_set(&object->index, page, lh_slot_make(frame, flags | LH_SLOT_PRESENT));
 	return LH_OK;

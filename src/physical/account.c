@@ -137,7 +137,8 @@ static lh_account *common(lh_account *a, lh_account *b)
 
 lh_error lh_account_move(lh_account *from, lh_account *to, uint64_t pages, lh_account **refused)
 {
-	uintptr_t interrupts = lock(from->frames);
+	lh_frames *frames = (from ? from : to)->frames;
+	uintptr_t interrupts = lock(frames);
 	lh_account *above = common(from, to);
 	lh_error error = answer(who_refuses(to, above, pages), refused);
 
@@ -145,7 +146,7 @@ lh_error lh_account_move(lh_account *from, lh_account *to, uint64_t pages, lh_ac
 		subtract(from, above, pages);
 		add(to, above, pages);
 	}
-	unlock(from->frames, interrupts);
+	unlock(frames, interrupts);
 	return error;
 }
 

@@ -183,10 +183,10 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	if (error == LH_NO_MEMORY)
 		return ATTEMPT_NO_MEMORY;
 	/* The page may have been truncated away, or the region replaced, since the plan: an
-	 * attempt from the start tells. Only an answer of the pager ends the fault here. */
+	 * attempt from the start tells. Only an answer of the pager, or of the object's account, ends the fault here. */
 	if (error != LH_OK) {
 		*outcome = LH_FAULT_BUS;
-		return error == LH_IO ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
+		return error == LH_IO || error == LH_LIMIT ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
 	}
 	if (plan->name == LH_CASE_SPLIT) {
 		lh_fault_split(plan);

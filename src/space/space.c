@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "object/promise.h"
 #include "object/readers.h"
 
 size_t lh_space_size(void)
@@ -82,22 +83,9 @@ void lh_space_unlock(lh_space *space)
 	lh_mutex_unlock(&space->lock, LH_LOCK_MAP, space->manager->port);
 }
 
-/* A limit that is exceeded already refuses nothing to who asks for nothing. */
 lh_error lh_space_charge(const lh_space *space, uint64_t pages)
 {
-	if (!space->account || pages == 0)
-		return lh_charge_take(space->manager->frames, pages);
-	return lh_account_take(space->account, pages, NULL);
-}
-
-void lh_promise_give_back(lh_manager *manager, lh_account *account, uint64_t pages)
-{
-	if (pages == 0)
-		return;
-	if (account)
-		lh_account_give_back(account, pages);
-	else
-		lh_charge_give_back(manager->frames, pages);
+	return lh_promise_take(space->manager, space->account, pages);
 }
 
 void lh_space_discharge(const lh_space *space, uint64_t pages)

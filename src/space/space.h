@@ -65,13 +65,11 @@ void lh_space_lock(lh_space *space);
 void lh_space_unlock(lh_space *space);
 
 /*
- * Promises, counted at the space's account. => LH_LIMIT: an account's; LH_NO_MEMORY: the allocator's.
+ * Promises, counted at the space's account (object/promise.h). => LH_LIMIT: an account's; LH_NO_MEMORY: the allocator's.
  * Taking: interrupts on, under the map lock at most. Giving back: any context.
  */
 LH_MUST_USE lh_error lh_space_charge(const lh_space *space, uint64_t pages);
 void lh_space_discharge(const lh_space *space, uint64_t pages);
-/* The same for what outlives the space. */
-void lh_promise_give_back(lh_manager *manager, lh_account *account, uint64_t pages);
 
 /* LH_OK if the range is valid and lies in the user range. */
 LH_MUST_USE lh_error lh_space_validate_range(const lh_space *space, lh_virtual_range range);

@@ -64,6 +64,22 @@ static void *open_shared_absent(void)
 	return scene;
 }
 
+/* The same, of an object whose account has room for one page more. */
+static void *open_shared_limited(void)
+{
+	test_scene *scene = scene_open(0);
+
+	CHECK_OK(lh_account_open(&scene->account, scene->world.frames, NULL, 2));
+	scene->world.objects_account = &scene->account;
+	scene->object = world_object(&scene->world, 3 * PAGE, false);
+	for (unsigned n = 0; n < 2; n++) {
+		world_map_object(&scene->world, n, SCENE_PAGE, 3, READ_WRITE, LH_REGION_SHARED, scene->object, 0);
+		touch(scene, n, SCENE_PAGE + 2, OLD);
+	}
+	scene_load(scene, 0, 1, 1);
+	return scene;
+}
+
 static test_scene *open_file(uint32_t flags, bool is_shown)
 {
 	test_scene *scene = scene_open(0);
@@ -154,6 +170,21 @@ static void map_the_same_over(void *context)
 	CHECK_OK(lh_space_map(scene->world.space[0], &request, &placed));
 }
 
+static void try_page(void *context)
+{
+	test_scene *scene = context;
+
+	scene->faults[scene_cpu()][0] = scene_write(scene, SCENE_PAGE, scene_mine(1));
+}
+
+static void try_own_page(void *context)
+{
+	test_scene *scene = context;
+	unsigned cpu = scene_cpu();
+
+	scene->faults[cpu][0] = scene_write(scene, SCENE_PAGE + cpu, scene_mine(1));
+}
+
 /* Fork of space 1, where CPU 1 or 2 runs, into space 2. */
 static void fork_it(void *context)
 {
@@ -186,6 +217,30 @@ static void check_grown(void *context)
 	if (scene->faults[0][1] != LH_FAULT_OK)
 		CHECK_EQUAL(value, 0);
 	scene_check(scene);
+}
+
+/* The account had room for one page: whoever needs it has it, and who needs another one has none. */
+static void check_limited(test_scene *scene, unsigned resolved)
+{
+	lh_fault first = scene->faults[0][0], second = scene->faults[1][0];
+
+	CHECK((first == LH_FAULT_OK) + (second == LH_FAULT_OK) == (int)resolved);
+	CHECK(first == LH_FAULT_OK || first == LH_FAULT_BUS);
+	CHECK(second == LH_FAULT_OK || second == LH_FAULT_BUS);
+	CHECK_EQUAL(lh_object_pages(scene->object), 2);
+	CHECK_EQUAL(lh_account_charged(&scene->account), 2);
+	scene_check(scene);
+	lh_account_close(&scene->account);
+}
+
+static void check_one_page(void *context)
+{
+	check_limited(context, 2);
+}
+
+static void check_two_pages(void *context)
+{
+	check_limited(context, 1);
 }
 
 /* However the regions changed, the object's pages were found in them. */
@@ -267,6 +322,8 @@ static void truncate_and_grow_only(void *context)
 	     .run = { first, second }, .check = end)
 
 OBJECTS(fault_truncate_shared, open_shared, write_twice, truncate, check_truncated)
+OBJECTS(account_one_page_twice, open_shared_limited, try_page, try_page, check_one_page)
+OBJECTS(account_two_pages, open_shared_limited, try_own_page, try_own_page, check_two_pages)
 OBJECTS(fault_truncate_absent, open_shared_absent, write_twice, truncate, check_truncated)
 OBJECTS(fault_truncate_private, open_private, write_twice, truncate, check_truncated)
 OBJECTS(fault_truncate_file, open_file_shown, write_twice, truncate, check_truncated)

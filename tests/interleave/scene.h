@@ -23,6 +23,7 @@ typedef struct test_scene {
 	test_world world;
 	world_file file;
 	lh_object *object;
+	lh_account account; /* the object's, where the case says so */
 	lh_fault faults[INTERLEAVE_FIBRES][4]; /* how the operations' accesses ended */
 	uint64_t values[INTERLEAVE_FIBRES][4];
 	lh_error errors[INTERLEAVE_FIBRES];

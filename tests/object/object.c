@@ -67,11 +67,14 @@ TEST(bad_objects_are_refused)
 	test_world world;
 	lh_object *object = NULL;
 	static const lh_pager pager;
+	static lh_account account;
 	lh_object_setup setups[] = {
 		{ .kind = LH_OBJECT_FILE, .size = 1 },
 		{ .kind = LH_OBJECT_FILE, .size = 1, .pager = &pager, .committed = true },
 		{ .kind = LH_OBJECT_PHYSICAL, .size = 1, .physical = { LH_NO_FRAME } },
 		{ .kind = LH_OBJECT_PHYSICAL, .size = 1, .committed = true },
+		{ .kind = LH_OBJECT_PHYSICAL, .size = 1, .account = &account },
+		{ .kind = LH_OBJECT_FILE, .size = 1, .pager = &pager, .account = &account },
 		{ .kind = LH_OBJECT_ANONYMOUS, .size = (UINT64_C(1) << 63) + 1 },
 		{ .kind = LH_OBJECT_ANONYMOUS, .size = UINT64_MAX },
 		{ .kind = (lh_object_kind)9, .size = 1 },
@@ -272,14 +275,16 @@ static lh_object *made;
 
 static lh_error create(test_world *world)
 {
-	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = 7 * PAGE };
+	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = 7 * PAGE,
+				  .account = world->objects_account };
 
 	return lh_object_create(world->manager, &setup, &made);
 }
 
 static lh_error create_committed(test_world *world)
 {
-	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = 7 * PAGE, .committed = true };
+	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = 7 * PAGE, .committed = true,
+				  .account = world->objects_account };
 
 	return lh_object_create(world->manager, &setup, &made);
 }
@@ -336,12 +341,16 @@ static const world_operation operations[] = {
 	{ .name = "object read a file", .run = read_file, .undo = forget_file, .file = &file },
 };
 
+/* What is promised is charged to an account. */
 TEST(a_failed_operation_on_an_object_leaves_no_trace)
 {
 	for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
 		test_world world;
+		lh_account account;
 
 		world_open(&world, &(world_setup){ 0 });
+		CHECK_OK(lh_account_open(&account, world.frames, NULL, LH_NO_ACCOUNT_LIMIT));
+		world.objects_account = &account;
 		made = NULL;
 		world.object[0] = world_object(&world, 10 * PAGE, false);
 		world.object[1] = world_object(&world, UINT64_C(1) << 62, false);
@@ -355,8 +364,67 @@ TEST(a_failed_operation_on_an_object_leaves_no_trace)
 			lh_object_drop(world.object[n]);
 		memset(world.object, 0, sizeof world.object);
 		world_file_close(&file);
+		lh_account_close(&account);
 		world_close(&world);
 	}
+}
+
+/* --- accounts --- */
+
+/* The operation is refused by an account's limit, and nothing has changed. */
+static void check_limited(test_world *world, const world_operation *operation)
+{
+	inject_buffer before = { 0 }, after = { 0 };
+
+	world_serialise(world, &before);
+	CHECK_ERROR(operation->run(world), LH_LIMIT);
+	world_serialise(world, &after);
+	CHECK_SOUND(inject_difference(&before, &after));
+	inject_buffer_free(&before);
+	inject_buffer_free(&after);
+}
+
+/* Two objects below one limit: one of 10 pages, all promised, and one that has one page; 12 pages are allowed. */
+TEST(an_account_that_is_full_refuses_and_nothing_changes_until_something_is_given_back)
+{
+	static const world_operation refused[] = {
+		{ .run = create_committed }, { .run = write_first }, { .run = write_far }, { .run = grow_committed },
+	};
+	test_world world;
+	lh_account all, below;
+	uint64_t value = 1;
+
+	world_open(&world, &(world_setup){ 0 });
+	CHECK_OK(lh_account_open(&all, world.frames, NULL, 12));
+	CHECK_OK(lh_account_open(&below, world.frames, &all, 11));
+	world.objects_account = &all;
+	world.object[0] = world_object(&world, 10 * PAGE, false);
+	world.object[1] = world_object(&world, UINT64_C(1) << 62, false);
+	put(&world, world.object[0], 0, 0, 1);
+	world.objects_account = &below;
+	world.object[2] = world_object(&world, 11 * PAGE, true);
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+		check_limited(&world, &refused[i]);
+	CHECK_OK(read_absent(&world));
+	CHECK_OK(create(&world)); /* of which no page is there */
+	lh_object_drop(made);
+	world_make(&world, 0);
+	world_map_object(&world, 0, 10, 4, READ | WRITE, LH_REGION_SHARED, world.object[0], 0);
+	CHECK_EQUAL(world_write(&world, 0, world_page(&world, 10), value), LH_FAULT_OK);
+	CHECK_EQUAL(world_write(&world, 0, world_page(&world, 12), value), LH_FAULT_BUS);
+	CHECK_EQUAL(world_read(&world, 0, world_page(&world, 12), &value), LH_FAULT_BUS);
+	CHECK_OK(lh_object_resize(world.object[2], 10 * PAGE));
+	CHECK_EQUAL(world_write(&world, 0, world_page(&world, 12), value), LH_FAULT_OK);
+	CHECK_EQUAL(lh_account_charged(&all), 12);
+	CHECK_EQUAL(lh_account_charged(&below), 10);
+	world_check(&world);
+	check_limited(&world, &refused[3]);
+	world_destroy(&world, 0);
+	for (unsigned n = 0; n < 3; n++)
+		lh_object_drop(world.object[n]);
+	lh_account_close(&below);
+	lh_account_close(&all);
+	world_close(&world);
 }
 
 /* --- the walker --- */

@@ -11,6 +11,7 @@ static lh_frames *frames;
 static lh_account accounts[ACCOUNTS];
 static int parent_of[ACCOUNTS]; /* -1: a root */
 static uint64_t own[ACCOUNTS];	/* promised to each itself */
+static uint64_t nobodys;	/* promised without an account */
 
 static uint64_t below(int n)
 {
@@ -24,7 +25,7 @@ static uint64_t below(int n)
 
 static uint64_t all(void)
 {
-	uint64_t sum = 0;
+	uint64_t sum = nobodys;
 
 	for (int i = 0; i < ACCOUNTS; i++)
 		sum += own[i];
@@ -34,6 +35,7 @@ static uint64_t all(void)
 static void begin(void)
 {
 	frames = small_machine(LH_CHARGE_STRICT, SPANS({ 0, FRAMES }));
+	nobodys = 0;
 	for (int i = 0; i < ACCOUNTS; i++) {
 		parent_of[i] = i < 2 ? -1 : (int)test_random_below((uint64_t)i);
 		own[i] = 0;
@@ -95,20 +97,27 @@ static bool is_at_or_below(int n, int other)
 	return n == other;
 }
 
+static uint64_t *own_of(int n)
+{
+	return n < 0 ? &nobodys : &own[n];
+}
+
+/* From an account to another, or to or from none. */
 static void random_move(void)
 {
-	int from = (int)test_random_below(ACCOUNTS), to = (int)test_random_below(ACCOUNTS);
-	uint64_t pages = test_random_below(own[from] + 1);
+	int to = (int)test_random_below(ACCOUNTS + 1) - 1;
+	int from = (int)test_random_below(to < 0 ? ACCOUNTS : ACCOUNTS + 1) - (to >= 0);
+	uint64_t pages = test_random_below(*own_of(from) + 1);
 	int above = to, expected;
 
 	while (above >= 0 && !is_at_or_below(from, above))
 		above = parent_of[above];
 	expected = refuser(to, above, pages);
-	CHECK_ERROR(lh_account_move(&accounts[from], &accounts[to], pages, NULL),
+	CHECK_ERROR(lh_account_move(from < 0 ? NULL : &accounts[from], to < 0 ? NULL : &accounts[to], pages, NULL),
 		    expected >= 0 ? LH_LIMIT : LH_OK);
 	if (expected < 0) {
-		own[from] -= pages;
-		own[to] += pages;
+		*own_of(from) -= pages;
+		*own_of(to) += pages;
 	}
 }
 
@@ -142,6 +151,9 @@ TEST(random_promises_in_a_tree_agree_with_a_table)
 		}
 		for (int n = ACCOUNTS - 1; n >= 0; n--)
 			lh_account_close(&accounts[n]);
+		lh_charge_give_back(frames, nobodys);
+		nobodys = 0;
+		CHECK_EQUAL(all(), 0);
 	}
 }
 

@@ -360,15 +360,19 @@ TEST(random_operations_agree_with_the_oracle_under_limits)
 	    LH_CHARGE_HEURISTIC);
 }
 
-/* Spaces 0 and 1 have an account together, below the one that space 2 has too. */
+/* Spaces 0 and 1 have an account together, below the one that space 2 has too; so have two objects. */
 TEST(random_operations_agree_with_the_oracle_under_accounts)
 {
-	lh_account all, two;
+	lh_account all, two, shown, few;
 	space_oracle oracle;
 
 	oracle_open(&oracle, &(world_setup){ .frames = 6000 });
 	CHECK_OK(lh_account_open(&all, oracle.world.frames, NULL, 700));
 	CHECK_OK(lh_account_open(&two, oracle.world.frames, &all, 500));
+	CHECK_OK(lh_account_open(&shown, oracle.world.frames, &all, 24));
+	CHECK_OK(lh_account_open(&few, oracle.world.frames, &shown, 2));
+	oracle_renew_object(&oracle, 0, &few);
+	oracle_renew_object(&oracle, 2, &shown);
 	oracle.world.account[0] = oracle.world.account[1] = &two;
 	oracle.world.account[2] = &all;
 	steps(&oracle, 1200, &(lh_space_limits){ .stack_pages = 40 });
@@ -377,6 +381,11 @@ TEST(random_operations_agree_with_the_oracle_under_accounts)
 			oracle_destroy(&oracle, n);
 	for (unsigned n = 0; n < ORACLE_PINS; n++)
 		oracle_unpin(&oracle, n);
+	CHECK(oracle.limited != 0);
+	oracle_renew_object(&oracle, 0, NULL);
+	oracle_renew_object(&oracle, 2, NULL);
+	lh_account_close(&few);
+	lh_account_close(&shown);
 	lh_account_close(&two);
 	lh_account_close(&all);
 	oracle_close(&oracle);

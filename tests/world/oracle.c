@@ -84,25 +84,34 @@ uint64_t oracle_charge(const oracle_space *space)
 	return charge;
 }
 
+/* One is the account, or below it. */
+static bool is_below(const lh_account *one, const lh_account *account)
+{
+	while (one && one != account)
+		one = one->parent;
+	return one != NULL;
+}
+
 uint64_t oracle_account_charge(const space_oracle *oracle, const lh_account *account)
 {
 	uint64_t charge = 0;
 
-	for (unsigned n = 0; n < WORLD_SPACES; n++) {
-		const lh_account *at = oracle->space[n] ? oracle->world.account[n] : NULL;
-
-		while (at && at != account)
-			at = at->parent;
-		if (at)
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		if (oracle->space[n] && is_below(oracle->world.account[n], account))
 			charge += oracle_charge(oracle->space[n]);
-	}
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
+		if (is_below(oracle->objects[n].account, account))
+			charge += oracle_object_charge(&oracle->objects[n]);
 	return charge + oracle_pinned_charge(oracle, account);
 }
 
 bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages)
 {
-	const lh_account *account = oracle->world.account[n];
+	return oracle_has_room(oracle, oracle->world.account[n], pages);
+}
 
+bool oracle_has_room(const space_oracle *oracle, const lh_account *account, uint64_t pages)
+{
 	for (; account && pages != 0; account = account->parent)
 		if (oracle_account_charge(oracle, account) + pages > account->limit)
 			return false;

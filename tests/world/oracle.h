@@ -65,6 +65,7 @@ typedef struct oracle_object {
 	lh_object *object;
 	lh_frames *frames;
 	bool file, committed;
+	lh_account *account; /* the test's; NULL: none */
 	uint64_t size;
 	bool present[ORACLE_OBJECT_PAGES];
 	uint64_t words[ORACLE_OBJECT_PAGES][ORACLE_WORDS];
@@ -121,6 +122,7 @@ typedef struct space_oracle {
 	uint64_t happened; /* in the middle of an access, so far */
 	uint64_t huge;	   /* huge leaves that were brought, so far */
 	uint64_t collapsed; /* and that were put together */
+	uint64_t limited;  /* what an object's account refused, so far */
 	bool between; /* an access is under way, and something else happens */
 	bool inside; /* an access is under way: */
 	unsigned busy_space;
@@ -130,6 +132,8 @@ typedef struct space_oracle {
 
 void oracle_open(space_oracle *oracle, const world_setup *setup);
 void oracle_close(space_oracle *oracle);
+/* The object is made anew, as it was first, with an account. => nobody maps it. */
+void oracle_renew_object(space_oracle *oracle, unsigned number, lh_account *account);
 void oracle_make(space_oracle *oracle, unsigned n, const lh_space_limits *limits);
 void oracle_destroy(space_oracle *oracle, unsigned n);
 

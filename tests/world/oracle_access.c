@@ -13,6 +13,29 @@ uint64_t oracle_object_pages(const oracle_object *object)
 	return (object->size + PAGE - 1) / PAGE;
 }
 
+uint64_t oracle_object_present(const oracle_object *object)
+{
+	uint64_t present = 0;
+
+	for (uint64_t page = 0; page < ORACLE_OBJECT_PAGES; page++)
+		present += object->present[page];
+	return present;
+}
+
+uint64_t oracle_object_charge(const oracle_object *object)
+{
+	if (object->file)
+		return 0;
+	return object->committed ? oracle_object_pages(object) : oracle_object_present(object);
+}
+
+/* Is the page absent, and may it not come? */
+static bool is_refused(const space_oracle *oracle, const oracle_object *object, uint64_t page)
+{
+	return !object->file && !object->committed && !object->present[page] &&
+	       !oracle_has_room(oracle, object->account, 1);
+}
+
 /* --- objects --- */
 
 static void answer(oracle_work work)
@@ -78,15 +101,16 @@ static void pager_release(void *file)
 
 static const lh_pager pager = { pager_read, pager_write, pager_release };
 
-static void make_object(space_oracle *oracle, unsigned n)
+static void make_object(space_oracle *oracle, unsigned n, lh_account *account)
 {
 	oracle_object *model = &oracle->objects[n];
 	lh_object_setup setup = { .kind = n == 1 ? LH_OBJECT_FILE : LH_OBJECT_ANONYMOUS,
-				  .committed = n == 2, .pager = &pager, .file = model,
+				  .committed = n == 2, .account = account, .pager = &pager, .file = model,
 				  .size = 20 * PAGE + 100 };
 
 	*model = (oracle_object){ .frames = oracle->world.frames, .file = n == 1,
-				  .committed = n == 2, .size = setup.size, .oracle = oracle };
+				  .committed = n == 2, .account = account, .size = setup.size,
+				  .oracle = oracle };
 	CHECK_OK(lh_object_create(oracle->world.manager, &setup, &model->object));
 	if (n != 1)
 		return;
@@ -106,7 +130,13 @@ void oracle_open(space_oracle *oracle, const world_setup *setup)
 	oracle->world.fault = oracle_fault;
 	oracle->world.fault_context = oracle;
 	for (unsigned n = 0; n < ORACLE_OBJECTS; n++)
-		make_object(oracle, n);
+		make_object(oracle, n, NULL);
+}
+
+void oracle_renew_object(space_oracle *oracle, unsigned number, lh_account *account)
+{
+	lh_object_drop(oracle->objects[number].object);
+	make_object(oracle, number, account);
 }
 
 void oracle_close(space_oracle *oracle)
@@ -155,12 +185,18 @@ void oracle_resize(space_oracle *oracle, unsigned number, uint64_t size)
 {
 	oracle_object *object = &oracle->objects[number];
 	uint64_t end = size < object->size ? size : object->size, gone = (size + PAGE - 1) / PAGE;
+	uint64_t before = oracle_object_pages(object);
+	bool may = !object->committed || gone <= before ||
+		   oracle_has_room(oracle, object->account, gone - before);
 	lh_error error;
 
 	machine_operation(oracle->world.machine, "resize of object %u to %llu", number,
 			  (unsigned long long)size);
 	ORACLE_CALL(oracle, error, lh_object_resize(object->object, size), error == LH_NO_MEMORY);
-	CHECK_OK(error);
+	CHECK_ERROR(error, may ? LH_OK : LH_LIMIT);
+	oracle->limited += !may;
+	if (!may)
+		return;
 	object->size = size;
 	clear_beyond(object->words, end);
 	clear_beyond(object->disk, end);
@@ -198,6 +234,11 @@ void oracle_object_access(space_oracle *oracle, unsigned number, uint64_t page, 
 			  access == WRITE ? "write to" : "read", (unsigned long long)page, number);
 	ORACLE_CALL(oracle, error, lh_object_hold_page(object->object, page, access, &frame),
 		    error == LH_NO_MEMORY || error == LH_IO);
+	if (access == WRITE && is_refused(oracle, object, page)) {
+		CHECK_ERROR(error, LH_LIMIT);
+		oracle->limited++;
+		return;
+	}
 	CHECK_OK(error);
 	if (!object->present[page] && !object->file && access == READ) {
 		CHECK(lh_frame_is_none(frame));
@@ -287,6 +328,8 @@ lh_fault oracle_judge(space_oracle *oracle, unsigned n, uint64_t page, lh_rights
 		return LH_FAULT_NO_ACCESS;
 	object = at->object >= 0 ? &oracle->objects[at->object] : NULL;
 	if (object && at->object_page >= oracle_object_pages(object))
+		return LH_FAULT_BUS;
+	if (object && at->leaf == LEAF_EMPTY && is_refused(oracle, object, at->object_page))
 		return LH_FAULT_BUS;
 	return LH_FAULT_OK;
 }
@@ -427,6 +470,8 @@ lh_fault oracle_access(space_oracle *oracle, unsigned cpu, unsigned n, uint64_t 
 	/* A refusal is as old as the fault's look at the region, which it does not hold. */
 	if (outcome == LH_FAULT_OK || outcome != earlier)
 		CHECK_EQUAL(outcome, expected);
+	oracle->limited += outcome == LH_FAULT_BUS && before.object_page < ORACLE_OBJECT_PAGES &&
+			   is_refused(oracle, &oracle->objects[before.object], before.object_page);
 	if (outcome != LH_FAULT_OK)
 		return outcome;
 	if (access == MMU_WRITE)

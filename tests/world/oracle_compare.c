@@ -216,11 +216,9 @@ static void compare_counters(space_oracle *oracle, unsigned n, struct sums *sums
 	sums->tables += counters.tables;
 }
 
-/* What is promised to the space's account, and to those above it. */
-static void compare_accounts(space_oracle *oracle, unsigned n)
+/* What is promised to an account, and to those above it. */
+static void compare_account(space_oracle *oracle, lh_account *account)
 {
-	lh_account *account = oracle->world.account[n];
-
 	for (; account; account = account->parent)
 		CHECK_EQUAL(lh_account_charged(account), oracle_account_charge(oracle, account));
 }
@@ -229,18 +227,14 @@ static void compare_objects(space_oracle *oracle, struct sums *sums)
 {
 	for (unsigned n = 0; n < ORACLE_OBJECTS; n++) {
 		const oracle_object *object = &oracle->objects[n];
-		uint64_t present = 0;
+		uint64_t present = oracle_object_present(object);
 
-		for (uint64_t page = 0; page < ORACLE_OBJECT_PAGES; page++)
-			present += object->present[page];
 		CHECK_SOUND(lh_object_check(object->object));
 		CHECK_EQUAL(lh_object_pages(object->object), present);
 		CHECK_EQUAL(lh_object_size(object->object), object->size);
 		sums->object_pages += present;
-		if (object->committed)
-			sums->charge += oracle_object_pages(object);
-		else if (!object->file)
-			sums->charge += present;
+		sums->charge += oracle_object_charge(object);
+		compare_account(oracle, object->account);
 	}
 }
 
@@ -257,7 +251,7 @@ void oracle_compare(space_oracle *oracle)
 		compare_regions(oracle, n);
 		compare_leaves(oracle, n);
 		compare_counters(oracle, n, &sums);
-		compare_accounts(oracle, n);
+		compare_account(oracle, oracle->world.account[n]);
 	}
 	compare_objects(oracle, &sums);
 	sums.charge += oracle_pinned_charge(oracle, NULL);

@@ -12,11 +12,14 @@ uint64_t oracle_regions(const oracle_space *space);
 uint64_t oracle_mapped(const oracle_space *space, uint64_t page, uint64_t pages);
 uint64_t oracle_pages_left(const oracle_space *space);
 
-/* Pages that the space's regions are promised; that all spaces of an account and below it are; whether a space
- * may be promised so many more. */
+/* Pages that the space's regions are promised; that all spaces and objects of an account and below it are, and what is
+ * pinned there; whether an account, or a space's, may be promised so many more. */
 uint64_t oracle_charge(const oracle_space *space);
 uint64_t oracle_account_charge(const space_oracle *oracle, const lh_account *account);
+bool oracle_has_room(const space_oracle *oracle, const lh_account *account, uint64_t pages);
 bool oracle_may_charge(const space_oracle *oracle, unsigned n, uint64_t pages);
+uint64_t oracle_object_present(const oracle_object *object);
+uint64_t oracle_object_charge(const oracle_object *object);
 
 /* May a region with these guards stand there? */
 bool oracle_is_legal(const oracle_space *space, uint64_t page, uint64_t pages, uint64_t guard_before,

@@ -68,8 +68,14 @@ lh_error oracle_pin(space_oracle *oracle, unsigned number, unsigned n, uint64_t 
 		    lh_space_pin(oracle->world.space[n], world_range(&oracle->world, page, pages), access,
 				 number % 2 ? LH_PIN_LONG : LH_PIN_SHORT, pins->frames, &pins->pinned),
 		    error == LH_NO_MEMORY || error == LH_BAD_ADDRESS);
-	if (expected == LH_OK)
+	if (expected == LH_OK) {
+		/* What is pinned is promised before the pages come. */
+		lh_pinned answer = pins->pinned;
+
+		pins->pinned = (lh_pinned){ .account = oracle->world.account[n], .pages = pages };
 		expected = bring_pages(oracle, n, page, pages, access);
+		pins->pinned = answer;
+	}
 	oracle->may_differ = false;
 	CHECK_ERROR(error, expected);
 	world_settle(&oracle->world);

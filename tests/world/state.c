@@ -142,6 +142,9 @@ void world_serialise(test_world *world, inject_buffer *buffer)
 	if (world->manager)
 		put_manager(world, buffer);
 	world_serialise_spaces(world, buffer);
+	if (world->objects_account)
+		inject_put(buffer, &world->objects_account->charged, sizeof world->objects_account->charged,
+			   "what the objects' account is charged");
 	for (unsigned n = 0; n < WORLD_OBJECTS; n++)
 		if (world->object[n])
 			put_object(buffer, world->object[n]);

@@ -343,8 +343,8 @@ void world_map_object(test_world *world, unsigned n, uint64_t page, uint64_t pag
 
 lh_object *world_object(test_world *world, uint64_t size, bool committed)
 {
-	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = size,
-				  .committed = committed };
+	lh_object_setup setup = { .kind = LH_OBJECT_ANONYMOUS, .size = size, .committed = committed,
+				  .account = world->objects_account };
 	lh_object *object;
 
 	CHECK_OK(lh_object_create(world->manager, &setup, &object));

@@ -67,6 +67,7 @@ typedef struct test_world {
 	uint64_t free_empty;  /* and with it, but without spaces and objects */
 	lh_space *space[WORLD_SPACES];
 	lh_account *account[WORLD_SPACES]; /* of a space that is made; NULL: none. The test's */
+	lh_account *objects_account; /* of objects that world_object makes; NULL: none. The test's */
 	lh_object *object[WORLD_OBJECTS]; /* the test's, for world_serialise to see; not owned */
 	uint64_t promised;    /* pages that the test itself has charged */
 	int loaded[WORLD_CPUS]; /* the space that a CPU has loaded, or -1 */
