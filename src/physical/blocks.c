@@ -472,6 +472,19 @@ static uint32_t take_whole(lh_frames *frames, struct frame_node *node, enum fram
 	return (uint32_t)(block << BLOCK_SHIFT);
 }
 
+/* What is written of those blocks that come next, if whole ones are taken again: the bits, and the first frame's
+ * entry. They lie far apart, and each would be waited for alone. */
+static void ask_for_next(const lh_frames *frames, uint64_t first_block, uint64_t bits, uint32_t count)
+{
+	for (; count > 0 && bits != 0; count--) {
+		unsigned bit = highest_bit(bits);
+
+		bits ^= UINT64_C(1) << bit;
+		__builtin_prefetch(frames->bits[first_block + bit], 1);
+		__builtin_prefetch(lh_place_entry(frames, (first_block + bit) << BLOCK_SHIFT), 1);
+	}
+}
+
 /* Up to count whole blocks of a node: the highest, as far as they are in one word of the map. */
 static uint32_t take_blocks(lh_frames *frames, struct frame_node *node, enum frame_kind kind,
 			    uint32_t *places, uint32_t count)
@@ -488,6 +501,7 @@ static uint32_t take_blocks(lh_frames *frames, struct frame_node *node, enum fra
 		bits ^= UINT64_C(1) << bit;
 		places[taken++] = take_whole(frames, node, kind, highest / 64 * 64 + bit);
 	}
+	ask_for_next(frames, node->first_block + highest / 64 * 64, bits, count);
 	lh_atomic_store_relaxed(&frames->free, frames->free - taken * BLOCK_FRAMES);
 	return taken;
 }
