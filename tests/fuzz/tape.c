@@ -143,6 +143,9 @@ static bool is_in_use(const struct player *player, unsigned space)
 
 static const lh_space_limits limits = { .stack_pages = STACK_PAGES };
 
+/* Space 0's, and below it that of the others and of objects. Without a limit until a record sets one. */
+static lh_account accounts[2];
+
 static void fork_space(struct player *player, const struct record *record)
 {
 	unsigned child = (record->space + 1 + (record->value & 1)) % player->scale->spaces;
@@ -195,12 +198,22 @@ static void resize(space_oracle *oracle, const struct record *record)
 		      record->value % OBJECT_PAGES * PAGE + beyond);
 }
 
+/* A few pages more than are charged, or none. */
+static void set_account_limit(lh_account *account, const struct record *record)
+{
+	lh_account_set_limit(account, record->value & 4 ? account->charged + record->how % 4
+							 : LH_NO_ACCOUNT_LIMIT);
+}
+
 static void set_limits(struct player *player, const struct record *record)
 {
 	lh_space_limits set = { .regions = record->value & 1 ? 3 + record->how % 8 : 0,
 				.pages = record->value & 2 ? 1 + record->page : 0,
 				.stack_pages = STACK_PAGES };
 
+	/* What an access is promised in the middle of it must not depend on whom it met first. */
+	if (player->busy_space < 0)
+		set_account_limit(&accounts[record->value >> 3 & 1], record);
 	if (is_in_use(player, record->space))
 		return;
 	player->oracle->space[record->space]->limits = set;
@@ -359,6 +372,12 @@ void tape_open(space_oracle *oracle, const tape_scale *scale)
 
 	oracle_open(oracle, &(world_setup){ .frames = FRAMES, .policy = scale->policy,
 					    .user = { lh_virtual(base), scale->pages } });
+	CHECK_OK(lh_account_open(&accounts[0], oracle->world.frames, NULL, LH_NO_ACCOUNT_LIMIT));
+	CHECK_OK(lh_account_open(&accounts[1], oracle->world.frames, &accounts[0], LH_NO_ACCOUNT_LIMIT));
+	for (unsigned n = 0; n < WORLD_SPACES; n++)
+		oracle->world.account[n] = &accounts[n != 0];
+	for (unsigned n = 0; n < ORACLE_OBJECTS; n += 2) /* the other is a file */
+		oracle_renew_object(oracle, n, &accounts[1]);
 	oracle_make(oracle, 0, &limits);
 }
 
@@ -388,4 +407,5 @@ void tape_run(const tape_scale *scale, const uint8_t *bytes, size_t count, tape_
 		counts->overwritten += machine_overwritten(oracle.world.machine);
 	}
 	oracle_close(&oracle);
+	CHECK(accounts[0].charged == 0 && accounts[1].charged == 0);
 }
