@@ -145,11 +145,12 @@ static void move(space_oracle *oracle, const struct remapping *remapping, uint64
 
 	oracle_clear_pages(oracle, space, to, remapping->length);
 	for (uint64_t i = 0; i < remapping->length; i++) {
-		oracle_page *page = &space->pages[to + i], *from = &space->pages[remapping->page + i];
+		oracle_page *page = &space->pages[to + i], *from;
 
 		*page = fresh_page(remapping, i);
 		if (i >= remapping->pages)
 			continue;
+		from = &space->pages[remapping->page + i];
 		page->leaf = from->leaf;
 		page->own = from->own;
 		from->leaf = LEAF_EMPTY;
