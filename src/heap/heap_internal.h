@@ -243,7 +243,7 @@ LH_MUST_USE lh_error lh_heap_run_resize(lh_heap *heap, struct lh_heap_run *run, 
 /* How long this CPU's next slab of a class should be. */
 uint64_t lh_heap_slab_pages(lh_heap *heap, uint32_t size_class);
 /* Takes up to want items, a power of two up to FRONT_BATCH_MOST, FREE to FRONT, in random order: of slabs of this CPU's
- * part, or of one that was empty. => how many; 0: grow, or take another's. */
+ * part, of any part's if little is used, or of one that was empty. => how many; 0: grow, or take another's. */
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want);
 /* The same of a new run, which becomes live. => at least one. */
 unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,

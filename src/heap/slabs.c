@@ -5,8 +5,8 @@
  *
  * A slab belongs to the part of the CPU that began it, as long as it has items: its CPUs take from it, and what is
  * freed comes back to it, whoever frees it. So what CPUs write for each batch, and for each item of it (states, and
- * mostly the items too), lies in lines of their own. Only where nothing can be had else do they take from
- * another part's slabs. A slab that has become empty is no part's any more (spare.c).
+ * mostly the items too), lies in lines of their own. Only of a class of which little is used, or where nothing can
+ * be had else, do they take from another part's slabs. A slab that has become empty is no part's any more (spare.c).
  *
  * Random order: a slab is searched from a random place on, and what was taken is put in another order, so that
  * neither the next address nor the neighbour of a block can be foretold.
@@ -14,6 +14,7 @@
 #include "heap/heap_internal.h"
 
 #define BATCHES_AT_ONCE 64
+#define SLABS_FEW 4 /* short ones */
 #define SLABS_MANY 8
 
 static uintptr_t lock(lh_heap *heap, lh_heap_part *part)
@@ -242,12 +243,25 @@ static unsigned begin_slab(lh_heap *heap, struct lh_heap_run *run, uint64_t fres
 	return count;
 }
 
+/* So little that all CPUs had better share it. */
+static bool is_little(const lh_heap *heap, uint32_t size_class)
+{
+	uint64_t bytes = lh_heap_items_count(heap, size_class) * lh_heap_class_size(size_class);
+
+	return bytes >> LH_PAGE_SHIFT < SLABS_FEW * lh_heap_class_pages(size_class);
+}
+
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
 	unsigned count = take(heap, lh_heap_own_part(heap), size_class, items, want);
-	struct lh_heap_run *run = count == 0 ? lh_heap_spare_slab_take(heap, size_class) : NULL;
+	struct lh_heap_run *run;
 
-	return run ? begin_slab(heap, run, 0, items, want) : count;
+	if (count == 0 && is_little(heap, size_class))
+		count = lh_heap_items_take_any(heap, size_class, items, want);
+	if (count != 0)
+		return count;
+	run = lh_heap_spare_slab_take(heap, size_class);
+	return run ? begin_slab(heap, run, 0, items, want) : 0;
 }
 
 unsigned lh_heap_items_take_new(lh_heap *heap, struct lh_heap_run *run, lh_heap_block *items,

@@ -3,7 +3,7 @@
 #include "heap/room.h"
 
 #define BYTES 64
-#define EACH 1000 /* more than a front and some slabs have */
+#define EACH 1200 /* more than a front has, and half of it more than the few slabs that CPUs would share */
 
 static void use_cpu(unsigned cpu)
 {
@@ -36,6 +36,22 @@ TEST(cpus_take_from_slabs_of_their_own)
 	check_own(0, 0);
 	take_on(1, EACH);
 	check_own(1, EACH);
+	check_sound();
+	check_all_returned();
+	end();
+}
+
+TEST(of_what_is_used_little_all_cpus_have_one_slab)
+{
+	uint64_t pages;
+
+	begin(1000, 0);
+	take_on(0, 1);
+	lh_heap_fronts_drain(&heap);
+	pages = heap_pages();
+	take_on(1, 1);
+	CHECK_EQUAL(part_of(1), 0);
+	CHECK_EQUAL(heap_pages(), pages);
 	check_sound();
 	check_all_returned();
 	end();
