@@ -8,20 +8,6 @@
 #define FROM (5 * GIB + 8 * MIB)
 #define TO (5 * GIB + 64 * MIB)
 
-static lh_frame_number open_room(test_room *room)
-{
-	room_open(room, 1024, 4);
-	room_build(room);
-	return room_frame(room);
-}
-
-static void close_room(test_room *room, lh_frame_number frame)
-{
-	lh_frame_drop(room->frames, frame);
-	CHECK_SOUND(lh_directory_check(&room->user));
-	room_close(room);
-}
-
 /* => tables are kept, if is_kept; else from here on. */
 static void move(test_room *room, lh_virtual_range from, uint64_t to, bool is_kept)
 {
@@ -62,7 +48,7 @@ TEST(a_table_moves_only_after_every_walker_has_answered)
 
 	for (unsigned i = 0; i < 2; i++) {
 		test_room room;
-		lh_frame_number frame = open_room(&room);
+		lh_frame_number frame = room_open_with_frame(&room);
 		uint64_t calls;
 
 		/* The last page stays, if not all move: then no table comes to be empty. */
@@ -74,7 +60,7 @@ TEST(a_table_moves_only_after_every_walker_has_answered)
 		CHECK_EQUAL(room.machine->cpus[2].calls != calls, trials[i].calls);
 		room.user.walkers.bits[0] = 0;
 		room_clear(&room.user, lh_directory_own_range(&room.user));
-		close_room(&room, frame);
+		room_close_with_frame(&room, frame);
 	}
 }
 
@@ -82,7 +68,7 @@ TEST(a_table_moves_only_after_every_walker_has_answered)
 TEST(an_empty_table_at_the_new_place_gives_way_to_one_that_moves)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	uint64_t tables;
 
 	map_three(&room, frame);
@@ -95,7 +81,7 @@ TEST(an_empty_table_at_the_new_place_gives_way_to_one_that_moves)
 	check_three(&room, frame, TO);
 	CHECK_EQUAL(lh_directory_tables(&room.user), tables);
 	room_clear(&room.user, range_of(TO, 512));
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 /* --- in every format --- */

@@ -165,3 +165,17 @@ void room_clear(lh_directory *directory, lh_virtual_range range)
 	lh_directory_clear_range(directory, range, &gather);
 	lh_gather_finish(&gather);
 }
+
+lh_frame_number room_open_with_frame(test_room *room)
+{
+	room_open(room, 1024, 4);
+	room_build(room);
+	return room_frame(room);
+}
+
+void room_close_with_frame(test_room *room, lh_frame_number frame)
+{
+	lh_frame_drop(room->frames, frame);
+	CHECK_SOUND(lh_directory_check(&room->user));
+	room_close(room);
+}

@@ -33,6 +33,10 @@ uint32_t room_holders(test_room *room, lh_frame_number frame);
 /* A frame in state ANONYMOUS, with one holder: the test. */
 lh_frame_number room_frame(test_room *room);
 
+/* All of x86-64 with 4 levels, and such a frame; and the end of both, the user directory checked. */
+lh_frame_number room_open_with_frame(test_room *room);
+void room_close_with_frame(test_room *room, lh_frame_number frame);
+
 lh_leaf leaf_of(lh_frame_number frame, lh_rights rights);
 lh_virtual_range range_of(uint64_t base, uint64_t pages);
 

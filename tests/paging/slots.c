@@ -16,24 +16,10 @@ static lh_frame_entry *table_of(test_room *room, uint64_t address, unsigned leve
 	return lh_frame_entry_of(room->frames, lh_frame(number));
 }
 
-static lh_frame_number open_room(test_room *room)
-{
-	room_open(room, 1024, 4);
-	room_build(room);
-	return room_frame(room);
-}
-
-static void close_room(test_room *room, lh_frame_number frame)
-{
-	lh_frame_drop(room->frames, frame);
-	CHECK_SOUND(lh_directory_check(&room->user));
-	room_close(room);
-}
-
 TEST(an_opened_slot_that_is_not_written_leaves_no_table)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	lh_spare_tables spares = { 0, 0 };
 	uint64_t used = room_table_frames(&room);
 	lh_slot slot;
@@ -48,13 +34,13 @@ TEST(an_opened_slot_that_is_not_written_leaves_no_table)
 	CHECK_EQUAL(spares.count, 0);
 	CHECK_EQUAL(lh_directory_tables(&room.user), 1);
 	CHECK_EQUAL(room_table_frames(&room), used);
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 TEST(a_mark_keeps_a_number_until_a_leaf_is_written_over_it)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	lh_leaf mark = { .kind = LH_LEAF_SWAPPED, .frame = { 0x123456789 } }, read;
 	lh_spare_tables spares = { 0, 0 };
 
@@ -73,7 +59,7 @@ TEST(a_mark_keeps_a_number_until_a_leaf_is_written_over_it)
 	CHECK_ERROR(lh_directory_write(&room.user, lh_virtual(ADDRESS), mark, &spares), LH_EXISTS);
 	room_clear(&room.user, range_of(ADDRESS, 1));
 	CHECK_EQUAL(room_holders(&room, frame), 1);
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 /* Who holds the lock lets it go when others have had so many turns with interrupts on. */
@@ -102,7 +88,7 @@ static void hold(test_room *room, struct holder *holder, lh_frame_entry *table)
 TEST(b22_who_does_not_get_a_tables_lock_lets_interrupts_through)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	struct holder holder;
 	lh_gather gather;
 
@@ -123,7 +109,7 @@ TEST(b22_who_does_not_get_a_tables_lock_lets_interrupts_through)
 		lh_gather_flush(&gather);
 		CHECK_EQUAL(lh_directory_tables(&room.user), 1);
 	}
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 static bool see(void *context, lh_virtual_address address, lh_leaf *leaf)
@@ -153,7 +139,7 @@ static void write_in_time(void *context)
 TEST(a_visitor_has_the_lock_of_a_table_before_it_looks_whether_there_is_anything)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	struct writer writer;
 	unsigned seen = 0;
 
@@ -169,7 +155,7 @@ TEST(a_visitor_has_the_lock_of_a_table_before_it_looks_whether_there_is_anything
 	CHECK_EQUAL(seen, 1);
 	room.machine->hooks.turn = NULL;
 	room_clear(&room.user, range_of(ADDRESS, 2));
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 /* Clears one leaf, or its whole table. => whether CPU 2, which only walks, was called. */
@@ -190,7 +176,7 @@ static bool calls_walker(test_room *room, lh_virtual_range range)
 TEST(b28_a_table_is_freed_only_after_every_walker_has_answered)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 
 	for (uint64_t i = 0; i < 3; i++)
 		room_map(&room, &room.user, ADDRESS + i * 4096, leaf_of(frame, LH_RIGHT_READ));
@@ -198,14 +184,14 @@ TEST(b28_a_table_is_freed_only_after_every_walker_has_answered)
 	CHECK(calls_walker(&room, range_of(ADDRESS, 8)));
 	room_map(&room, &room.user, ADDRESS, leaf_of(frame, LH_RIGHT_READ));
 	CHECK(calls_walker(&room, range_of(ADDRESS & ~(2 * MIB - 1), 512)));
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 /* A walk of a CPU that does not run the directory is announced while it lasts; of one that does, not. */
 TEST(a_foreign_walk_is_announced_while_it_lasts)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	uintptr_t interrupts;
 	lh_slot outer, inner;
 
@@ -225,13 +211,13 @@ TEST(a_foreign_walk_is_announced_while_it_lasts)
 	interrupts = lh_port_interrupts_off(room.machine);
 	lh_directory_deactivate(&room.user);
 	lh_port_interrupts_restore(room.machine, interrupts);
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 TEST(tables_that_are_kept_go_when_the_keeping_ends)
 {
 	test_room room;
-	lh_frame_number frame = open_room(&room);
+	lh_frame_number frame = room_open_with_frame(&room);
 	const lh_virtual_range whole = range_of(ADDRESS & ~(2 * MIB - 1), 512);
 
 	lh_directory_keep_tables(&room.user);
@@ -247,13 +233,13 @@ TEST(tables_that_are_kept_go_when_the_keeping_ends)
 	CHECK_EQUAL(lh_directory_tables(&room.user), 4);
 	room_clear(&room.user, range_of(ADDRESS + GIB, 1));
 	CHECK_EQUAL(lh_directory_tables(&room.user), 1);
-	close_room(&room, frame);
+	room_close_with_frame(&room, frame);
 }
 
 TEST(a_leaf_gives_way_to_another_through_a_busy_one)
 {
 	test_room room;
-	lh_frame_number old = open_room(&room), new = room_frame(&room);
+	lh_frame_number old = room_open_with_frame(&room), new = room_frame(&room);
 	lh_spare_tables none = { 0, 0 };
 	lh_gather gather;
 	lh_slot slot;
@@ -278,5 +264,5 @@ TEST(a_leaf_gives_way_to_another_through_a_busy_one)
 	CHECK_EQUAL(room_holders(&room, new), 2);
 	room_clear(&room.user, range_of(ADDRESS, 1));
 	lh_frame_drop(room.frames, new);
-	close_room(&room, old);
+	room_close_with_frame(&room, old);
 }
