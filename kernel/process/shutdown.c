@@ -77,10 +77,6 @@ static void shut_down(void *argument)
 void shutdown_start(void)
 {
 	static struct thread thread;
-	lh_error error = thread_prepare(&thread, shut_down, NULL);
 
-	if (error != LH_OK)
-		panic("the thread that shuts down: %s", lh_error_string(error));
-	thread.name = "shutdown";
-	thread_start(&thread);
+	thread_start_lasting(&thread, "shutdown", shut_down);
 }

@@ -209,15 +209,21 @@ static void reap(void *unused)
 	}
 }
 
+void thread_start_lasting(struct thread *thread, const char *name, void (*entry)(void *))
+{
+	lh_error error = thread_prepare(thread, entry, NULL);
+
+	if (error != LH_OK)
+		panic("the thread %s: %s", name, lh_error_string(error));
+	thread->name = name;
+	thread_start(thread);
+}
+
 void thread_start_reaper(void)
 {
 	static struct thread reaper;
-	lh_error error = thread_prepare(&reaper, reap, NULL);
 
-	if (error != LH_OK)
-		panic("the reaper: %s", lh_error_string(error));
-	reaper.name = "reaper";
-	thread_start(&reaper);
+	thread_start_lasting(&reaper, "reaper", reap);
 }
 
 lh_error thread_set_fs_base(uint64_t base)

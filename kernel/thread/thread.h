@@ -75,6 +75,8 @@ struct thread *thread_current(void);
 LH_MUST_USE lh_error thread_create(void (*entry)(void *), void *argument, struct thread **thread);
 /* The same in memory of the caller's, for those that never end: what is in the heap can all be freed. */
 LH_MUST_USE lh_error thread_prepare(struct thread *thread, void (*entry)(void *), void *argument);
+/* Prepares and starts one of the kernel's own at boot, where there is no going on without: panics. */
+void thread_start_lasting(struct thread *thread, const char *name, void (*entry)(void *));
 /* Takes that back for one that was never started. */
 void thread_take_back(struct thread *thread);
 void thread_start(struct thread *thread);
