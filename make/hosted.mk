@@ -126,6 +126,11 @@ test-counters: ## lookups without the lock, with counters of 12 bits
 test-headers: ## each public header alone as C11, C++11, C++17, with gcc and clang
 	@tests/headers-compile include
 
+# What the library asks of whoever links it, on each architecture.
+.PHONY: test-freestanding
+test-freestanding: ## the library compiled for each architecture wants nothing but its port
+	@tests/freestanding
+
 # The region tree by itself: base and region, no port.
 $(HOSTED)/examples/%.o: examples/%.c
 	@mkdir -p $(@D)

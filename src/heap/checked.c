@@ -203,15 +203,18 @@ void lh_heap_quarantine_empty(lh_heap *heap)
 		release(heap, item, LH_HEAP_AT_HAND);
 }
 
-/* By an exchange: of two that free at the same moment, one is reported. */
-static void require_given(const lh_heap *heap, lh_heap_item item, const void *caller)
+/* Under the heap's lock: of two that free at the same moment, one is reported. */
+static void require_given(lh_heap *heap, lh_heap_item item, const void *caller)
 {
-	uint8_t *state = &item.run->states[item.index];
-	uint8_t seen = GIVEN;
+	lh_port *port = lh_heap_port(heap);
+	uintptr_t interrupts = lh_spin_lock(&heap->lock, LH_LOCK_HEAP, port);
+	bool given = lh_heap_state(item) == GIVEN;
 
-	if (lh_atomic_compare_exchange(state, &seen, (uint8_t)HELD))
-		return;
-	lh_heap_report(heap, "a second free", 0, item, caller);
+	if (given)
+		lh_heap_set_state(item, HELD);
+	lh_spin_unlock(&heap->lock, LH_LOCK_HEAP, port, interrupts);
+	if (!given)
+		lh_heap_report(heap, "a second free", 0, item, caller);
 }
 
 void lh_heap_free_checked(lh_heap *heap, lh_virtual_address address, uint64_t bytes, uint32_t flags,
