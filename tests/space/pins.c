@@ -278,6 +278,38 @@ TEST(a_file_page_stays_dirty_while_a_device_may_write_to_it)
 	end(&pinning);
 }
 
+/* --- a pinned page is faulted on as any other --- */
+
+/* The region may be executed now, the leaf does not say so yet: by a fault that finds the page pinned. */
+static void check_growing_protection(lh_rights before, lh_rights pinned_for, lh_rights after)
+{
+	struct pinning pinning;
+	test_world *world = &pinning.world;
+	lh_frame_number frame;
+
+	begin(&pinning);
+	world_map(world, 0, BASE, 1, before);
+	CHECK_OK(pin(&pinning, 0, 0, 1, pinned_for));
+	frame = world_frame(world, 0, BASE);
+	CHECK_OK(lh_space_protect(world->space[0], world_range(world, BASE, 1), after));
+	CHECK_EQUAL(world_fetch(world, 0, at(&pinning, 0)), LH_FAULT_OK);
+	CHECK_EQUAL(world_frame(world, 0, BASE).value, frame.value);
+	world_check(world);
+	/* Another space has it too: the copy that it gets is executed, not the pinned page. */
+	CHECK_OK(lh_space_fork(world->space[0], world->space[1]));
+	CHECK_EQUAL(world_fetch(world, 1, at(&pinning, 0)), LH_FAULT_OK);
+	CHECK_EQUAL(world_fetch(world, 0, at(&pinning, 0)), LH_FAULT_OK);
+	world_check(world);
+	end(&pinning);
+}
+
+TEST(a_pinned_page_whose_protection_grew_is_executed)
+{
+	check_growing_protection(READ_WRITE, WRITE, (lh_rights)(READ | WRITE | EXECUTE));
+	check_growing_protection(READ_WRITE, READ, (lh_rights)(READ | EXECUTE));
+	check_growing_protection(READ, READ, (lh_rights)(READ | EXECUTE));
+}
+
 /* --- refusals: nothing is pinned then --- */
 
 static void require_no_pins(struct pinning *pinning, uint64_t committed)
