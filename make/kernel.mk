@@ -20,8 +20,10 @@ $(BUILD)/tour: tools/tour/tour.c tests/guest/programs/guest.h src/base/error.c i
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
 
-.PHONY: run tour test test-guest test-guest-cpus test-tools soak image kernel
+.PHONY: run tour test test-guest test-guest-cpus test-tools soak image kernel guest-programs
 kernel: kernel-image ## builds the reference kernel: build/kernel/landhold.elf
+
+guest-programs: $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## builds the tests' own programs: for tests/guest/run NAME-PART
 
 run: setup kernel $(BUILD)/tour ## boots into a shell; without a terminal: a short tour
 	@if [ -t 0 ] && [ -t 1 ]; then \
@@ -41,14 +43,14 @@ image: setup kernel ## makes build/landhold.iso, a GRUB image with a shell
 test-tools: ## tests of the tools; needs Python and busybox, no kernel
 	@tests/total tests/tools/run tests/tools/project
 
-test-guest: kernel $(GUEST_PROGRAMS) $(BUILD)/guest/memory-pie ## tests in the booted kernel
+test-guest: kernel guest-programs ## tests in the booted kernel
 	@LANDHOLD_KERNELS="$(LANDHOLD_KERNELS)" tests/guest/run
 
 # What depends on how many CPUs there are, on each count; CPU_CHECKS: by parts of their names.
 CPU_COUNTS ?= 1 2 4 8
 CPU_CHECKS ?= children pipelines killed removed exhaustion handlers stacks_handlers registers_are jumps_instructions
 CPU_CHECKS_OF_TEST := children_that_are killed_and files_that stacks_handlers
-test-guest-cpus: kernel $(GUEST_PROGRAMS) ## guest checks on 1, 2, 4 and 8 CPUs
+test-guest-cpus: kernel guest-programs ## guest checks on 1, 2, 4 and 8 CPUs
 	@tests/total $(foreach count,$(CPU_COUNTS),'LANDHOLD_CPUS=$(count) tests/guest/run $(CPU_CHECKS)')
 
 # The kernel that looks at the order of its locks, on 4 CPUs; DEBUG_CHECKS: by parts of their names.
@@ -57,10 +59,10 @@ DEBUG_CHECKS ?= wrong_order random_system_calls four_threads_that_change thirty_
 .PHONY: test-guest-debug kernel-debug
 kernel-debug:
 	@$(MAKE) --no-print-directory CC=gcc DEBUG=2 $(DEBUG_KERNEL)
-test-guest-debug: kernel-debug $(GUEST_PROGRAMS) ## guest checks on the debug kernel
+test-guest-debug: kernel-debug guest-programs ## guest checks on the debug kernel
 	@LANDHOLD_KERNEL=$(abspath $(DEBUG_KERNEL)) LANDHOLD_CPUS=4 tests/guest/run $(DEBUG_CHECKS)
 
-soak: setup kernel kernel-debug $(GUEST_PROGRAMS) ## hostile programs for SOAK_MINUTES (60), with seeds
+soak: setup kernel kernel-debug guest-programs ## hostile programs for SOAK_MINUTES (60), with seeds
 	@tests/guest/soak
 
 # The hosted tests run once with each of these, and the kernel is built and booted by each.
@@ -77,6 +79,7 @@ test: setup ## every test; the last line is the total
 		'$(SUB_MAKE) test-architectures WORLD_ARCHITECTURES="aarch64-flags riscv64"' \
 		'$(SUB_MAKE) test-mutants' \
 		'$(SUB_MAKE) test-headers' \
+		'$(SUB_MAKE) test-freestanding' \
 		'$(SUB_MAKE) test-tools' \
 		'$(SUB_MAKE) test-examples' \
 		'$(SUB_MAKE) test-cpus' \

@@ -2,6 +2,7 @@
 """Programs run on the kernel, and the same programs run on this machine."""
 
 import contextlib
+import glob
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ from checks import Failure, equal
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOL = os.path.join(PROJECT, "tools", "run-guest")
 PROGRAMS = os.path.join(PROJECT, "build", "guest")
+SOURCES = os.path.join(PROJECT, "tests", "guest", "programs")
 BUSYBOX = "/bin/busybox"
 TIMEOUT = os.environ.get("LANDHOLD_TIMEOUT", "240") # of a run in the guest: a hang, not slowness
 ENVIRONMENT = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/", "TERM": "dumb",
@@ -31,8 +33,18 @@ def scratch(name):
     return os.path.join(SCRATCH, name)
 
 
+def newest_source(name):
+    """When what a program is made of was changed last, as make looks at it."""
+    sources = [f"{SOURCES}/{name.removesuffix('-pie')}.c", *glob.glob(f"{SOURCES}/*.h")]
+    return max(os.path.getmtime(source) for source in sources)
+
+
 def program(name):
-    return os.path.join(PROGRAMS, name)
+    """The path of one of the tests' own programs, which make has made of its sources as they are now."""
+    path = os.path.join(PROGRAMS, name)
+    if not os.path.exists(path) or os.path.getmtime(path) < newest_source(name):
+        raise Failure(f"build/guest/{name} is older than its source: run make guest-programs")
+    return path
 
 
 def machine_options(options=()):
