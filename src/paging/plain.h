@@ -54,6 +54,9 @@ static inline bool lh_plain_make(const lh_directory *directory, const lh_leaf *l
 /* Forgets what was worked out: for the half that the directory has from now on. */
 void lh_plain_begin(lh_directory *directory);
 
+/* What the other has worked out, of the same format and half. */
+void lh_plain_learn_from(lh_directory *directory, const lh_directory *other);
+
 /* lh_entry_make_leaf for a leaf of this directory, whatever it is. */
 uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf);
 

@@ -25,9 +25,9 @@ lh_frame_entry *lh_walk_table_entry(const lh_walk *walk)
 
 /* --- begin and end --- */
 
-static void open_table(lh_walk *walk, unsigned level, lh_frame_number frame)
+/* => nothing is held */
+static inline void stand_in(lh_walk *walk, unsigned level, lh_frame_number frame)
 {
-	lh_walk_let_go(walk);
 	walk->path[level].frame = frame;
 	walk->path[level].entries = lh_port_frame_pointer(port_of(walk), frame);
 	walk->level = level;
@@ -37,7 +37,8 @@ void lh_walk_go_to_root(lh_walk *walk)
 {
 	walk->top = lh_format_top(format_of(walk));
 	walk->near = NULL;
-	open_table(walk, walk->top, walk->directory->root);
+	lh_walk_let_go(walk);
+	stand_in(walk, walk->top, walk->directory->root);
 }
 
 void lh_walk_begin_again(lh_walk *walk)
@@ -74,11 +75,18 @@ bool lh_walk_try_hold(lh_walk *walk)
 
 /* --- steps --- */
 
+/* => nothing is held */
+static inline void enter(lh_walk *walk)
+{
+	stand_in(walk, walk->level - 1, lh_entry_table(format_of(walk), walk->entry));
+	walk->tables++;
+}
+
 void lh_walk_enter(lh_walk *walk)
 {
-	open_table(walk, walk->level - 1, lh_entry_table(format_of(walk), walk->entry));
+	lh_walk_let_go(walk);
+	enter(walk);
 	walk->at_slot = false;
-	walk->tables++;
 }
 
 void lh_walk_climb(lh_walk *walk)
@@ -136,14 +144,22 @@ bool lh_walk_next(lh_walk *walk)
 	return false;
 }
 
+/* Out of the way of who begins near. => the slot names a table */
+static __attribute__((noinline)) void descend_on(lh_walk *walk)
+{
+	lh_walk_let_go(walk);
+	do {
+		enter(walk);
+		walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
+	} while (lh_walk_is_table(walk));
+}
+
 void lh_walk_descend(lh_walk *walk)
 {
 	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
-	while (lh_walk_is_table(walk)) {
-		lh_walk_enter(walk);
-		walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
-	}
 	walk->at_slot = true;
+	if (lh_walk_is_table(walk))
+		descend_on(walk);
 }
 
 lh_virtual_range lh_walk_span(const lh_walk *walk)

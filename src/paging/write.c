@@ -126,13 +126,22 @@ void lh_plain_begin(lh_directory *directory)
 	directory->plain_unit = UINT64_C(1) << (LH_PAGE_SHIFT - part.shift);
 }
 
-static void learn_plain(lh_directory *directory, const lh_leaf *leaf)
+void lh_plain_learn_from(lh_directory *directory, const lh_directory *other)
+{
+	for (unsigned row = 0; row < 2; row++)
+		for (unsigned i = 0; i < sizeof other->plain[0] / sizeof other->plain[0][0]; i++)
+			lh_atomic_store_relaxed(&directory->plain[row][i],
+						lh_atomic_load_relaxed(&other->plain[row][i]));
+}
+
+static __attribute__((noinline)) uint64_t learn_plain(lh_directory *directory, const lh_leaf *leaf)
 {
 	lh_leaf plain = { .kind = LH_LEAF_PRESENT, .rights = leaf->rights, .level = leaf->level,
 			  .flags = leaf->flags & LH_LEAF_UNCOUNTED };
 	uint64_t *bits = &directory->plain[leaf->level == 0 ? 0 : 1][lh_plain_index(leaf)];
 
 	lh_atomic_store_relaxed(bits, lh_entry_make_leaf(directory->format, plain, !directory->is_kernel));
+	return lh_plain_entry(directory, leaf);
 }
 
 uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf)
@@ -142,7 +151,7 @@ uint64_t lh_directory_make_entry(lh_directory *directory, const lh_leaf *leaf)
 	if (__builtin_expect(entry != 0, 1))
 		return entry;
 	if (lh_leaf_is_plain(leaf))
-		learn_plain(directory, leaf);
+		return learn_plain(directory, leaf);
 	return lh_entry_make_leaf(directory->format, *leaf, !directory->is_kernel);
 }
 

@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "paging/copy.h"
+#include "paging/plain.h"
 #include "space/version.h"
 
 struct copy {
@@ -160,6 +161,7 @@ static void commit(struct copy *copy, lh_region_list *spares)
 	const lh_region *region = lh_region_cursor_first(&cursor, &copy->parent->tree);
 
 	lh_gather_begin(&copy->gather, &copy->parent->directory);
+	lh_plain_learn_from(&copy->child->directory, &copy->parent->directory);
 	lh_directory_keep_tables(&copy->child->directory);
 	for (; region; region = lh_region_cursor_next(&cursor))
 		if (is_inherited(region))
