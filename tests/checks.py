@@ -3,9 +3,11 @@
 The harness of the checks that are not C: a check is a function that registers itself
 with @check; it fails by an exception, and the run goes on.
 
-Program: run [-l] [NAME-PART...]; one line a check, then "N passed, N failed".
+Program: run [-l] [-jN] [NAME-PART...]; one line a check, then "N passed, N failed". With -jN so many
+checks run at a time, each in one of N processes.
 """
 
+import multiprocessing
 import sys
 import time
 import traceback
@@ -54,29 +56,44 @@ def that(condition, what):
         raise Failure(what)
 
 
-def main(arguments):
-    listing = "-l" in arguments
+def run_check(name, function):
+    """=> whether it passed, and the line that says so."""
+    start = time.monotonic()
+    try:
+        function()
+        return True, f"ok      {name} ({time.monotonic() - start:.1f} s)"
+    except Failure as failure:
+        return False, f"FAILED  {name}: {failure}"
+    except Exception:               # pylint: disable=broad-except
+        return False, f"FAILED  {name}: {traceback.format_exc()}"
+
+
+def run_number(number):
+    return run_check(*CHECKS[number])
+
+
+def results(numbers, jobs):
+    """Of each check, as they end."""
+    if jobs == 1:
+        yield from map(run_number, numbers)
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap_unordered(run_number, numbers)
+
+
+def main(arguments, jobs=1):
     parts = [a for a in arguments if not a.startswith("-")]
-    wanted = [c for c in CHECKS if not parts or any(p in c[0] for p in parts)]
-    passed = failed = 0
-    for name, function in wanted:
-        if listing:
-            print(name)
-            continue
-        start = time.monotonic()
-        try:
-            function()
-            passed += 1
-            print(f"ok      {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Failure as failure:
-            failed += 1
-            print(f"FAILED  {name}: {failure}", flush=True)
-        except Exception:               # pylint: disable=broad-except
-            failed += 1
-            print(f"FAILED  {name}: {traceback.format_exc()}", flush=True)
-    if not listing:
-        print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not (passed or listing) else 0
+    numbers = [n for n, (name, _) in enumerate(CHECKS) if not parts or any(p in name for p in parts)]
+    if "-l" in arguments:
+        print("\n".join(CHECKS[n][0] for n in numbers))
+        return 0
+    jobs = next((int(a[2:]) for a in arguments if a.startswith("-j")), jobs)
+    passed = 0
+    for good, line in results(numbers, jobs):
+        passed += good
+        print(line, flush=True)
+    print(f"{passed} passed, {len(numbers) - passed} failed")
+    return 0 if numbers and passed == len(numbers) else 1
 
 
 def end(arguments=None):

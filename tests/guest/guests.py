@@ -30,7 +30,8 @@ def tidy():
 
 
 def scratch(name):
-    return os.path.join(SCRATCH, name)
+    """A path for the check that runs, or for another that runs in this process before or after it."""
+    return os.path.join(SCRATCH, f"{os.getpid()}-{name}")
 
 
 def newest_source(name):
