@@ -97,7 +97,7 @@ static mmu_tlb_entry *cache(mmu_tlb *tlb, const mmu_change *change)
 		.executable_above = old->executable_above, .global = old->global, .dirty = old->dirty });
 }
 
-/* Of what the manual wants an absent entry and a flush between: DDI 0487, D8.16.1. */
+/* Of what the manual wants an absent entry and a flush between: DDI 0487 L.b, D8.17.1. */
 static bool wants_break(const mmu_entry *old, const mmu_entry *new)
 {
 	return old->kind != new->kind || old->physical != new->physical ||

@@ -6,7 +6,7 @@
  * must be an independent one: neither this header nor mmu*.c includes any header of
  * the library. What an entry means comes from the manuals alone, and stands in a file for
  * each architecture (mmu_entry.h); words and section numbers here are those of the Intel 64 and
- * IA-32 Software Developer's Manual, volume 3A, chapter 4 (Paging).
+ * IA-32 Software Developer's Manual, volume 3A (June 2016), chapter 4 (Paging).
  *
  * Words: a level counts from the leaf: 0 an entry of a page table, 1 of a page
  * directory, 2 of a page-directory-pointer table, 3 of a PML4, 4 of a PML5. Addresses

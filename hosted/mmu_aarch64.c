@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Arm Architecture Reference Manual for A-profile architecture (DDI 0487), chapter D8: stage 1 of the
- * EL1&0 translation regime, 4 KiB granule, 48 bits, with two privilege levels.
+ * Arm Architecture Reference Manual for A-profile architecture (DDI 0487, issue L.b), chapter D8: stage 1 of
+ * the EL1&0 translation regime, 4 KiB granule, 48 bits, with two privilege levels.
  *
- *   D8.3   descriptor formats: bit 0 valid; bit 1 a table, or at the lowest level a page, above it 0 for
- *          a block; bits 47:12 the output address
- *   D8.4   permissions: AP[2:1], UXN, PXN; of tables APTable, UXNTable, PXNTable, which only take away;
- *          EL0 executes where UXN is 0, whatever AP says; what EL0 may write, EL1 does not execute
- *   D8.5   flags: AF; with hardware updates, DBM makes AP[2] mean clean
- *   D8.14  caching in TLBs: what is invalid, or has AF = 0, is not kept; a permission fault removes
- *          nothing
- *   D8.16  break-before-make: a change of memory type, of size, of output address, or from non-global to
- *          global goes by an invalid entry and a TLB maintenance instruction
+ *   D8.3     descriptor formats: bit 0 valid; bit 1 a table, or at the lowest level a page, above it 0 for
+ *            a block; bits 47:12 the output address
+ *   D8.4     permissions: AP[2:1], UXN, PXN; of tables APTable, UXNTable, PXNTable, which only take away;
+ *            EL0 executes where UXN is 0, whatever AP says; what EL0 may write, EL1 does not execute
+ *   D8.5     flags: AF; with hardware updates, DBM makes AP[2] mean clean
+ *   D8.16    caching in TLBs: what is invalid, or has AF = 0, is not kept; a permission fault removes
+ *            nothing
+ *   D8.17.1  break-before-make: a change of memory type, of size, of output address, or from non-global
+ *            to global goes by an invalid entry and a TLB maintenance instruction
  *
  * The manual's level 3 is level 0 here. PAN is off: the kernel may read what user mode may.
  */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The page walker. What entries say is the architecture's (mmu_entry.h); here are the steps that all
- * share. Sources are section numbers of the Intel SDM, volume 3A, chapter 4:
+ * share. Sources are section numbers of the Intel SDM, volume 3A (June 2016), chapter 4:
  *
- *   4.5.1  canonical addresses             4.7  page-fault error codes
- *   4.5.4  the walk, and the tables of     4.8  accessed and dirty flags
- *          entry formats beside it         4.10 TLBs, paging-structure caches
- *   4.6.1  access rights
+ *   4.5    the walk, entry formats         4.8  accessed and dirty flags
+ *   4.6.1  access rights                   4.10 TLBs, paging-structure caches
+ *   4.7    page-fault error codes
  *
  * A walk goes down from the root, or from the lowest cached upper entry. Each entry is
  * judged in the manual's order: not present, then reserved bits; rights are judged at

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Intel SDM, volume 3A, 4.5.4 (entry formats), 4.8 (accessed and dirty), 4.9.2 (memory types), 4.10.2.3
+/* Intel SDM, volume 3A, 4.5 (entry formats), 4.8 (accessed and dirty), 4.9.2 (memory types), 4.10.2.3
  * and 4.10.4 (what may be cached: only what is present, so making an entry present needs no
  * invalidation). */
 #include "mmu.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The descriptors of aarch64's stage 1 tables: Arm Architecture Reference Manual for A-profile
- * architecture (DDI 0487), section D8.3 "Translation table descriptor formats", D8.4 "Memory
- * access control", D8.5 "Hardware updates to the translation tables" and D8.6 "Memory region
- * attributes"; D8.2 for the levels of each granule. Hierarchical permissions are on (HPD0 = HPD1 = 0).
+ * architecture (DDI 0487, issue L.b, whose numbers these are), section D8.3 "Translation table
+ * descriptor formats", D8.4 "Memory access control", D8.5 "Hardware updates to the translation
+ * tables" and D8.6 "Memory region attributes"; for the levels of each granule D8.2.8 (4 KiB),
+ * D8.2.9 and D8.2.10. Hierarchical permissions are on (HPD0 = HPD1 = 0).
  *
  * Each half has a root of its own: TTBR0_EL1 the low one, TTBR1_EL1 the upper. The library's
  * level 0 is the manual's level 3.
@@ -22,11 +23,11 @@
  *
  * A page of user mode is never executable by the kernel (PXN), nor the kernel's by user mode (UXN).
  *
- * MAIR_EL1, as the library wants it: Attr0 0xff (write-back), Attr1 0xbb (write-through), Attr2
+ * MAIR_EL1 (D24.2.127), as the library wants it: Attr0 0xff (write-back), Attr1 0xbb (write-through), Attr2
  * 0x44 (non-cacheable), Attr3 0x00 (device, nGnRnE).
  *
- * Runs, by the Contiguous bit (D8.7.1): 16 leaves with 4 KiB; 128 pages or 32 blocks with 16 KiB; 32 with 64 KiB. The
- * blocks that there are with 52 bits only are in none.
+ * Runs, by the Contiguous bit (D8.7.1, table D8-104): 16 leaves with 4 KiB; 128 pages or 32 blocks with
+ * 16 KiB; 32 with 64 KiB. The blocks that there are with 52 bits only are in none.
  *
  * Each in two formats. Without FEAT_HAFDBS the CPU faults on AF = 0 and keeps no dirty state; software
  * does. With it (TCR_EL1.HA, HD) a leaf that may be written has DBM set; AP[2] says whether it is clean
@@ -40,26 +41,26 @@
 #define BIT(n) (UINT64_C(1) << (n))
 #define BITS(high, low) ((~UINT64_C(0) >> (63 - (high))) & (~UINT64_C(0) << (low)))
 
-#define VALID BIT(0)         /* D8.3 */
-#define TABLE_OR_PAGE BIT(1) /* above the manual's level 3: a table, else a block (D8.3) */
-#define ATTR_INDEX(n) ((uint64_t)(n) << 2) /* AttrIndx[2:0], bits 4:2 (D8.6) */
-#define AP_1 BIT(6)          /* AP[1]: EL0 may (D8.4) */
-#define AP_2 BIT(7)          /* AP[2]: nobody may write (D8.4); with DBM: clean (D8.5) */
-#define SH_INNER BITS(9, 8)  /* SH[1:0], bits 9:8 (D8.6) */
-#define AF BIT(10)           /* access flag (D8.5) */
-#define NG BIT(11)           /* not global: of one ASID (D8.14) */
-#define DBM BIT(51)          /* dirty bit modifier (D8.5) */
-#define CONTIGUOUS BIT(52)   /* D8.7.1 */
-#define PXN BIT(53)          /* D8.4 */
-#define UXN BIT(54)          /* D8.4 */
-#define SOFTWARE_55 BIT(55)  /* bits 58:55: for software (D8.3) */
+#define VALID BIT(0)         /* table D8-48 */
+#define TABLE_OR_PAGE BIT(1) /* above the manual's level 3: a table, else a block: table D8-48 */
+#define ATTR_INDEX(n) ((uint64_t)(n) << 2) /* AttrIndx[2:0], bits 4:2 (D8.6.1): table D8-52 */
+#define AP_1 BIT(6)          /* AP[1]: EL0 may: tables D8-52, D8-63 */
+#define AP_2 BIT(7)          /* AP[2]: nobody may write: the same; with DBM: clean (D8.5.2) */
+#define SH_INNER BITS(9, 8)  /* SH[1:0], bits 9:8 (D8.6.2): table D8-52 */
+#define AF BIT(10)           /* access flag (D8.5.1): table D8-52 */
+#define NG BIT(11)           /* not global: of one ASID (D8.16.3): table D8-52 */
+#define DBM BIT(51)          /* dirty bit modifier (D8.5.2): table D8-52 */
+#define CONTIGUOUS BIT(52)   /* D8.7.1: table D8-52 */
+#define PXN BIT(53)          /* tables D8-52, D8-65 */
+#define UXN BIT(54)          /* the same */
+#define SOFTWARE_55 BIT(55)  /* bits 58:55: for software: table D8-52 */
 #define SOFTWARE_56 BIT(56)
 #define SOFTWARE_57 BIT(57)
-#define PXN_TABLE BIT(59)    /* PXNTable: hierarchical permissions, of table descriptors (D8.4) */
-#define UXN_TABLE BIT(60)    /* UXNTable (D8.4) */
-#define AP_TABLE_0 BIT(61)   /* APTable[0]: EL0 may not, below (D8.4) */
-#define AP_TABLE_1 BIT(62)   /* APTable[1]: nobody may write, below (D8.4) */
-#define ASID BITS(63, 48)    /* of TTBRn_EL1; TCR_EL1.AS set, else its upper half is 0 */
+#define PXN_TABLE BIT(59)    /* PXNTable: hierarchical permissions, of table descriptors: table D8-50 */
+#define UXN_TABLE BIT(60)    /* UXNTable: the same; both: table D8-65 */
+#define AP_TABLE_0 BIT(61)   /* APTable[0]: EL0 may not, below: tables D8-50, D8-64 */
+#define AP_TABLE_1 BIT(62)   /* APTable[1]: nobody may write, below: the same */
+#define ASID BITS(63, 48)    /* of TTBRn_EL1 (D8.16.3); TCR_EL1.AS set, else its upper half is 0 */
 
 #define USER_LEAF (AP_1 | NG | PXN)
 #define KERNEL_LEAF (AP_1 | NG | UXN)
@@ -136,7 +137,7 @@
 #define FORMATS(identifier, words, levels_macro)                                           \
 	const lh_paging_format lh_format_aarch64_##identifier = {                          \
 		.name = "aarch64, " words,                                                 \
-		.source = "DDI 0487, section D8.3",                                        \
+		.source = "DDI 0487 L.b, section D8.3, tables D8-48 to D8-52",             \
 		.software_accessed = true,                                                 \
 		.software_dirty = true,                                                    \
 		.dirty = LH_TEST_NEVER,                                                    \
@@ -145,7 +146,7 @@
 	};                                                                                 \
 	const lh_paging_format lh_format_aarch64_##identifier##_flags = {                  \
 		.name = "aarch64, " words ", hardware flags",                              \
-		.source = "DDI 0487, sections D8.3 and D8.5",                              \
+		.source = "DDI 0487 L.b, sections D8.3 and D8.5, tables D8-48 to D8-52",   \
 		.dirty = { AP_2, 0 },                                                      \
 		HALVES(WRITE_BY_DBM),                                                      \
 		levels_macro,                                                              \

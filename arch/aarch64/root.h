@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TTBRn_EL1's address, BADDR: DDI 0487, section D8.2 (and that of the register). */
+/* TTBRn_EL1's address, BADDR: DDI 0487 L.b, section D8.2.3, table D8-10. */
 #ifndef LANDHOLD_ARCH_AARCH64_ROOT_H
 #define LANDHOLD_ARCH_AARCH64_ROOT_H
 

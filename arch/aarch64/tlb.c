@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Translation caches and barriers of a real aarch64 CPU at EL1, without ASIDs (every directory has ASID 0): linked
- * only into kernels. DDI 0487, section D8.13 "TLB maintenance", and D8.2.6 for the order of table writes.
+ * only into kernels. DDI 0487 L.b, section D8.17 "TLB maintenance", and D8.2.6.1 for the order of table writes.
  *
  * The rules, all of which are kept here and by the order of gather.c and slot.h:
  *   a write to a table is seen by walks after a DSB, by what this CPU executes after an ISB as well

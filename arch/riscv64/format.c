@@ -3,7 +3,7 @@
  * The entries of riscv64's tables: The RISC-V Instruction Set Manual, volume II: Privileged
  * Architecture, sections "Sv39", "Sv48", "Sv57" (the entry, and the table "Encoding of PTE
  * R/W/X fields"), "Svpbmt" (memory types), "Svnapot" (runs), "Svadu" (who sets A and D). Numbers below are those of
- * version 20211203.
+ * version 20211203, which has no Svadu yet: its 4.3.1 allows either way.
  *
  * An entry with R, W and X clear names a table; A, D and U are reserved in it, so upper entries
  * carry no rights. W without R is reserved. A CPU without Svadu, or with it not switched on,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The entries of x86-64's tables, as the manual has them: Intel 64 and IA-32 Architectures
- * Software Developer's Manual, volume 3A, section 4.5 (4-level and 5-level paging), tables 4-14
- * to 4-20, and section 4.9.2 (memory types through the PAT).
+ * Software Developer's Manual, volume 3, section 4.5, tables 4-12 to 4-19, and section 4.9.2
+ * (memory types through the PAT). Numbers are those of 325384-059US, June 2016. The fifth level is
+ * not in that edition: 5-Level Paging and 5-Level EPT (335252-002, May 2017), table 2-1.
  *
  * Rights of upper entries are left wide open (R/W set, XD clear), the leaf decides; U/S is
  * set above user leaves only, so that even a wrong leaf in the upper half stays out of
@@ -17,23 +18,23 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define P BIT(0)                  /* present: tables 4-14 to 4-20 */
-#define R_W BIT(1)                /* 0: writes refused (4.6.1): tables 4-14 to 4-20 */
-#define U_S BIT(2)                /* 0: user mode refused (4.6.1): tables 4-14 to 4-20 */
-#define PWT BIT(3)                /* PAT index, bit 0 (4.9.2): tables 4-16, 4-18, 4-20 */
+#define P BIT(0)                  /* present: tables 4-14 to 4-19 */
+#define R_W BIT(1)                /* 0: writes refused (4.6.1): tables 4-14 to 4-19 */
+#define U_S BIT(2)                /* 0: user mode refused (4.6.1): tables 4-14 to 4-19 */
+#define PWT BIT(3)                /* PAT index, bit 0 (4.9.2): tables 4-15, 4-17, 4-19 */
 #define PCD BIT(4)                /* PAT index, bit 1: the same */
-#define A BIT(5)                  /* accessed (4.8): tables 4-14 to 4-20 */
-#define D BIT(6)                  /* dirty (4.8): tables 4-16, 4-18, 4-20 */
-#define PAT_4K BIT(7)             /* PAT index, bit 2, at level 0: table 4-20 */
-#define PS BIT(7)                 /* above level 0: maps a page: tables 4-16, 4-18; clear in 4-17, 4-19 */
-#define G BIT(8)                  /* global, with CR4.PGE (4.10.2.4): tables 4-16, 4-18, 4-20 */
-#define IGNORED_9 BIT(9)          /* bits 11:9 are ignored: tables 4-16, 4-18, 4-20 */
+#define A BIT(5)                  /* accessed (4.8): tables 4-14 to 4-19 */
+#define D BIT(6)                  /* dirty (4.8): tables 4-15, 4-17, 4-19 */
+#define PAT_4K BIT(7)             /* PAT index, bit 2, at level 0: table 4-19 */
+#define PS BIT(7)                 /* above level 0: maps a page: tables 4-15, 4-17; clear in 4-16, 4-18 */
+#define G BIT(8)                  /* global, with CR4.PGE (4.10.2.4): tables 4-15, 4-17, 4-19 */
+#define IGNORED_9 BIT(9)          /* bits 11:9 are ignored: tables 4-15, 4-17, 4-19 */
 #define IGNORED_10 BIT(10)        /* the same */
-#define PAT_LARGE BIT(12)         /* PAT index, bit 2, above level 0: tables 4-16, 4-18 */
-#define KEY UINT64_C(0x7800000000000000) /* bits 62:59, protection key (4.6.2): tables 4-16, 4-18, 4-20 */
+#define PAT_LARGE BIT(12)         /* PAT index, bit 2, above level 0: tables 4-15, 4-17 */
+#define KEY UINT64_C(0x7800000000000000) /* bits 62:59, protection key (4.6.2): tables 4-15, 4-17, 4-19 */
 #define PCID UINT64_C(0xfff)      /* CR3, bits 11:0, with CR4.PCIDE: table 4-13 */
-#define XD BIT(63)                /* fetches refused, with IA32_EFER.NXE (4.6.1): tables 4-14 to 4-20 */
-#define ADDRESS LH_X86_64_ADDRESS /* bits 51:12; those from MAXPHYADDR up are 0: tables 4-12 to 4-20 */
+#define XD BIT(63)                /* fetches refused, with IA32_EFER.NXE (4.6.1): tables 4-14 to 4-19 */
+#define ADDRESS LH_X86_64_ADDRESS /* bits 51:12; those from MAXPHYADDR up are 0: tables 4-12 to 4-19 */
 
 #define RIGHTS { .read = LH_TEST_ALWAYS, .write = { R_W, R_W }, .execute = { XD, 0 } }
 
@@ -60,7 +61,7 @@
 
 const lh_paging_format lh_format_x86_64_4_level = {
 	.name = "x86-64, 4 levels",
-	.source = "Intel SDM volume 3A, section 4.5, tables 4-15 to 4-20",
+	.source = "Intel SDM volume 3, section 4.5, tables 4-14 to 4-19",
 	.levels = 4,
 	.index_bits = { 9, 9, 9, 9 },
 	.level_shift = { 12, 21, 30, 39 },
@@ -70,7 +71,7 @@ const lh_paging_format lh_format_x86_64_4_level = {
 
 const lh_paging_format lh_format_x86_64_5_level = {
 	.name = "x86-64, 5 levels",
-	.source = "Intel SDM volume 3A, section 4.5, tables 4-14 to 4-20",
+	.source = "Intel SDM volume 3, section 4.5, tables 4-14 to 4-19; 335252, table 2-1",
 	.levels = 5,
 	.index_bits = { 9, 9, 9, 9, 9 },
 	.level_shift = { 12, 21, 30, 39, 48 },

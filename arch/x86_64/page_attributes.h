@@ -3,7 +3,7 @@
  * The page attribute table that format.c counts on. The kernel writes it to the
  * IA32_PAT register (277H) of each CPU before it maps write-combining memory.
  *
- * It is the value after reset (Intel SDM volume 3A, table 12-12) but for entry 6, which
+ * It is the value after reset (Intel SDM volume 3A, June 2016, table 11-12) but for entry 6, which
  * becomes write-combining. There reset has "uncached minus": a CPU that never got this
  * value treats such pages as uncached, slow but right.
  */

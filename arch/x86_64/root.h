@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What entries and CR3 have in common: Intel SDM volume 3A, section 4.5, tables 4-12 to 4-20. */
+/* What entries and CR3 have in common: Intel SDM volume 3A (June 2016), section 4.5, tables 4-12 to 4-19. */
 #ifndef LANDHOLD_ARCH_X86_64_ROOT_H
 #define LANDHOLD_ARCH_X86_64_ROOT_H
 

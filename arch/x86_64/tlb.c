@@ -3,7 +3,7 @@
  * Translation caches of a real x86-64 CPU, without PCIDs (CR4.PCIDE clear): linked only
  * into kernels.
  *
- * Intel SDM volume 3A, section 4.10.4.1: INVLPG drops the page's translations, global
+ * Intel SDM volume 3A (June 2016), section 4.10.4.1: INVLPG drops the page's translations, global
  * ones too, and *all* paging-structure caches; writing CR3 drops all that is not global;
  * a change of CR4.PGE drops everything.
  */

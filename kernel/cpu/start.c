@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A CPU wakes in 16-bit mode, at a physical address below 1 MiB (Intel SDM volume 3A, section 8.4:
+ * A CPU wakes in 16-bit mode, at a physical address below 1 MiB (Intel SDM volume 3A, June 2016, section 8.4:
  * INIT, then STARTUP, then STARTUP once more if need be). Its first instructions are copied there
  * through the direct map. They go over to the kernel's text under a scoped directory, whose root it can
  * load in 32-bit mode: the kernel half and that one page, to be read and executed. There it turns on

@@ -2,8 +2,8 @@
 /*
  * Who sees physical memory, and with which memory type: a kernel region over memory that was there (its own
  * record), and a physical object (a view in it, in the manager's list). One physical page is seen with one type.
- * Two at once make what a CPU reads depend on which cache line is evicted when (Intel SDM 3A, 12.12.4,
- * "Programming the PAT"). The allocator's frames are seen as write-back by lh_port_frame_pointer.
+ * Two at once make what a CPU reads depend on which cache line is evicted when (Intel SDM 3A, June 2016,
+ * 11.12.4, "Programming the PAT"). The allocator's frames are seen as write-back by lh_port_frame_pointer.
  *
  * An object has its view from when it is made until it is gone, mapped or not: who maps it then can neither be
  * refused nor has to look. Views are few: a new one is compared with each.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* QEMU's aarch64 virt machine, as cpu.h wants it; numbers from DDI 0487. */
+/* QEMU's aarch64 virt machine, as cpu.h wants it; numbers from DDI 0487, issue L.b. */
 #include "cpu.h"
 
 /* ESR_EL1.EC */
@@ -11,7 +11,7 @@
 /* ESR_EL1.ISS, bits 5:0 */
 #define TRANSLATION_LEVEL_MINUS_1 0x2b
 
-/* TCR_EL1, section D19.2: what is the same for both halves stands in both. */
+/* TCR_EL1, section D24.2.194: what is the same for both halves stands in both. */
 #define TCR_SIZE(bits) ((64 - (uint64_t)(bits)) * (1 | UINT64_C(1) << 16))
 #define TCR_CACHED UINT64_C(0x35003500) /* tables are write-back, inner shareable */
 #define TCR_WIDTH(code) ((uint64_t)(code) << 32) /* IPS: 5: 48 bits, 6: 52 */
@@ -59,7 +59,7 @@ static unsigned feature(uint64_t id, unsigned lowest)
 	return id >> lowest & 15;
 }
 
-/* Section D19.2, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1. */
+/* Sections D24.2.88 to D24.2.90: ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1. */
 static bool is_supported(const lh_paging_format *format)
 {
 	bool wide = format->address_bits == 52;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QEMU's x86-64 PC, as cpu.h wants it; numbers from the Intel SDM, volume 3A. SMEP and SMAP keep the
+ * QEMU's x86-64 PC, as cpu.h wants it; numbers from the Intel SDM, volume 3A (June 2016). SMEP and SMAP keep the
  * kernel out of user mode's pages. An image serves four or five levels, as it was assembled.
  */
 #include "cpu.h"

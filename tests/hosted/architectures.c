@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * aarch64 and riscv64 in the hosted machine, by tables made by hand: how accesses are judged, who sets
- * flags, and the rules by which a CPU may keep what it read. Bits are those of the manuals (DDI 0487,
- * D8.3; RISC-V Privileged Architecture, "Sv39" on), written here once more, so that the tests share
+ * flags, and the rules by which a CPU may keep what it read. Bits are those of the manuals (DDI 0487
+ * L.b, D8.3; RISC-V Privileged Architecture, "Sv39" on), written here once more, so that the tests share
  * nothing with the walker.
  */
 #include "harness.h"
@@ -180,7 +180,7 @@ static bool can_afresh(struct board *board, mmu_access access, machine_mode mode
 
 /* --- rights --- */
 
-/* DDI 0487, D8.4.1: a table's bits take away from all that is below it. */
+/* DDI 0487, table D8-64: a table's bits take away from all that is below it. */
 static bool arm_allows(uint64_t table, uint64_t leaf, mmu_access access, machine_mode mode)
 {
 	bool el0 = (leaf & EL0) && !(table & NO_EL0_TABLE);

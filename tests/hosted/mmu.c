@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page walker, against tables written from Intel SDM volume 3A, chapter 4. */
+/* The page walker, against tables written from Intel SDM volume 3A (June 2016), chapter 4. */
 #include "harness.h"
 
 #include "tables.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Page tables built by hand, entry by entry, for the tests of the MMU. The bits are those
- * of the manual's entry formats (Intel SDM volume 3A, section 4.5), written here once more
+ * of the manual's entry formats (Intel SDM volume 3A, June 2016, section 4.5), written here once more
  * so that the tests share nothing with the walker either.
  */
 #ifndef TESTS_HOSTED_TABLES_H

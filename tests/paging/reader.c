@@ -54,9 +54,9 @@ static reader_page page_at(const reader_cpu *cpu, uint64_t base, unsigned level,
 	return (reader_page){ .physical = base + offset, .level = level };
 }
 
-/* --- x86-64: Intel SDM volume 3A, sections 4.5 and 4.6 --- */
+/* --- x86-64: Intel SDM volume 3A (June 2016), sections 4.5 and 4.6 --- */
 
-/* Section 4.9.2: three bits choose an entry of the PAT, which is as after reset (table 12-12) but for entry 6. */
+/* Section 4.9.2: three bits choose an entry of the PAT, which is as after reset (table 11-12) but for entry 6. */
 static reader_type pat_type(uint64_t entry, bool large)
 {
 	static const reader_type pat[] = {
@@ -100,7 +100,7 @@ static reader_page read_x86_64(const reader_cpu *cpu, uint64_t table, uint64_t a
 	}
 }
 
-/* --- aarch64: DDI 0487, sections D8.2 to D8.5; EL0 and EL1 with PAN --- */
+/* --- aarch64: DDI 0487 L.b, sections D8.2 to D8.5; EL0 and EL1 with PAN --- */
 
 static bool is_ds(const reader_cpu *cpu)
 {
@@ -116,7 +116,7 @@ static uint64_t output_address(const reader_cpu *cpu, uint64_t entry)
 	return bits(entry, 47, cpu->page_bits) << cpu->page_bits;
 }
 
-/* The block sizes of each granule (D8.2); with 52 bits at one level more. */
+/* The block sizes of each granule (D8.2.8 to D8.2.10); with 52 bits at one level more. */
 static bool may_be_block(const reader_cpu *cpu, unsigned level)
 {
 	unsigned highest = cpu->page_bits == 12 ? 2 : 1;
@@ -159,7 +159,7 @@ static uint64_t contiguous_set(const reader_cpu *cpu, uint64_t table, unsigned l
 	return (base >> covered(cpu, level)) % count == 0 ? count : 0;
 }
 
-/* MAIR_EL1, D8.6: Attr0 0xff, Attr1 0xbb, Attr2 0x44, Attr3 0x00, chosen by AttrIndx[2:0]. */
+/* MAIR_EL1, D8.6.1: Attr0 0xff, Attr1 0xbb, Attr2 0x44, Attr3 0x00, chosen by AttrIndx[2:0]. */
 static reader_type mair_type(uint64_t entry)
 {
 	static const reader_type mair[8] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Intel volume 3A, chapter 10: table 10-1 has the registers' offsets. */
+/* Intel volume 3A (June 2016), chapter 10: table 10-1 has the registers' offsets. */
 #include "arch/x86_64/apic.h"
 
 #include "arch/x86_64/port_io.h"

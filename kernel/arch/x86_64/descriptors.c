@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intel volume 3A, sections 3.4.5 (segments), 6.14.1 (gates), 7.7 (the 64-bit task state).
+ * Intel volume 3A (June 2016), sections 3.4.5 (segments), 6.14.1 (gates), 7.7 (the 64-bit task state).
  * Exceptions that can find no usable stack, or hit between user and kernel, have stacks
  * of their own by the IST: double fault, NMI, machine check, debug.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Control and model-specific registers: names and bits as the Intel manual has them
- * (volume 3, section 2.5; volume 4).
+ * (volume 3, June 2016, section 2.5; volume 4).
  */
 #ifndef KERNEL_ARCH_X86_64_REGISTERS_H
 #define KERNEL_ARCH_X86_64_REGISTERS_H

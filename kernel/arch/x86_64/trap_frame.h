@@ -19,7 +19,7 @@
 
 #define TRAP_SYSTEM_CALL 0x100 /* vector of a frame left by the syscall instruction */
 
-/* Exception vectors (Intel volume 3, table 6-1). */
+/* Exception vectors (Intel volume 3, June 2016, table 6-1). */
 enum {
 	TRAP_DIVIDE_ERROR = 0,
 	TRAP_DEBUG = 1,
