@@ -3,19 +3,17 @@
  * Translation caches of a real riscv64 CPU, without ASIDs (every directory has ASID 0): linked only into kernels.
  * The RISC-V Instruction Set Manual, volume II, section "Supervisor Memory-Management Fence Instruction".
  *
- * SFENCE.VMA orders this CPU's writes to tables before its own walks, and drops what it has cached: of one
- * address or all, of one address space (not what is global) or all. The absence of a translation may be cached
- * as well, so wholly new leaves want one, too (lh_paging_format.present_flush). It says nothing to other CPUs:
- * they are called (lh_port_call_cpus).
+ * SFENCE.VMA orders this CPU's writes to tables before its own walks, and drops what it has cached: of all
+ * addresses, of one address space (not what is global) or all. With an address it is about leaves alone: an upper
+ * entry that was taken away, or is new, may stay cached as it was. Who calls here does not say which was written, so
+ * none is given. The absence of a translation may be cached as well, so wholly new leaves want one, too
+ * (lh_paging_format.present_flush). It says nothing to other CPUs: they are called (lh_port_call_cpus).
  *
  * The host has switched translation on, with the kernel's root: the mode that satp has stays.
  */
 #include "root.h"
 
 #include <landhold/port.h>
-
-/* Above this many pages everything goes. */
-#define PAGES_ONE_BY_ONE 32
 
 #define SATP_MODE (UINT64_C(15) << LH_RISCV64_MODE_SHIFT)
 
@@ -25,11 +23,6 @@ static uint64_t read_satp(void)
 
 	__asm__ volatile("csrr %0, satp" : "=r"(value));
 	return value;
-}
-
-static void fence_page(lh_virtual_address address)
-{
-	__asm__ volatile("sfence.vma %0, zero" : : "r"(address.value) : "memory");
 }
 
 static void fence_all(void)
@@ -47,15 +40,11 @@ void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual
 				 bool global)
 {
 	(void)port;
+	(void)range;
 	/* What is not global left the TLB when another root was loaded. */
-	if (!global && (read_satp() & LH_RISCV64_ROOT_PPN) != root.value)
-		return;
-	if (range.pages <= PAGES_ONE_BY_ONE)
-		for (uint64_t page = 0; page < range.pages; page++)
-			fence_page(lh_virtual_range_page(range, page));
-	else if (global)
+	if (global)
 		fence_all();
-	else
+	else if ((read_satp() & LH_RISCV64_ROOT_PPN) == root.value)
 		fence_space();
 }
 
