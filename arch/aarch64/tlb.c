@@ -53,7 +53,7 @@ static uint64_t register_of(lh_frame_number root)
 	return (address & LH_AARCH64_ROOT_LOW) | (address >> LH_AARCH64_ROOT_HIGH_SHIFT & LH_AARCH64_ROOT_HIGH);
 }
 
-/* Table writes of any CPU before this are seen by this one's walks; then nothing it executes is older. */
+/* This CPU's table writes before this are seen by all CPUs' walks after it. */
 static void order_writes(void)
 {
 	__asm__ volatile("dsb ishst" : : : "memory");

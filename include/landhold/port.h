@@ -132,7 +132,8 @@ lh_lock_record *lh_port_lock_record(lh_port *port);
  * Removes from this CPU's TLB every translation of the range that was made from
  * the directory whose root is given, and all paging-structure caches for it.
  * => global: the range may have been cached as global (kernel half). An empty range: only what
- * orders the writes to tables before this, on any CPU, and the walks and instructions after it.
+ * orders the writes to tables before this, and the walks and instructions after it: those of this CPU, and
+ * of others that have been told of it since.
  * Context: interrupts off.
  */
 void lh_architecture_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range,

@@ -7,6 +7,9 @@
  * sets its bit and then loads the root, which empties its TLB. So a CPU that we do not
  * see in the set walks only tables without our entries.
  *
+ * Where a CPU's walks are not in the order of its loads (aarch64: DDI 0487 L.b, section D8.2.6.1), this takes a
+ * barrier, of the CPU that wrote and before the set is read, whether or not it has anything to flush itself.
+ *
  * Tables are reached by software too (walk.h): where some are to be freed, those who walk without
  * running the directory are called as well. They have nothing to flush; that they answer is what
  * is waited for. It is needed also where the hardware flushes other CPUs by itself.
@@ -92,11 +95,21 @@ static flush_order order_for(const lh_gather *gather)
 	return (flush_order){ directory->port, directory->root, gather->span, gather->global };
 }
 
+/* What this CPU has written to tables is before whatever other CPUs walk from now on. */
+static void order_writes(const lh_gather *gather, const flush_order *order)
+{
+	lh_virtual_range nothing = { order->span.base, 0 };
+
+	if (gather->directory->format->present_order)
+		lh_architecture_flush_local(order->port, order->root, nothing, false);
+}
+
 /* Publishes the flush; does it, where no other CPU must. => interrupts off. *cpus: who must. */
 static bool flush_if_alone(const lh_gather *gather, flush_order *order, lh_cpu_set *cpus)
 {
 	unsigned cpu = lh_port_cpu(order->port);
 
+	order_writes(gather, order);
 	lh_atomic_add(&gather->directory->generation, UINT64_C(1));
 	if (!read_cpus(gather, cpu, cpus))
 		return false;

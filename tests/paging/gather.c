@@ -44,6 +44,7 @@ lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint
 
 static struct {
 	uint64_t flushed_cpus; /* a bit each */
+	uint64_t ordered_cpus; /* the same, of flushes of no page */
 	uint64_t flushes, leaf_drops, chain_drops;
 	uint64_t flushed_before_drop; /* flushed_cpus when the first drop came */
 	lh_virtual_range range;
@@ -56,7 +57,8 @@ void spy_flush_local(lh_port *port, lh_frame_number root, lh_virtual_range range
 {
 	if (spy.flushes++ == 0 && spy.directory)
 		spy.generation = spy.directory->generation;
-	spy.flushed_cpus |= UINT64_C(1) << lh_port_cpu(port);
+	*(lh_virtual_range_is_empty(range) ? &spy.ordered_cpus : &spy.flushed_cpus) |=
+		UINT64_C(1) << lh_port_cpu(port);
 	spy.range = range;
 	spy.global = global;
 	CHECK(!port->cpus[lh_port_cpu(port)].interrupts);
@@ -106,11 +108,10 @@ static void deactivate_on(test_room *room, lh_directory *directory, unsigned cpu
 }
 
 /* Two leaves of 5 MiB and on, one alone at 1 GiB; the room's user directory runs on the CPUs. */
-static lh_frame_number open_room(test_room *room, uint64_t cpus)
+static lh_frame_number begin_room(test_room *room, uint64_t cpus)
 {
 	lh_frame_number frame;
 
-	room_open(room, 1024, 4);
 	room_build(room);
 	frame = room_frame(room);
 	room_map(room, &room->user, 5 * MIB, leaf_of(frame, LH_RIGHT_READ));
@@ -122,6 +123,12 @@ static lh_frame_number open_room(test_room *room, uint64_t cpus)
 	memset(&spy, 0, sizeof(spy));
 	spy.directory = &room->user;
 	return frame;
+}
+
+static lh_frame_number open_room(test_room *room, uint64_t cpus)
+{
+	room_open(room, 1024, 4);
+	return begin_room(room, cpus);
 }
 
 static void close_room(test_room *room, lh_frame_number frame)
@@ -159,6 +166,25 @@ TEST(a16_frames_and_tables_are_freed_after_the_flush)
 	CHECK(lh_virtual_range_contains(spy.range, lh_virtual(5 * MIB)));
 	CHECK(lh_virtual_range_contains(spy.range, lh_virtual(GIB)));
 	CHECK_EQUAL(room_table_frames(&room), tables - 5);
+	close_room(&room, frame);
+}
+
+/* Also where it has nothing to flush, and before it is told whom to call. */
+TEST(who_wrote_orders_its_writes_before_others_flush)
+{
+	test_room room;
+	lh_gather gather;
+	lh_frame_number frame;
+
+	room_open(&room, 1024, 4);
+	room.format.present_order = true;
+	frame = begin_room(&room, 0x6);
+	lh_gather_begin(&gather, &room.user);
+	lh_directory_clear_range(&room.user, range_of(0, GIB / 2048), &gather);
+	spied_flush(&gather);
+	CHECK_EQUAL(spy.generation, 0);
+	CHECK_EQUAL(spy.ordered_cpus, 0x1);
+	CHECK_EQUAL(spy.flushed_before_drop, 0x6);
 	close_room(&room, frame);
 }
 
