@@ -110,8 +110,10 @@ test-hosted: $(HOSTED_TESTS) ## hosted tests: needs only a compiler and make
 # The same under the race detector: a race is a failure, and nothing is suppressed.
 .PHONY: test-tsan
 test-tsan: ## CPUs as threads, under the race detector (gcc)
-	@TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=" \
-		$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads test-readers
+	@$(MAKE) --no-print-directory CC=gcc SANITIZE=thread $(addprefix $(BUILD)/hosted-gcc-thread/,test-threads test-region)
+	@export TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions="; tests/total \
+		'$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads' \
+		'$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-readers'
 
 # Lookups without the lock alone: for the race detector, and with counters that wrap.
 .PHONY: test-readers test-counters

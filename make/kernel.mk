@@ -68,7 +68,8 @@ soak: setup kernel kernel-debug guest-programs ## hostile programs for SOAK_MINU
 # The hosted tests run once with each of these, and the kernel is built and booted by each.
 TEST_COMPILERS ?= gcc clang
 KERNEL_IMAGES := $(foreach compiler,$(TEST_COMPILERS),$(BUILD)/kernel-$(compiler)/landhold.elf)
-SUB_MAKE := $(MAKE) --no-print-directory
+# Each builds on all CPUs; the tests run one after the other.
+SUB_MAKE := $(MAKE) --no-print-directory -j$(shell nproc)
 
 test: setup ## every test; the last line is the total
 	@tests/total \
