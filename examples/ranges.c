@@ -88,11 +88,11 @@ struct buffer {
 
 static void print_window(const lh_region_tree *window, const char *title)
 {
-	lh_region_cursor cursor; /* a walk costs O(1) a step with one */
-	const lh_region *r = lh_region_cursor_first(&cursor, window);
+	lh_region_walk walk; /* O(1) a step */
+	const lh_region *r = lh_region_walk_first(&walk, window);
 
 	printf("%s\n", title);
-	for (; r; r = lh_region_cursor_next(&cursor))
+	for (; r; r = lh_region_walk_next(&walk))
 		printf("  %#010" PRIx64 "-%#010" PRIx64 " %5" PRIu64 " pages  %s\n",
 		       r->range.base.value, lh_virtual_range_last(r->range).value, r->range.pages,
 		       ((const struct buffer *)r)->name);

@@ -97,11 +97,11 @@ static void unmap(void *map, uint64_t from, uint64_t to, void *spare)
 
 static uint64_t walk(void *map)
 {
-	lh_region_cursor cursor;
-	const lh_region *region = lh_region_cursor_first(&cursor, tree_of(map));
+	lh_region_walk walk;
+	const lh_region *region = lh_region_walk_first(&walk, tree_of(map));
 	uint64_t sum = 0;
 
-	for (; region; region = lh_region_cursor_next(&cursor))
+	for (; region; region = lh_region_walk_next(&walk))
 		sum = subject_mix(sum, region->range.base.value >> LH_PAGE_SHIFT);
 	return sum;
 }

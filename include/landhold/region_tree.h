@@ -31,8 +31,8 @@ extern "C" {
 #endif
 
 /*
- * A place in a tree: for walks, and for lookups near the last one. Any change of the tree
- * makes it stale, which it notices; zeroed it is nowhere.
+ * A place in a tree, for lookups near the last one. Any change of the tree makes it stale, which it
+ * notices; zeroed it is nowhere.
  */
 typedef struct lh_region_cursor {
 	const struct lh_region_tree *tree;
@@ -40,8 +40,6 @@ typedef struct lh_region_cursor {
 	struct lh_region *host[LH_REGION_LEVELS]; /* by level: the nodes on the way from the root */
 	uint8_t slot[LH_REGION_LEVELS];		  /* the child taken in each */
 	uint8_t known;				  /* levels, from below, that have been filled in */
-	struct lh_region *const *at;		  /* of a walk: the region, among its node's ... */
-	struct lh_region *const *end;		  /* ... and where these end */
 } lh_region_cursor;
 
 /* Must stay where it was initialised: what lies in it is part of the structure. */
@@ -163,22 +161,61 @@ lh_region *lh_region_tree_next(const lh_region *region);
 lh_region *lh_region_tree_previous(const lh_region *region);
 
 /*
- * The same with a cursor: O(1) a step. first and from place the cursor; next needs one that is on
- * a region. => the tree has not changed in between. NULL past the end.
+ * Where a walk is: among the regions of a leaf, and among the leaves below a node. What is not compiled
+ * in line is given no address of it: so a loop has it in registers.
  */
-lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
-				 lh_virtual_address address);
-lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree);
-lh_region *lh_region_cursor_next_node(lh_region_cursor *cursor);
-static inline lh_region *lh_region_cursor_next(lh_region_cursor *cursor)
-{
-	struct lh_region *const *at = cursor->at + 1;
+typedef struct lh_region_walk {
+	const struct lh_region_tree *tree;
+	struct lh_region *const *at;	   /* the region, among its leaf's ... */
+	struct lh_region *const *end;	   /* ... and where these end */
+	struct lh_region *const *leaf;	   /* the leaf's host, among those beside it ... */
+	struct lh_region *const *leaf_end; /* ... and where the next is to be looked for */
+} lh_region_walk;
 
-	if (at != cursor->end) {
-		cursor->at = at;
-		return *at;
+/* For what follows: from the lowest region, from an address, from the leaf after one that a walk was in. */
+lh_region_walk lh_region_walk_at_first(const lh_region_tree *tree);
+lh_region_walk lh_region_walk_at(const lh_region_tree *tree, lh_virtual_address address);
+lh_region_walk lh_region_walk_beyond(const lh_region_tree *tree, struct lh_region *const *leaf);
+
+/* The region that a walk is at. */
+static inline lh_region *lh_region_walk_region(const lh_region_walk *walk)
+{
+	return walk->at != walk->end ? *walk->at : NULL;
+}
+
+/*
+ * The same walk at O(1) a step. first and from begin one: at the lowest region, and as
+ * lh_region_tree_find_from; next needs one that is on a region. => the tree has not changed in
+ * between. NULL past the end.
+ */
+static inline lh_region *lh_region_walk_first(lh_region_walk *walk, const lh_region_tree *tree)
+{
+	*walk = lh_region_walk_at_first(tree);
+	return lh_region_walk_region(walk);
+}
+
+static inline lh_region *lh_region_walk_from(lh_region_walk *walk, const lh_region_tree *tree,
+					     lh_virtual_address address)
+{
+	*walk = lh_region_walk_at(tree, address);
+	return lh_region_walk_region(walk);
+}
+
+static inline lh_region *lh_region_walk_next(lh_region_walk *walk)
+{
+	if (++walk->at == walk->end) {
+		if (++walk->leaf == walk->leaf_end) {
+			*walk = lh_region_walk_beyond(walk->tree, walk->leaf - 1);
+			if (walk->at == walk->end)
+				return NULL;
+		} else {
+			walk->at = (*walk->leaf)->node.child;
+			walk->end = walk->at + (*walk->leaf)->node.count;
+		}
 	}
-	return lh_region_cursor_next_node(cursor);
+	if (!*walk->at)
+		__builtin_unreachable(); /* for the compiler to know: a loop tests only for the end */
+	return *walk->at;
 }
 
 /* What a lookup without the lock tells of a region. */

@@ -111,9 +111,9 @@ static lh_region *neighbour(const lh_region *region, bool is_up)
 
 lh_region *lh_region_tree_first(const lh_region_tree *tree)
 {
-	lh_region_cursor path;
+	lh_region_walk walk;
 
-	return lh_region_cursor_first(&path, tree);
+	return lh_region_walk_first(&walk, tree);
 }
 
 lh_region *lh_region_tree_last(const lh_region_tree *tree)
@@ -137,24 +137,41 @@ lh_region *lh_region_tree_previous(const lh_region *region)
 /* --- walks --- */
 
 /*
- * A walk would wait for each node, and then for each region in it: they lie all over memory. So when it
- * enters a leaf, the regions of the next leaf are asked for, and the leaf after that. Those that have
- * another node above them are found if that one is the next; else the walk waits, once in a while.
+ * A walk steps through a leaf, and from leaf to leaf below one node, in line: then only what is beyond those is
+ * looked for here.
+ *
+ * A walk over many regions would wait for each node, and then for each region in it: they lie all over
+ * memory. So there each leaf is entered here, and then the regions of the next leaf are asked for, and the
+ * leaf after that. Those that have another node above them are found if that one is the next; else the walk
+ * waits, once in a while.
  */
 
-/* The leaf a few steps beyond the cursor's. => NULL: too far away. */
-static lh_region *leaf_ahead(const lh_region_cursor *cursor, unsigned steps)
+/* True of a tree whose nodes and regions lie in the nearest caches, for all we know. */
+static bool is_near(const lh_region_tree *tree)
 {
-	const lh_region_node *above = lh_path_node(cursor, 1);
-	unsigned slot = cursor->slot[1] + steps;
+	return tree->levels <= 3;
+}
 
-	if (slot < above->count)
-		return above->child[slot];
-	slot -= above->count;
-	if (cursor->slot[2] + 1u >= lh_path_node(cursor, 2)->count)
+/* Leaves beside one another: among the children of a node, which is that of a slot of another. */
+struct row {
+	const lh_region_node *node, *above;
+	unsigned slot; /* of the leaf that the walk is in */
+	unsigned slot_above;
+};
+
+/* The leaf a few steps beyond. => NULL: too far away. */
+static const lh_region *leaf_ahead(const struct row *row, unsigned steps)
+{
+	const lh_region_node *node = row->node;
+	unsigned slot = row->slot + steps;
+
+	if (slot < node->count)
+		return node->child[slot];
+	slot -= node->count;
+	if (row->slot_above + 1u >= row->above->count)
 		return NULL;
-	above = &lh_path_node(cursor, 2)->child[cursor->slot[2] + 1u]->node;
-	return slot < above->count ? above->child[slot] : NULL;
+	node = &row->above->child[row->slot_above + 1u]->node;
+	return slot < node->count ? node->child[slot] : NULL;
 }
 
 static void fetch_node(const lh_region_node *node)
@@ -169,79 +186,92 @@ static void fetch_regions(const lh_region_node *leaf)
 		__builtin_prefetch(&leaf->child[i]->range);
 }
 
-static void fetch_ahead(const lh_region_cursor *cursor)
+static void fetch_ahead(struct lh_region *const *leaf)
 {
-	const lh_region *next = leaf_ahead(cursor, 2), *after_next = leaf_ahead(cursor, 4);
-	const lh_region_node *above = lh_path_node(cursor, 2);
+	const lh_region *host = (*leaf)->node.above, *next, *after_next;
+	struct row row = {
+		.node = &host->node,
+		.above = &host->node.above->node,
+		.slot = (unsigned)(leaf - host->node.child),
+		.slot_above = lh_node_slot_above(host),
+	};
 
+	next = leaf_ahead(&row, 2);
+	after_next = leaf_ahead(&row, 4);
 	if (after_next)
 		fetch_node(&after_next->node);
 	if (next)
 		fetch_regions(&next->node);
-	if (cursor->slot[1] == 0 && cursor->slot[2] + 1u < above->count)
-		fetch_node(&above->child[cursor->slot[2] + 1u]->node);
+	if (row.slot == 0 && row.slot_above + 1u < row.above->count)
+		fetch_node(&row.above->child[row.slot_above + 1u]->node);
 }
 
-/* The walk comes to a slot of the path's leaf. The tail, the last of all, is beyond its end. */
-static inline lh_region *enter_leaf(lh_region_cursor *cursor)
+/* The first of the leaves below a child. => depth: levels from it to them. */
+static struct lh_region *const *first_leaf(struct lh_region *const *child, unsigned depth)
 {
-	const lh_region_node *leaf = lh_path_node(cursor, 0);
-	const lh_region_tree *tree = cursor->tree;
-
-	cursor->at = &leaf->child[cursor->slot[0]];
-	cursor->end = &leaf->child[leaf->count];
-	if (cursor->end[-1] == &tree->tail)
-		cursor->end--;
-	return cursor->at < cursor->end ? *cursor->at : NULL;
+	for (; depth > 0; depth--)
+		child = (*child)->node.child;
+	return child;
 }
 
-lh_region *lh_cursor_near(lh_region_cursor *cursor, const lh_region_tree *tree, uint64_t page)
+/* The first of the leaves beyond those below a node. => there is one: the tail's at the latest. */
+static struct lh_region *const *leaf_beyond(const lh_region *host)
 {
-	cursor->sequence = tree->sequence;
-	(void)lh_path_find_from(cursor, tree, page);
-	return enter_leaf(cursor);
+	unsigned depth = 0, slot;
+
+	do {
+		slot = lh_node_slot_above(host) + 1;
+		host = host->node.above;
+		depth++;
+	} while (slot == host->node.count);
+	return first_leaf(&host->node.child[slot], depth);
 }
 
-lh_region *lh_region_cursor_from(lh_region_cursor *cursor, const lh_region_tree *tree,
-				 lh_virtual_address address)
+/* Up to where a walk steps from leaf to leaf in line: not to the last of all, whose last region is the tail. */
+static struct lh_region *const *end_of_leaves(const lh_region_tree *tree, struct lh_region *const *leaf)
 {
-	lh_region *region = lh_cursor_near(cursor, tree, address.value >> LH_PAGE_SHIFT);
+	const lh_region_node *above = &(*leaf)->node.above->node;
+	struct lh_region *const *end = &above->child[above->count];
 
-	fetch_regions(lh_path_node(cursor, 0));
-	if (tree->levels > 3)
-		fetch_ahead(cursor);
-	return region;
+	return end[-1] == tree->tail.leaf ? end - 1 : end;
 }
 
-lh_region *lh_region_cursor_first(lh_region_cursor *cursor, const lh_region_tree *tree)
+/* A walk that may be a long one. */
+static inline lh_region_walk walk_far(const lh_region_tree *tree, struct lh_region *const *leaf, unsigned slot)
 {
-	return lh_region_cursor_from(cursor, tree, lh_virtual(0));
+	lh_region_walk walk = lh_walk_from_leaf(tree, leaf, slot);
+
+	if (!is_near(tree))
+		fetch_ahead(leaf);
+	else if (*leaf != tree->tail.leaf)
+		walk.leaf_end = end_of_leaves(tree, leaf);
+	return walk;
 }
 
-/* What most steps to another leaf are. => false: the node above has no more. */
-static inline bool step_to_leaf(lh_region_cursor *cursor)
+lh_region_walk lh_region_walk_at(const lh_region_tree *tree, lh_virtual_address address)
 {
-	const lh_region_node *above = lh_path_node(cursor, 1);
-	unsigned slot = cursor->slot[1] + 1u;
+	lh_region_cursor path;
 
-	if (slot == above->count)
-		return false;
-	cursor->slot[1] = (uint8_t)slot;
-	cursor->host[0] = above->child[slot];
-	cursor->slot[0] = 0;
-	return true;
+	(void)lh_path_find_from(&path, tree, address.value >> LH_PAGE_SHIFT);
+	fetch_regions(lh_path_node(&path, 0));
+	return walk_far(tree, lh_path_leaf(&path), path.slot[0]);
 }
 
-lh_region *lh_region_cursor_next_node(lh_region_cursor *cursor)
+lh_region_walk lh_region_walk_at_first(const lh_region_tree *tree)
 {
-	if (cursor->tree->levels == 1)
-		return NULL;
-	if (!step_to_leaf(cursor)) {
-		cursor->slot[0] = (uint8_t)(lh_path_node(cursor, 0)->count - 1);
-		if (!lh_path_step(cursor, true))
-			return NULL;
-	}
-	if (cursor->tree->levels > 3)
-		fetch_ahead(cursor);
-	return enter_leaf(cursor);
+	struct lh_region *const *leaf = first_leaf(&tree->root, tree->levels - 1);
+
+	fetch_regions(&(*leaf)->node);
+	return walk_far(tree, leaf, 0);
+}
+
+lh_region_walk lh_region_walk_beyond(const lh_region_tree *tree, struct lh_region *const *leaf)
+{
+	const lh_region *above = (*leaf)->node.above;
+
+	if (*leaf == tree->tail.leaf)
+		return (lh_region_walk){ .tree = tree };
+	if (++leaf == &above->node.child[above->node.count])
+		leaf = leaf_beyond(above);
+	return walk_far(tree, leaf, 0);
 }

@@ -92,17 +92,17 @@ static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_
 	told->rights_history |= region->rights_history;
 }
 
-/* => cursor: a path to the last region looked at, or to the first while that has the same leaf. */
-static struct survey survey_of(lh_region_cursor *cursor, const lh_region_tree *tree,
+/* => path: to the first of them. */
+static struct survey survey_of(lh_region_cursor *path, const lh_region_tree *tree,
 			       lh_virtual_range range)
 {
 	struct survey survey = { .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true };
 	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
-	const lh_region *region = lh_cursor_near(cursor, tree, lh_span_of(range).first);
+	const lh_region *region = lh_path_find_from(path, tree, next);
+	lh_region_walk walk = lh_path_walk(path);
 
 	survey.is_mapped = true;
-	for (; region && lh_span_of(region->range).first < end;
-	     region = lh_region_cursor_next(cursor)) {
+	for (; region && lh_span_of(region->range).first < end; region = lh_region_walk_next(&walk)) {
 		survey.ends += begins_below(region, range);
 		survey.ends += ends_above(region, range);
 		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
@@ -121,9 +121,9 @@ static struct survey survey_of(lh_region_cursor *cursor, const lh_region_tree *t
 
 bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range)
 {
-	lh_region_cursor cursor;
+	lh_region_cursor path;
 
-	return survey_of(&cursor, tree, range).is_mapped;
+	return survey_of(&path, tree, range).is_mapped;
 }
 
 /* What can fail beside the tree: are there as many spares as it takes, and what does the caller say? */
@@ -257,14 +257,14 @@ void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_regio
 {
 	uint64_t last = lh_virtual_range_last(range).value;
 	uint64_t below = range.base.value - (range.base.value != 0);
-	lh_region_cursor cursor;
-	lh_region *region = lh_cursor_near(&cursor, tree, below >> LH_PAGE_SHIFT), *next;
+	lh_region_walk walk;
+	lh_region *region = lh_walk_near(&walk, tree, below >> LH_PAGE_SHIFT), *next;
 
 	while (region && region->range.base.value <= last) {
-		next = lh_region_cursor_next(&cursor);
+		next = lh_region_walk_next(&walk);
 		if (next && lh_region_is_mergeable(region, next)) {
 			merge_pair(tree, region, next, change);
-			next = lh_cursor_near(&cursor, tree, lh_span_of(region->range).first);
+			next = lh_walk_near(&walk, tree, lh_span_of(region->range).first);
 		}
 		region = next;
 	}
@@ -275,17 +275,17 @@ void lh_region_tree_merge(lh_region_tree *tree, lh_virtual_range range, lh_regio
 lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 			      lh_region_change *change)
 {
-	lh_region_cursor cursor;
+	lh_region_cursor path;
 	struct survey survey;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
 	lh_region_close(tree);
-	survey = survey_of(&cursor, tree, range);
+	survey = survey_of(&path, tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
-	begin_at(tree, &cursor);
+	begin_at(tree, &path);
 	cut_all(tree, range, survey.count, change);
 	lh_change_end(tree);
 	return LH_OK;
@@ -295,14 +295,15 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, const lh_rights *rights,
 				  lh_region_change *change)
 {
-	lh_region_cursor cursor;
+	lh_region_cursor path;
 	struct survey survey;
+	lh_region_walk walk;
 	lh_region *region;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
 	lh_region_close(tree);
-	survey = survey_of(&cursor, tree, range);
+	survey = survey_of(&path, tree, range);
 	if (!survey.is_mapped)
 		return LH_NOT_MAPPED;
 	if (!survey.is_pooled)
@@ -310,11 +311,11 @@ static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, 
 	if (rights && (*rights & ~survey.told.rights_max) != 0)
 		return LH_NO_ACCESS;
 	LH_TRY(prepare(change, &survey, survey.ends));
-	begin_at(tree, &cursor);
+	begin_at(tree, &path);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
-	region = lh_cursor_near(&cursor, tree, lh_span_of(range).first);
-	for (; region && !ends_above(region, range); region = lh_region_cursor_next(&cursor))
+	region = lh_walk_near(&walk, tree, lh_span_of(range).first);
+	for (; region && !ends_above(region, range); region = lh_region_walk_next(&walk))
 		set_attributes(region, rights, change);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
@@ -358,11 +359,11 @@ static bool neighbours_allow(const lh_region_tree *tree, const lh_region *region
 }
 
 static lh_error survey_to_replace(const lh_region_tree *tree, const lh_region *region,
-				  lh_virtual_range range, lh_region_cursor *cursor, struct survey *survey)
+				  lh_virtual_range range, lh_region_cursor *path, struct survey *survey)
 {
 	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
 		return LH_INVALID;
-	*survey = survey_of(cursor, tree, range);
+	*survey = survey_of(path, tree, range);
 	if (!survey->is_pooled)
 		return LH_INVALID;
 	return neighbours_allow(tree, region, range, survey->above) ? LH_OK : LH_EXISTS;
@@ -372,9 +373,9 @@ lh_error lh_region_tree_may_replace(const lh_region_tree *tree, const lh_region 
 				    lh_virtual_range range, lh_region_survey *told)
 {
 	struct survey survey;
-	lh_region_cursor cursor;
+	lh_region_cursor path;
 
-	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
+	LH_TRY(survey_to_replace(tree, region, range, &path, &survey));
 	*told = survey.told;
 	return LH_OK;
 }

@@ -255,8 +255,37 @@ static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *fr
 void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
 /* Leads to the lowest region that has a page at or above the one given. => NULL: to the tail. */
 lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
-/* As lh_region_cursor_from, for a walk of a few regions: asks for none of those ahead. */
-lh_region *lh_cursor_near(lh_region_cursor *cursor, const lh_region_tree *tree, uint64_t page);
+/* The host of a path's leaf, among those beside it. => path: known to level 1, if there is one. */
+static inline struct lh_region *const *lh_path_leaf(const lh_region_cursor *path)
+{
+	return path->tree->levels == 1 ? &path->tree->root
+				       : &lh_path_node(path, 1)->child[path->slot[1]];
+}
+
+/* From a leaf's slot on. The tail, the last of all, is beyond its leaf's end. */
+static inline lh_region_walk lh_walk_from_leaf(const lh_region_tree *tree, struct lh_region *const *leaf,
+					       unsigned slot)
+{
+	const lh_region_node *node = &(*leaf)->node;
+	unsigned end = node->count - (unsigned)(*leaf == tree->tail.leaf);
+
+	return (lh_region_walk){ tree, &node->child[slot], &node->child[end], leaf, leaf + 1 };
+}
+
+/* From the path's region on, as lh_region_walk_from, but for a few regions: asks for none of those ahead. */
+static inline lh_region_walk lh_path_walk(const lh_region_cursor *path)
+{
+	return lh_walk_from_leaf(path->tree, lh_path_leaf(path), path->slot[0]);
+}
+
+static inline lh_region *lh_walk_near(lh_region_walk *walk, const lh_region_tree *tree, uint64_t page)
+{
+	lh_region_cursor path;
+
+	(void)lh_path_find_from(&path, tree, page);
+	*walk = lh_path_walk(&path);
+	return lh_region_walk_region(walk);
+}
 /* Below the path's slot of that level, leads down its first or last children. */
 void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 /* To the neighbouring cell. => false: there is none; the path is spoilt. */

@@ -219,16 +219,16 @@ static lh_virtual_range part_from(const lh_region *region, lh_virtual_address fr
  * *from: where it stopped, 0: at the end. */
 static bool find_piece(lh_space *space, lh_virtual_address *from, uint64_t *work, lh_virtual_range *piece)
 {
-	lh_region_cursor cursor = { 0 };
+	lh_region_walk walk;
 	lh_region *region;
 	bool found = false;
 
 	lh_space_lock(space);
-	region = lh_region_cursor_from(&cursor, &space->tree, *from);
+	region = lh_region_walk_from(&walk, &space->tree, *from);
 	for (; region && *work > 0 && !found; --*work) {
 		found = lh_manager_wants_huge(space->manager, region->flags) &&
 			first_piece(part_from(region, *from), piece);
-		region = lh_region_cursor_next(&cursor);
+		region = lh_region_walk_next(&walk);
 	}
 	if (!found)
 		*from = region ? region->range.base : lh_virtual(0);

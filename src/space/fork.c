@@ -75,12 +75,12 @@ static lh_error take_pinned_copies(struct copy *copy)
 {
 	lh_space *parent = copy->parent;
 	struct counting counting = { .frames = parent->manager->frames };
-	lh_region_cursor cursor;
-	const lh_region *region = lh_region_cursor_first(&cursor, &parent->tree);
+	lh_region_walk walk;
+	const lh_region *region = lh_region_walk_first(&walk, &parent->tree);
 
 	if (lh_atomic_load_total(&parent->has_pins) == 0)
 		return LH_OK;
-	for (; region; region = lh_region_cursor_next(&cursor))
+	for (; region; region = lh_region_walk_next(&walk))
 		if (is_copied(region))
 			lh_directory_visit(&parent->directory, region->range, count_if_pinned, &counting);
 	return lh_pinned_copies_take(counting.frames, counting.pinned, &copy->pinned);
@@ -93,11 +93,11 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 	lh_tables_passed copied = { .count = 0 }, others = { .count = 0 };
 	uint64_t charge = 0;
 	unsigned regions = 0;
-	lh_region_cursor cursor;
-	const lh_region *region = lh_region_cursor_first(&cursor, &parent->tree);
+	lh_region_walk walk;
+	const lh_region *region = lh_region_walk_first(&walk, &parent->tree);
 	lh_error error;
 
-	for (; region; region = lh_region_cursor_next(&cursor)) {
+	for (; region; region = lh_region_walk_next(&walk)) {
 		/* No leaf lies elsewhere; also where nothing is copied a fault may be committing. */
 		lh_directory_pass_locks(&parent->directory, region->range,
 					is_copied(region) ? &copied : &others);
@@ -157,13 +157,13 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 /* The part that cannot fail. */
 static void commit(struct copy *copy, lh_region_list *spares)
 {
-	lh_region_cursor cursor;
-	const lh_region *region = lh_region_cursor_first(&cursor, &copy->parent->tree);
+	lh_region_walk walk;
+	const lh_region *region = lh_region_walk_first(&walk, &copy->parent->tree);
 
 	lh_gather_begin(&copy->gather, &copy->parent->directory);
 	lh_plain_learn_from(&copy->child->directory, &copy->parent->directory);
 	lh_directory_keep_tables(&copy->child->directory);
-	for (; region; region = lh_region_cursor_next(&cursor))
+	for (; region; region = lh_region_walk_next(&walk))
 		if (is_inherited(region))
 			copy_region(copy, region, spares);
 	lh_directory_let_tables_go(&copy->child->directory);

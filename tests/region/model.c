@@ -407,6 +407,7 @@ static void compare_find(const struct model *model, uint64_t place)
 	uint64_t other = test_random_below(model->units);
 	lh_region_snapshot snapshot = { .region = NULL };
 	lh_error error = lh_region_tree_read(&model->tree, page.base, &snapshot);
+	lh_region_walk walk;
 
 	CHECK(lh_region_tree_find_near(&model->tree, &near, page.base) == held);
 	CHECK(lh_region_tree_find_near(&model->tree, &at_random,
@@ -418,6 +419,8 @@ static void compare_find(const struct model *model, uint64_t place)
 	CHECK(lh_region_tree_find(&model->tree, page.base) == held);
 	CHECK(lh_region_tree_find(&model->tree, lh_virtual_range_last(page)) == held);
 	CHECK(lh_region_tree_find_from(&model->tree, page.base) == from);
+	CHECK(lh_region_walk_from(&walk, &model->tree, page.base) == from);
+	CHECK(!from || lh_region_walk_next(&walk) == lh_region_tree_next(from));
 	CHECK(lh_region_tree_find_from(&model->tree, lh_virtual_range_last(page)) == from);
 }
 
@@ -440,15 +443,15 @@ static void compare_ends(const struct model *model)
 static void compare_walks(const struct model *model)
 {
 	const lh_region *up = lh_region_tree_first(&model->tree);
-	lh_region_cursor cursor;
-	const lh_region *on = lh_region_cursor_first(&cursor, &model->tree);
+	lh_region_walk walk;
+	const lh_region *on = lh_region_walk_first(&walk, &model->tree);
 	const lh_region *last = NULL;
 	int slot = lowest_from(model, 0);
 
 	for (; slot >= 0; slot = lowest_from(model, model->record[slot].first + 1)) {
 		CHECK(up == &model->region[slot]);
 		CHECK(on == up);
-		on = lh_region_cursor_next(&cursor);
+		on = lh_region_walk_next(&walk);
 		CHECK(lh_region_tree_previous(up) == last);
 		last = up;
 		up = lh_region_tree_next(up);

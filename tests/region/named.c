@@ -490,3 +490,25 @@ TEST(a_reservation_can_be_carved_up_and_given_back)
 	CHECK_EQUAL(first_page(5), 0);
 	CHECK_SOUND(lh_region_tree_check(&tree));
 }
+
+/* A survey counts as promised by nobody what may take memory and is not charged: not a reservation, and not what
+ * is shared, which its object answers for. */
+TEST(a_survey_tells_pages_that_nobody_promised)
+{
+	lh_region_survey told;
+
+	start(0, 100);
+	lh_region_init(&region[0], LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
+	lh_region_init(&region[1], LH_BACKING_OBJECT, LH_RIGHT_READ, LH_REGION_POOLED | LH_REGION_SHARED);
+	lh_region_init(&region[2], LH_BACKING_NONE, LH_RIGHT_NONE, LH_REGION_POOLED);
+	lh_region_init(&region[3], LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED | LH_REGION_CHARGED);
+	put(0, 0, 1);
+	put(1, 1, 2);
+	put(2, 3, 4);
+	put(3, 7, 8);
+	lh_region_init(&region[4], LH_BACKING_ANONYMOUS, LH_RIGHT_READ, LH_REGION_POOLED);
+	CHECK_OK(lh_region_tree_may_replace(&tree, &region[4], pages(0, 15), &told));
+	CHECK_EQUAL(told.pages, 15);
+	CHECK_EQUAL(told.charged_pages, 8);
+	CHECK_EQUAL(told.unpromised_pages, 1);
+}

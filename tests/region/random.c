@@ -144,16 +144,16 @@ TEST(random_operations_on_the_whole_address_space)
 	run(LH_PAGES_MAX / 2, LH_PAGES_MAX / 64, 32, 1000);
 }
 
-/* A walk with a cursor, which asks ahead, meets the same regions as single steps. */
+/* A walk, which asks ahead, meets the same regions as single steps. */
 static void compare_walks(const lh_region_tree *tree)
 {
-	lh_region_cursor cursor;
-	const lh_region *on = lh_region_cursor_first(&cursor, tree);
+	lh_region_walk walk;
+	const lh_region *on = lh_region_walk_first(&walk, tree);
 	const lh_region *expected = lh_region_tree_first(tree);
 
 	for (; expected; expected = lh_region_tree_next(expected)) {
 		CHECK(on == expected);
-		on = lh_region_cursor_next(&cursor);
+		on = lh_region_walk_next(&walk);
 	}
 	CHECK(on == NULL);
 }
