@@ -27,4 +27,15 @@ extern bool bench_counts;
 void bench_begin(void);
 double bench_end(const char *name);
 
+/* After each operation. With bench_is_apart, the next one begins when all loads of this one have come, as where
+ * a kernel does other things in between; else the processor is ahead with several, as far as it can be. */
+extern bool bench_is_apart;
+static inline void bench_pause(void)
+{
+#ifdef __x86_64__
+	if (bench_is_apart)
+		__builtin_ia32_lfence();
+#endif
+}
+
 #endif

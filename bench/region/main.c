@@ -23,8 +23,9 @@
  * Nobody's items are built anew when they are placed again, all memory is on huge pages, as what a kernel's
  * direct map shows, and one punch makes two pieces of a region in all of them.
  *
- * usage: bench-region [-c] [-s SUBJECT,...] [-o OPERATION,...] SIZE...
+ * usage: bench-region [-c] [-a] [-s SUBJECT,...] [-o OPERATION,...] SIZE...
  *        -c: counts instructions, under valgrind --tool=callgrind --instr-atstart=no (measure.c)
+ *        -a: operations apart: none is begun while one before it waits for memory (x86-64; not walks)
  */
 #include "bench.h"
 
@@ -209,6 +210,7 @@ static double time_lookup(struct entrant *e, uint64_t n, bool is_near)
 
 		if (item)
 			sum += e->subject->touch(item);
+		bench_pause();
 	}
 	sink = sum;
 	return stop(e, n, is_near ? LOOKUP_NEAR : LOOKUP, passes * BATCH);
@@ -253,6 +255,7 @@ static double time_place(struct entrant *e, uint64_t n, enum operation operation
 		placed &= operation == PLACE_FIXED
 				  ? s->place_fixed(e->tree, item, plan.page[i], plan.pages[i])
 				  : s->place_lowest(e->tree, item, plan.pages[i]);
+		bench_pause();
 	}
 	time = stop(e, n, operation, count);
 	require(e, placed);
@@ -274,6 +277,7 @@ static double time_place_random(struct entrant *e, uint64_t n)
 
 		s->remove(e->tree, item_at(e, plan.item[which]));
 		placed &= s->place_randomly(e->tree, item_at(e, plan.item[which]), plan.pages[which]);
+		bench_pause();
 	}
 	time = stop(e, n, PLACE_RANDOM, BATCH);
 	require(e, placed);
@@ -314,11 +318,15 @@ static double punch_once(struct entrant *e, uint64_t n, enum operation operation
 		plan.page[i] = place->first + place->pages / 2;
 	}
 	bench_begin();
-	for (unsigned i = 0; i < plan.count && operation == UNMAP; i++)
+	for (unsigned i = 0; i < plan.count && operation == UNMAP; i++) {
 		unmap(e, plan.page[i], item_at(e, n + i));
-	for (unsigned i = 0; i < plan.count && operation == PUNCH; i++)
+		bench_pause();
+	}
+	for (unsigned i = 0; i < plan.count && operation == PUNCH; i++) {
 		s->punch(e->tree, item_at(e, plan.item[i]), plan.page[i], plan.page[i] + 1,
 			 item_at(e, n + i));
+		bench_pause();
+	}
 	time = stop(e, n, operation, plan.count) * plan.count;
 	for (unsigned i = 0; i < plan.count; i++) {
 		const struct place *place = &e->places[plan.item[i]];
@@ -359,10 +367,14 @@ static double mix_once(struct entrant *e, uint64_t n)
 	bench_begin();
 	for (unsigned i = 0; i < rounds; i++) {
 		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i]);
+		bench_pause();
 		placed &= s->place_lowest(e->tree, item_at(e, n + fresh++), plan.pages[2 * i + 1]);
+		bench_pause();
 		s->remove(e->tree, item_at(e, plan.item[2 * i]));
+		bench_pause();
 		s->punch(e->tree, item_at(e, plan.item[2 * i + 1]), plan.page[2 * i + 1],
 			 plan.page[2 * i + 1] + 1, item_at(e, n + fresh++));
+		bench_pause();
 	}
 	time = stop(e, n, MIXED, 4 * rounds);
 	require(e, placed);
@@ -501,6 +513,8 @@ static char **take_options(char **arguments)
 	for (arguments++; *arguments && **arguments == '-'; arguments++) {
 		if (strcmp(*arguments, "-c") == 0)
 			bench_counts = true;
+		else if (strcmp(*arguments, "-a") == 0)
+			bench_is_apart = true;
 		else if (strcmp(*arguments, "-s") == 0 && arguments[1])
 			wanted = *++arguments;
 		else if (strcmp(*arguments, "-o") == 0 && arguments[1])
@@ -516,7 +530,7 @@ int main(int count, char **arguments)
 	char **sizes = count > 0 ? take_options(arguments) : NULL;
 
 	if (!sizes) {
-		fprintf(stderr, "usage: bench-region [-c] [-s SUBJECT,...] [-o OPERATION,...] SIZE...\n");
+		fprintf(stderr, "usage: bench-region [-c] [-a] [-s SUBJECT,...] [-o OPERATION,...] SIZE...\n");
 		return 2;
 	}
 	take_subjects();

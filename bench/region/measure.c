@@ -26,7 +26,7 @@
 #define CALLGRIND_DUMP_STATS_AT(name) ((void)(name))
 #endif
 
-bool bench_counts;
+bool bench_counts, bench_is_apart;
 
 static double began;
 
