@@ -14,7 +14,7 @@
 #include "heap/heap_internal.h"
 
 #define BATCHES_AT_ONCE 64
-#define SLABS_FEW 4 /* short ones */
+#define SLABS_FEW 1 /* short ones */
 #define SLABS_MANY 8
 
 static uintptr_t lock(lh_heap *heap, lh_heap_part *part)

@@ -11,7 +11,7 @@
  */
 #include "heap/heap_internal.h"
 
-#define SPARE_PAGES_LEAST 32
+#define SPARE_PAGES_LEAST 96
 #define PEAK_DECAY 8
 #define BATCHES_A_STEP 8192 /* each of some tens of items, or a large block */
 #define GROWN_MOST 32
