@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bytes of blocks, reached through the frames that they lie in, page by page. */
+/* The bytes of blocks, reached through the frames that they lie in, page by page; mostly there is one. */
 #include "heap/heap_internal.h"
 
 #include "base/memory.h"
@@ -22,7 +22,9 @@ static uint64_t part_of(uint64_t address, uint64_t bytes)
 	return bytes < rest ? bytes : rest;
 }
 
-void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes)
+/* Noinline, as below: apart from the common case, so that it saves no register for the loop's sake. */
+static __attribute__((noinline)) void fill_pages(const lh_heap *heap, uint64_t address, uint8_t byte,
+						 uint64_t bytes)
 {
 	while (bytes != 0) {
 		uint64_t part = part_of(address, bytes);
@@ -33,7 +35,15 @@ void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uin
 	}
 }
 
-void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_t bytes)
+void lh_heap_bytes_fill(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes)
+{
+	if (part_of(address, bytes) == bytes)
+		memset(lh_heap_byte(heap, address), byte, bytes);
+	else
+		fill_pages(heap, address, byte, bytes);
+}
+
+static __attribute__((noinline)) void copy_pages(const lh_heap *heap, uint64_t to, uint64_t from, uint64_t bytes)
 {
 	while (bytes != 0) {
 		uint64_t part = part_of(to, part_of(from, bytes));
@@ -43,6 +53,14 @@ void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_
 		from += part;
 		bytes -= part;
 	}
+}
+
+void lh_heap_bytes_copy(const lh_heap *heap, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	if (part_of(to, bytes) == bytes && part_of(from, bytes) == bytes)
+		memcpy(lh_heap_byte(heap, to), lh_heap_byte(heap, from), bytes);
+	else
+		copy_pages(heap, to, from, bytes);
 }
 
 uint64_t lh_heap_bytes_find_other(const lh_heap *heap, uint64_t address, uint8_t byte, uint64_t bytes)

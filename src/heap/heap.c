@@ -355,16 +355,14 @@ static __attribute__((noinline)) void free_slowly(lh_heap *heap, lh_virtual_addr
 	lh_heap_give_block(heap, item, flags);
 }
 
-/* A small block, to this CPU's front. => false: it is something else, or has to go elsewhere; large runs have a
- * stack without room. */
+/* => false: it is no small block, or has to go elsewhere. */
 static inline bool free_quickly(lh_heap *heap, uint64_t address, uint64_t bytes)
 {
 	lh_heap_item item;
 
 	if (!lh_heap_find_quickly(heap, address, &item) || bytes > item.run->size)
 		return false;
-	return lh_heap_front_put(heap, heap->port, item.run->size_class,
-				 (lh_heap_block){ address, &item.run->states[item.index] });
+	return lh_heap_put_quickly(heap, address, item);
 }
 
 void lh_heap_free(lh_heap *heap, lh_virtual_address address, uint64_t bytes)

@@ -192,15 +192,20 @@ const char *lh_heap_map_check(lh_heap *heap);
 /* What stands where there is no table, so that nobody has to look whether there is: never written to. */
 extern const struct lh_heap_leaf lh_heap_no_leaf;
 
-/* A page by its number in the reservation. => one without runs: beyond it, or nothing there */
+/* A page of the reservation by its number. => one without runs: nothing there */
+static inline struct lh_heap_leaf *lh_heap_leaf_of_own(const lh_heap *heap, uint64_t page)
+{
+	const lh_heap_table *middle = lh_atomic_load(&heap->map.tables[page / (MAP_ENTRIES * MAP_ENTRIES)]);
+
+	return lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]);
+}
+
+/* The same of any page. => one without runs also: beyond the reservation */
 static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t page)
 {
-	const lh_heap_table *middle;
-
 	if (page >= heap->pages)
 		return (struct lh_heap_leaf *)(uintptr_t)&lh_heap_no_leaf;
-	middle = lh_atomic_load(&heap->map.tables[page / (MAP_ENTRIES * MAP_ENTRIES)]);
-	return lh_atomic_load(&middle->tables[page / MAP_ENTRIES % MAP_ENTRIES]);
+	return lh_heap_leaf_of_own(heap, page);
 }
 
 /* The run that an address is in; NULL: in none. */
@@ -434,6 +439,14 @@ static inline bool lh_heap_find_quickly(const lh_heap *heap, uint64_t address, l
 	return lh_heap_state(*item) == GIVEN;
 }
 
+/* A block that the caller has, small, to this CPU's front. => false: it has to go elsewhere; large runs have a stack
+ * without room. Context: any */
+static inline bool lh_heap_put_quickly(lh_heap *heap, uint64_t address, lh_heap_item item)
+{
+	return lh_heap_front_put(heap, heap->port, item.run->size_class,
+				 (lh_heap_block){ address, &item.run->states[item.index] });
+}
+
 static inline void lh_heap_set_state(lh_heap_item item, uint8_t state)
 {
 	lh_atomic_store_relaxed(&item.run->states[item.index], state);
@@ -493,7 +506,7 @@ static inline void *lh_heap_byte(const lh_heap *heap, uint64_t address)
 {
 	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
 
-	return (char *)lh_heap_leaf_of(heap, page)->bytes[page % MAP_ENTRIES] + address % LH_PAGE_SIZE;
+	return (char *)lh_heap_leaf_of_own(heap, page)->bytes[page % MAP_ENTRIES] + address % LH_PAGE_SIZE;
 }
 
 /* --- bytes.c: through the frames. => the bytes are committed --- */

@@ -47,7 +47,8 @@ static lh_error move(lh_heap *heap, lh_virtual_address *address, lh_heap_item it
 	if (!lh_heap_take_quickly(heap, bytes, 0, &moved))
 		LH_TRY(lh_heap_take_block(heap, &(lh_heap_request){ .bytes = bytes }, &moved));
 	lh_heap_bytes_copy(heap, moved, address->value, bytes_kept);
-	lh_heap_give_block(heap, item, 0);
+	if (!lh_heap_put_quickly(heap, address->value, item))
+		lh_heap_give_block(heap, item, 0);
 	*address = lh_virtual(moved);
 	return LH_OK;
 }
