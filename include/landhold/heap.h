@@ -45,6 +45,9 @@ extern "C" {
 /* Empty runs of up to so many pages are found by their size; longer ones by a search. */
 #define LH_HEAP_SPARE_PAGES 64
 
+/* A list for each size of them, one for longer ones, and for the eight sizes that a slab can have two more. */
+#define LH_HEAP_SPARE_LISTS (1 + LH_HEAP_SPARE_PAGES + 2 * 8)
+
 /* The largest reservation: so many top tables, each for a square of what a page holds of 16 bytes. */
 #define LH_HEAP_TABLES 256
 #define LH_HEAP_PAGES_MOST (LH_HEAP_TABLES * (LH_PAGE_SIZE / 16) * (LH_PAGE_SIZE / 16))
@@ -111,8 +114,8 @@ typedef struct lh_heap {
 	uint64_t run_count, page_count;		       /* [h] */
 	uint64_t own_frames;			       /* atomic: for the map, fronts, records */
 	uint64_t large_items, large_bytes;	       /* [h] */
-	/* [h] empty runs by the part that had them, and by pages; [0]: larger */
-	struct lh_heap_run *spare[LH_HEAP_PARTS][LH_HEAP_SPARE_PAGES + 1];
+	/* [h] empty runs by the part that had them, by pages and by what their descriptors have room for */
+	struct lh_heap_run *spare[LH_HEAP_PARTS][LH_HEAP_SPARE_LISTS];
 	uint64_t grown_pages;			       /* [h] since kept runs were last given for them */
 	lh_shrinker shrinker;
 	struct lh_heap_quarantine *quarantine;	       /* of a checked heap */

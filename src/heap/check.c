@@ -8,7 +8,7 @@ struct tally {
 	struct {
 		uint64_t taken[LH_HEAP_CLASSES];
 		uint64_t partial[LH_HEAP_CLASSES];
-		uint64_t spare[LH_HEAP_SPARE_PAGES + 1];
+		uint64_t spare[LH_HEAP_SPARE_LISTS];
 	} parts[LH_HEAP_PARTS];
 };
 
@@ -74,7 +74,7 @@ static const char *check_run(const lh_heap *heap, const struct lh_heap_run *run,
 		return "a run is not where it is";
 	if (!run->live) {
 		tally->spare_pages += pages;
-		tally->parts[run->part].spare[pages <= LH_HEAP_SPARE_PAGES ? pages : 0]++;
+		tally->parts[run->part].spare[lh_heap_spare_list(run)]++;
 		return run->taken == 0 ? NULL : "a run is half made";
 	}
 	if (run->size_class <= LARGE && run->inverse != lh_heap_inverse(run->size_class, run->size))
@@ -114,7 +114,7 @@ static const char *check_part(const lh_heap *heap, const struct tally *tally, ui
 		if (!finding && tally->parts[number].taken[i] != part->taken[i])
 			finding = "a count of items of the heap is wrong";
 	}
-	for (uint32_t i = 0; !finding && i <= LH_HEAP_SPARE_PAGES; i++)
+	for (uint32_t i = 0; !finding && i < LH_HEAP_SPARE_LISTS; i++)
 		finding = check_list(heap->spare[number][i], tally->parts[number].spare[i], LARGE, number);
 	return finding;
 }

@@ -66,6 +66,7 @@ enum { FREE, FRONT, GIVEN, HELD, NONE };
  * rest of it, whole cache lines that fill a page of a pool but for little: nine, six, four in one.
  */
 #define ROOMS { 64, 256, ITEMS_MOST + CACHE_LINE }
+#define ROOM_KINDS 3
 
 /* [h] the heap's lock; [p] that of its part, or of a large run the heap's; [l] constant while live; the rest as said. */
 struct lh_heap_run {
@@ -238,6 +239,8 @@ uint64_t lh_heap_runs_end(lh_heap *heap, struct lh_heap_run *runs);
 void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class);
 /* What tells the items of a run apart, see lh_heap_is_beginning. => size: of an item, in bytes */
 uint32_t lh_heap_inverse(uint32_t size_class, uint64_t size);
+/* Which of ROOMS is the least for so many states. */
+unsigned lh_heap_room_kind(uint64_t states);
 /* It could be a slab of the class. */
 bool lh_heap_run_fits(const struct lh_heap_run *run, uint32_t size_class);
 /* Makes a large run longer in place, or shorter. => LH_NO_HOLE, LH_NO_MEMORY: as it was */
@@ -264,6 +267,9 @@ bool lh_heap_items_give(lh_heap *heap, const lh_heap_block *items, unsigned coun
 
 /* An empty run for a slab of the class, live and the caller's; NULL. */
 struct lh_heap_run *lh_heap_spare_slab_take(lh_heap *heap, uint32_t size_class);
+/* The list of spare runs that it is in when it is one: of equal pages, and those of up to SLAB_PAGES_MOST with equal
+ * room: so the first of a list is good for a slab if any is. */
+unsigned lh_heap_spare_list(const struct lh_heap_run *run);
 /* A new run, the caller's, becomes live. */
 void lh_heap_slab_begin(lh_heap *heap, struct lh_heap_run *run);
 /* Slabs in no list but this, linked by next, without items: to the spare ones. => batches: given back since the last

@@ -17,10 +17,10 @@
 #define ENDED_AT_A_TIME 16
 #define ROOMY_PART 4
 
-static const uint32_t rooms[3] = ROOMS;
+static const uint32_t rooms[ROOM_KINDS] = ROOMS;
 
-/* How many states an item a run has room for in each pool. */
-static unsigned pool_for(uint64_t states)
+/* The pool as well. */
+unsigned lh_heap_room_kind(uint64_t states)
 {
 	return states <= rooms[0] ? 0 : states <= rooms[1] ? 1 : 2;
 }
@@ -66,7 +66,7 @@ void lh_heap_run_shape(struct lh_heap_run *run, uint32_t size_class)
 static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_shape *shape)
 {
 	uint64_t items = lh_heap_class_items(shape->size_class, shape->pages);
-	unsigned pool = pool_for(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items + 1);
+	unsigned pool = lh_heap_room_kind(shape->pages == SLAB_PAGES_LEAST && items < rooms[1] ? rooms[1] : items + 1);
 	struct lh_heap_run *run;
 	void *item;
 
@@ -87,7 +87,7 @@ static struct lh_heap_run *take_descriptor(lh_heap *heap, const struct lh_heap_s
 static void give_descriptor_back(lh_heap *heap, struct lh_heap_run *run)
 {
 	lh_heap_records_give_back(heap, run);
-	lh_pool_give_back(&heap->pools[pool_for(run->room)], run);
+	lh_pool_give_back(&heap->pools[lh_heap_room_kind(run->room)], run);
 }
 
 /* Large runs no longer keep room to grow into. => true: there was some */

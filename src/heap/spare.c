@@ -28,11 +28,27 @@ static void unlock(lh_heap *heap, uintptr_t interrupts)
 
 /* --- the empty ones. => locked --- */
 
-static struct lh_heap_run **spare_list(lh_heap *heap, const struct lh_heap_run *run)
+_Static_assert(LH_HEAP_SPARE_LISTS == 1 + LH_HEAP_SPARE_PAGES + (ROOM_KINDS - 1) * SLAB_PAGES_MOST,
+	       "each kind of run has its list");
+
+/* The first is of those of more than LH_HEAP_SPARE_PAGES; kinds beyond the first have lists only of what slabs can be. */
+static unsigned list_of(uint64_t pages, unsigned kind)
+{
+	if (pages > LH_HEAP_SPARE_PAGES)
+		return 0;
+	return (unsigned)pages + (kind == 0 ? 0 : LH_HEAP_SPARE_PAGES + (kind - 1) * SLAB_PAGES_MOST);
+}
+
+unsigned lh_heap_spare_list(const struct lh_heap_run *run)
 {
 	uint64_t pages = run->region.range.pages;
 
-	return &heap->spare[run->part][pages <= LH_HEAP_SPARE_PAGES ? pages : 0];
+	return list_of(pages, pages <= SLAB_PAGES_MOST ? lh_heap_room_kind(run->room) : 0);
+}
+
+static struct lh_heap_run **spare_list(lh_heap *heap, const struct lh_heap_run *run)
+{
+	return &heap->spare[run->part][lh_heap_spare_list(run)];
 }
 
 static void take_out(lh_heap *heap, struct lh_heap_run *run)
@@ -86,9 +102,12 @@ static struct lh_heap_run *find_slab_of(const lh_heap *heap, unsigned part, uint
 	uint64_t least = lh_heap_class_pages(size_class);
 
 	for (uint64_t pages = SLAB_PAGES_MOST; pages >= least; pages--)
-		for (struct lh_heap_run *run = heap->spare[part][pages]; run; run = run->next)
-			if (lh_heap_run_fits(run, size_class))
+		for (unsigned kind = 0; kind < ROOM_KINDS; kind++) {
+			struct lh_heap_run *run = heap->spare[part][list_of(pages, kind)];
+
+			if (run && lh_heap_run_fits(run, size_class))
 				return run;
+		}
 	return NULL;
 }
 
@@ -179,13 +198,22 @@ static bool suits(const struct lh_heap_run *run, uint64_t pages, uint64_t alignm
 	       (run->base >> LH_PAGE_SHIFT) % alignment == 0;
 }
 
+/* Kinds of lists that there are of so many pages. */
+static unsigned kinds_of(uint64_t pages)
+{
+	return pages <= SLAB_PAGES_MOST ? ROOM_KINDS : 1;
+}
+
 static struct lh_heap_run *find_large_of(struct lh_heap_run *const *spare, uint64_t pages, uint64_t alignment)
 {
 	struct lh_heap_run *run;
 
 	for (uint64_t n = pages; n <= pages + pages / 8 && n <= LH_HEAP_SPARE_PAGES; n++)
-		if (spare[n] && suits(spare[n], pages, alignment))
-			return spare[n];
+		for (unsigned kind = 0; kind < kinds_of(n); kind++) {
+			run = spare[list_of(n, kind)];
+			if (run && suits(run, pages, alignment))
+				return run;
+		}
 	if (pages + pages / 8 <= LH_HEAP_SPARE_PAGES)
 		return NULL;
 	for (run = spare[0]; run && !suits(run, pages, alignment); run = run->next)
@@ -234,12 +262,10 @@ static struct lh_heap_run *detach(lh_heap *heap, uint64_t keep)
 {
 	struct lh_heap_run *list = NULL;
 
-	for (uint64_t n = 0; n <= LH_HEAP_SPARE_PAGES; n++) {
-		uint64_t pages = n == 0 ? 0 : LH_HEAP_SPARE_PAGES + 1 - n;
-
-		for (unsigned part = 0; part < LH_HEAP_PARTS; part++)
-			detach_from(heap, &heap->spare[part][pages], keep, &list);
-	}
+	for (uint64_t pages = LH_HEAP_SPARE_PAGES + 1; pages != 0 && heap->spare_pages > keep; pages--)
+		for (unsigned kind = 0; kind < kinds_of(pages); kind++)
+			for (unsigned part = 0; part < LH_HEAP_PARTS; part++)
+				detach_from(heap, &heap->spare[part][list_of(pages, kind)], keep, &list);
 	return list;
 }
 

@@ -128,8 +128,8 @@ static size_t spare_runs(unsigned part)
 {
 	size_t found = 0;
 
-	for (unsigned pages = 0; pages <= LH_HEAP_SPARE_PAGES; pages++)
-		for (struct lh_heap_run *run = heap.spare[part][pages]; run; run = run->next)
+	for (unsigned list = 0; list < LH_HEAP_SPARE_LISTS; list++)
+		for (struct lh_heap_run *run = heap.spare[part][list]; run; run = run->next)
 			found++;
 	return found;
 }

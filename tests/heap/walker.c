@@ -24,7 +24,10 @@ static struct lh_heap_run *begin_with_one_of_each(void)
 	lh_heap_fronts_drain(&heap);
 	CHECK_OK(allocate(64, 0, false));
 	CHECK_OK(allocate(50000, 0, false));
-	return heap.spare[0][lh_heap_class_pages(lh_heap_class_for(3000, 16))];
+	for (unsigned list = 0; list < LH_HEAP_SPARE_LISTS; list++)
+		if (heap.spare[0][list])
+			return heap.spare[0][list];
+	return NULL;
 }
 
 TEST(the_walker_of_a_heap_finds_each_corrupted_field)
@@ -47,11 +50,11 @@ TEST(the_walker_of_a_heap_finds_each_corrupted_field)
 	CHECK_FINDS(heap.parts[0].taken[0], 1);
 	CHECK_FINDS(heap.parts[1].taken[class_64], 1);
 	CHECK_FINDS(heap.parts[1].partial[class_64], slab);
-	CHECK_FINDS(heap.spare[1][spare->region.range.pages], spare);
+	CHECK_FINDS(heap.spare[1][lh_heap_spare_list(spare)], spare);
 	CHECK_FINDS(heap.parts[0].partial[class_64], NULL);
 	CHECK_FINDS(heap.parts[0].partial[class_64], large);
 	CHECK_FINDS(heap.parts[0].partial[0], slab);
-	CHECK_FINDS(heap.spare[0][spare->region.range.pages], NULL);
+	CHECK_FINDS(heap.spare[0][lh_heap_spare_list(spare)], NULL);
 	CHECK_FINDS(heap.spare[0][0], spare);
 	CHECK_FINDS(heap.fronts[0]->stacks[class_64].top, heap.fronts[0]->stacks[class_64].bottom);
 	CHECK_FINDS(slab->taken, 2);
