@@ -3,12 +3,15 @@
  * Replays a trace (tools/heap-trace/trace.h) over one heap and prints what it took:
  *
  *     replay TRACE ROUNDS THREADS time     ->  operations ns_median ns_min, of one operation:
- *                                              processor time, the threads' mean
+ *                                              processor time, the threads' mean; rounds they are of
  *     replay TRACE 1      THREADS memory   ->  operations bytes
  *
  * Every thread plays the whole trace with blocks of its own, all at the same time; a round ends when
  * the last has ended it, all its blocks freed. Time is each thread's own, so that what else runs on the
- * machine is seen as little as possible; time asleep for a lock is not seen either. A block is touched as far as any program would:
+ * machine is seen as little as possible; time asleep for a lock is not seen either. Several threads have a CPU each,
+ * and a round counts if all were at work nearly all of the time: one that had to wait for its CPU found the lines
+ * and locks that they share unused, and would look as fast as a thread alone. If there was no such round (there
+ * are more threads than CPUs, or others use them), their number is 0 and the times are of all. A block is touched as far as any program would:
  * its first word is written when it is new and looked at when it dies, and a byte in each
  * page. The first round is not counted: it finds no memory at hand.
  */
@@ -18,6 +21,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +33,7 @@
 #define PAGE 4096
 #define ROUNDS_MOST 1000
 #define THREADS_MOST 8
+#define TOGETHER 0.9 /* of a thread's time, at least, that others were at work as well */
 
 struct block {
 	uint64_t handle; /* 0: none */
@@ -40,12 +45,15 @@ struct player {
 	unsigned number;
 	struct block *blocks;
 	double nanoseconds[ROUNDS_MOST]; /* of one operation, in each round */
+	double begin, end;		 /* of a round, by the clock on the wall */
 };
 
 static const uint64_t *trace;
 static uint64_t words, slots, operations;
 static unsigned rounds, threads;
 static bool samples_memory;
+static bool together[ROUNDS_MOST];
+static unsigned starts; /* of all threads, in all rounds */
 static pthread_barrier_t barrier;
 static struct player players[THREADS_MOST];
 
@@ -163,27 +171,74 @@ static void play(struct block *blocks)
 			release(&blocks[slot]);
 }
 
-static double now(void)
+static double now(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	clock_gettime(clock, &time);
 	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+/* Each thread has a CPU of its own, as far as there are enough. */
+static void stay_on_cpu(unsigned number)
+{
+	cpu_set_t allowed, own;
+	unsigned cpu = 0;
+
+	if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+		return;
+	number %= (unsigned)CPU_COUNT(&allowed);
+	while (!CPU_ISSET(cpu, &allowed) || number-- != 0)
+		cpu++;
+	CPU_ZERO(&own);
+	CPU_SET(cpu, &own);
+	(void)sched_setaffinity(0, sizeof own, &own);
+}
+
+/* Awake, so that none begins later by what it takes to wake it. */
+static void wait_for_all(unsigned round)
+{
+	__atomic_add_fetch(&starts, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&starts, __ATOMIC_ACQUIRE) < (round + 1) * threads)
+		sched_yield();
+}
+
+/* Whether all were at work nearly as long as each was, and had their CPUs. */
+static bool were_together(unsigned round)
+{
+	double begin = players[0].begin, end = players[0].end;
+
+	for (unsigned i = 1; i < threads; i++) {
+		begin = players[i].begin > begin ? players[i].begin : begin;
+		end = players[i].end < end ? players[i].end : end;
+	}
+	for (unsigned i = 0; i < threads; i++) {
+		double time = players[i].nanoseconds[round] * (double)operations;
+
+		if (end - begin < TOGETHER * time || time < TOGETHER * (players[i].end - players[i].begin))
+			return false;
+	}
+	return true;
 }
 
 static void *run(void *argument)
 {
 	struct player *player = argument;
 
+	if (threads > 1)
+		stay_on_cpu(player->number);
 	subject_start_thread(player->number);
 	for (unsigned round = 0; round < rounds; round++) {
 		double begin;
 
-		pthread_barrier_wait(&barrier);
-		begin = now();
+		wait_for_all(round);
+		player->begin = now(CLOCK_MONOTONIC);
+		begin = now(CLOCK_THREAD_CPUTIME_ID);
 		play(player->blocks);
-		player->nanoseconds[round] = (now() - begin) / (double)operations;
-		pthread_barrier_wait(&barrier);
+		player->nanoseconds[round] = (now(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)operations;
+		player->end = now(CLOCK_MONOTONIC);
+		if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+			together[round] = threads == 1 || were_together(round);
 	}
 	return NULL;
 }
@@ -195,19 +250,29 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The threads' mean in each round, or in those in which they were at work together. => how many */
+static unsigned take_means(bool all, double *means)
+{
+	unsigned count = 0;
+
+	for (unsigned round = rounds > 1 ? 1 : 0; round < rounds; round++) {
+		double sum = 0;
+
+		for (unsigned i = 0; i < threads; i++)
+			sum += players[i].nanoseconds[round];
+		if (all || together[round])
+			means[count++] = sum / threads;
+	}
+	return count;
+}
+
 static void print_time(void)
 {
-	unsigned first = rounds > 1 ? 1 : 0, count = rounds - first;
-	static double nanoseconds[ROUNDS_MOST];
+	static double means[ROUNDS_MOST];
+	unsigned counted = take_means(false, means), count = counted != 0 ? counted : take_means(true, means);
 
-	for (unsigned round = first; round < rounds; round++) {
-		for (unsigned i = 0; i < threads; i++)
-			nanoseconds[round] += players[i].nanoseconds[round];
-		nanoseconds[round] /= threads;
-	}
-	qsort(nanoseconds + first, count, sizeof nanoseconds[0], compare);
-	printf("%llu %.2f %.2f\n", (unsigned long long)operations, nanoseconds[first + count / 2],
-	       nanoseconds[first]);
+	qsort(means, count, sizeof means[0], compare);
+	printf("%llu %.2f %.2f %u\n", (unsigned long long)operations, means[count / 2], means[0], counted);
 }
 
 int main(int count, char **arguments)
