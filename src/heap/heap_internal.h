@@ -209,7 +209,16 @@ static inline struct lh_heap_leaf *lh_heap_leaf_of(const lh_heap *heap, uint64_t
 	return lh_heap_leaf_of_own(heap, page);
 }
 
-/* The run that an address is in; NULL: in none. */
+/* The run of an address in the reservation; NULL: in none. */
+static inline struct lh_heap_run *lh_heap_run_of_own(const lh_heap *heap, uint64_t address)
+{
+	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;
+	struct lh_heap_leaf *leaf = lh_heap_leaf_of_own(heap, page);
+
+	return lh_atomic_load_relaxed(&leaf->runs[page % MAP_ENTRIES]);
+}
+
+/* The run that any address is in; NULL: in none. */
 static inline struct lh_heap_run *lh_heap_run_of(const lh_heap *heap, uint64_t address)
 {
 	uint64_t page = (address - heap->base) >> LH_PAGE_SHIFT;

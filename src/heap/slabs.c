@@ -311,12 +311,15 @@ static unsigned give_run(lh_heap *heap, struct lh_heap_run *run, const lh_heap_b
 {
 	struct lh_heap_run **partial = &heap->parts[run->part].partial[run->size_class];
 	uint64_t base = run->base, bytes = run->items * run->size;
-	unsigned given = 0;
+	const lh_heap_block *item = items, *end = items + count;
+	unsigned given;
 
 	do {
-		LH_REQUIRE(lh_heap_port(heap), lh_atomic_load_relaxed(items[given].state) != FREE);
-		lh_atomic_store_relaxed(items[given++].state, (uint8_t)FREE);
-	} while (given != count && items[given].address - base < bytes);
+		LH_REQUIRE(lh_heap_port(heap), lh_atomic_load_relaxed(item->state) != FREE);
+		lh_atomic_store_relaxed(item->state, (uint8_t)FREE);
+		item++;
+	} while (item != end && item->address - base < bytes);
+	given = (unsigned)(item - items);
 	if (run->taken == run->items)
 		lh_heap_list_push(partial, run);
 	run->taken = (uint16_t)(run->taken - given);
@@ -331,17 +334,19 @@ static unsigned give_run(lh_heap *heap, struct lh_heap_run *run, const lh_heap_b
 static unsigned give_part(lh_heap *heap, const lh_heap_block *items, unsigned count, struct lh_heap_run **empty,
 			  unsigned *batches)
 {
-	struct lh_heap_run *run = lh_heap_run_of(heap, items[0].address);
-	lh_heap_part *part = &heap->parts[run->part];
-	uint32_t size_class = run->size_class;
+	struct lh_heap_run *run = lh_heap_run_of_own(heap, items[0].address);
+	uint32_t size_class = run->size_class, number = run->part;
+	lh_heap_part *part = &heap->parts[number];
 	uintptr_t interrupts = lock(heap, part);
 	unsigned given = 0;
 
 	do {
 		given += give_run(heap, run, items + given, count - given, empty);
+		if (given == count)
+			break;
 		/* An item that is not given yet keeps its run. */
-		run = given != count ? lh_heap_run_of(heap, items[given].address) : NULL;
-	} while (run && &heap->parts[run->part] == part);
+		run = lh_heap_run_of_own(heap, items[given].address);
+	} while (run->part == number);
 	note_taken(part, size_class, -(uint64_t)given);
 	*batches += ++part->batches % BATCHES_AT_ONCE == 0 ? BATCHES_AT_ONCE : 0;
 	unlock(heap, part, interrupts);
