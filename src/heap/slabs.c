@@ -243,20 +243,21 @@ static unsigned begin_slab(lh_heap *heap, struct lh_heap_run *run, uint64_t fres
 	return count;
 }
 
-/* So little that all CPUs had better share it. */
-static bool is_little(const lh_heap *heap, uint32_t size_class)
+/* So little that all CPUs had better share it. Who has enough himself does not look at what others write. */
+static bool is_little(const lh_heap *heap, const lh_heap_part *own, uint32_t size_class)
 {
-	uint64_t bytes = lh_heap_items_count(heap, size_class) * lh_heap_class_size(size_class);
+	uint64_t few = SLABS_FEW * lh_heap_class_items(size_class, lh_heap_class_pages(size_class));
 
-	return bytes >> LH_PAGE_SHIFT < SLABS_FEW * lh_heap_class_pages(size_class);
+	return lh_atomic_load_relaxed(&own->taken[size_class]) < few &&
+	       lh_heap_items_count(heap, size_class) < few;
 }
 
 unsigned lh_heap_items_take(lh_heap *heap, uint32_t size_class, lh_heap_block *items, unsigned want)
 {
-	unsigned count = take(heap, lh_heap_own_part(heap), size_class, items, want);
+	unsigned own = lh_heap_own_part(heap), count = take(heap, own, size_class, items, want);
 	struct lh_heap_run *run;
 
-	if (count == 0 && is_little(heap, size_class))
+	if (count == 0 && is_little(heap, &heap->parts[own], size_class))
 		count = lh_heap_items_take_any(heap, size_class, items, want);
 	if (count != 0)
 		return count;
