@@ -15,10 +15,9 @@ static void begin_parts(lh_directory *directory)
 
 void lh_directory_init(lh_directory *directory, lh_frames *frames, const lh_paging_format *format)
 {
-	lh_directory empty = { .frames = frames, .format = format,
-			       .port = lh_frames_port(frames), .root = { LH_NO_FRAME } };
+	lh_port *port = lh_frames_port(frames);
 
-	*directory = empty;
+	*directory = (lh_directory){ .frames = frames, .format = format, .port = port, .root = { LH_NO_FRAME } };
 	begin_parts(directory);
 	lh_plain_begin(directory);
 }
@@ -80,7 +79,7 @@ void lh_directory_share_kernel_half(lh_directory *directory, const lh_directory 
 	LH_ASSERT(directory->port, kernel->is_kernel && kernel->format == format);
 	LH_ASSERT(directory->port, !directory->is_kernel && !directory->shares_kernel_half);
 	for (uint64_t i = lh_format_shared_index(format); i < count; i++)
-		lh_atomic_store_total(&to[i], lh_atomic_load(&from[i]));
+		lh_atomic_store_relaxed(&to[i], lh_atomic_load(&from[i])); /* nobody runs it yet */
 	count_root_entries(directory, count - lh_format_shared_index(format));
 	directory->shares_kernel_half = true;
 }
