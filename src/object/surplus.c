@@ -6,7 +6,7 @@
 
 lh_surplus_share lh_surplus_begin(lh_manager *manager, uint64_t frames)
 {
-	if (frames <= LH_SURPLUS_LENT_TWO && lh_charge_lend(manager->frames, frames))
+	if (frames <= LH_SURPLUS_LENT_MOST && lh_charge_lend(manager->frames, frames))
 		return (lh_surplus_share)frames;
 	lh_atomic_add(&manager->surplus.holding, 1u);
 	return LH_SURPLUS_COUNTED;
@@ -29,7 +29,7 @@ static void end_counted(lh_manager *manager, bool held)
 uint32_t lh_surplus_end(lh_manager *manager, lh_surplus_share share, bool held)
 {
 	if (share != LH_SURPLUS_COUNTED)
-		lh_charge_give_back_loan(manager->frames, (uint64_t)share);
+		lh_charge_give_back_loan(manager->frames, share);
 	else
 		end_counted(manager, held);
 	return share == LH_SURPLUS_COUNTED && held;

@@ -8,7 +8,7 @@
  * when the page may have been touched again. If exactly the promised frames are left, a third who
  * asks for its own then finds none.
  *
- * So who may hold one such frame, or two, has as many pages more promised to it for as long as it may,
+ * So who may hold some such frames, but not many, has as many pages more promised to it for as long as it may,
  * which touches only what this CPU keeps (lh_charge_lend). Then nobody lacks a frame for its sake.
  *
  * Near the end of memory nothing is lent. Then who may hold such a frame is counted, and who is
@@ -23,15 +23,15 @@
 /* Times that one operation tries again for this reason: each time somebody else got on. */
 #define LH_SURPLUS_RETRIES 1000
 
-/* How it may: what begin says and end is told. */
-typedef enum lh_surplus_share {
-	LH_SURPLUS_NONE,
-	LH_SURPLUS_LENT,     /* so many pages */
-	LH_SURPLUS_LENT_TWO,
-	LH_SURPLUS_COUNTED
-} lh_surplus_share;
+/* The most that is lent. Who discards more does so much besides that to be counted costs him nothing. */
+#define LH_SURPLUS_LENT_MOST 16
 
-/* => frames: the most that it may be, at least one; more than two are never lent.
+/* How it may, what begin says and end is told: so many pages are lent; or */
+typedef uint32_t lh_surplus_share;
+#define LH_SURPLUS_NONE 0u
+#define LH_SURPLUS_COUNTED UINT32_MAX
+
+/* => frames: the most that it may be, at least one.
  * => never LH_SURPLUS_NONE, which is for who has not begun. */
 lh_surplus_share lh_surplus_begin(lh_manager *manager, uint64_t frames);
 /* => held: frames were had and passed on or given back since; false: there were none.
