@@ -229,7 +229,7 @@ static void read_memory_map(const struct pvh_information *information)
 
 static void make_manager(void)
 {
-	static _Alignas(16) uint8_t memory[8 * LH_PAGE_SIZE];
+	static _Alignas(16) uint8_t memory[12 * LH_PAGE_SIZE];
 	lh_manager_setup setup = { .format = &format, .enforce_write_xor_execute = true,
 				   .user = { lh_virtual(LH_PAGE_SIZE), HALF - 2 },
 				   .kernel = { lh_virtual(DIRECT_MAP_BASE), HALF } };

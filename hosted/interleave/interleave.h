@@ -97,6 +97,8 @@ typedef struct interleave_case {
 	bool store_buffers;
 	unsigned bound;		     /* of preemptions; INTERLEAVE_UNBOUNDED: all there are */
 	const char *finding;	     /* a planted bug: the words that a finding must have in it */
+	unsigned most_lines;	     /* where lines are counted: how many two fibres may both write; or */
+#define INTERLEAVE_ANY 1000
 } interleave_case;
 
 typedef struct interleave_limits {
@@ -154,7 +156,7 @@ void interleave_step(const void *place, bool writes, const char *what);
 /* What a fibre has stored reaches memory now, as where a CPU takes an interrupt. */
 void interleave_drain(unsigned fibre);
 
-/* One turn of a spinning loop: others run, if any can. */
+/* One turn of a spinning loop: others run, if any can. (Where lines are counted they are at nothing.) */
 void interleave_yield(void);
 
 /* Waits until another fibre calls interleave_wake for this one. */
@@ -182,6 +184,7 @@ typedef struct interleave_lines {
 	double read_modify_writes; /* atomic, for one operation of one fibre */
 	double accesses;	 /* instrumented ones to the shared part */
 	char places[INTERLEAVE_TEXT]; /* words for the lines written by both */
+	bool failed;		 /* a check did: places says which */
 } interleave_lines;
 
 void interleave_count_lines(const interleave_case *of, unsigned rounds, interleave_lines *lines);

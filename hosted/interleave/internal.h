@@ -9,7 +9,7 @@
 
 /* Fixed, so that addresses, and with them traces, are the same in every process. */
 #define ARENA_BASE UINT64_C(0x100000000000)
-#define SHARED_SIZE (UINT64_C(16) << 20)
+#define SHARED_SIZE ((LH_DEBUG >= 2 ? UINT64_C(16) : UINT64_C(32)) << 20)
 #define STACK_SIZE (UINT64_C(256) << 10)
 #define STACKS (INTERLEAVE_FIBRES + 1) /* one for the check */
 #define STACKS_BASE (ARENA_BASE + SHARED_SIZE)

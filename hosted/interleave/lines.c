@@ -82,7 +82,8 @@ void interleave_count_lines(const interleave_case *of, unsigned rounds, interlea
 	memset(lines, 0, sizeof *lines);
 	explore_open(of);
 	run_schedule(&none, &options);
-	if (run.outcome == OUTCOME_FAILED)
+	lines->failed = run.outcome != OUTCOME_PASSED;
+	if (lines->failed)
 		snprintf(lines->places, sizeof lines->places, "failed: %.200s", run.message);
 	for (unsigned i = 0; i < of->fibres; i++) {
 		lines->read_modify_writes += (double)run.fibres[i].read_modify_writes / operations;

@@ -104,7 +104,7 @@ static void drain_ended(void)
 /* Nobody is left to go on. */
 _Noreturn static void end_run(void)
 {
-	if (is_any(FIBRE_WAITING))
+	if (is_any(FIBRE_WAITING) || run.options.counting)
 		run_fail_stuck("deadlock: nobody can go on");
 	drain_ended();
 	run_leave(OUTCOME_PASSED);
@@ -145,7 +145,7 @@ void interleave_yield(void)
 {
 	struct fibre *fibre = run.current;
 
-	if (!fibre)
+	if (!fibre || run.options.counting)
 		return;
 	if (++run.idle_turns > IDLE_TURNS_MAX)
 		run_fail_stuck("livelock: all spin");

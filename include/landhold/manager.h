@@ -189,7 +189,8 @@ typedef struct lh_statistics {
 	uint64_t table_pages;	    /* all directories */
 	uint64_t user_regions, kernel_regions, spaces, objects;
 	uint64_t pool_items;	    /* regions, objects and index nodes in use */
-	uint64_t faults;	    /* entries into lh_space_fault */
+	uint64_t faults;	    /* answered, those of pins among them: each is one of the
+				     zero, fresh, copied, object, upgraded and refused */
 	uint64_t faults_zero;	    /* answered with the zero page */
 	uint64_t faults_fresh;	    /* with a fresh zeroed frame, or those of a huge leaf */
 	uint64_t faults_huge;	    /* the latter */

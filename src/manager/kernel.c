@@ -14,6 +14,7 @@
  * Lock: kernel_lock is the kernel space's map lock. A flush goes to every CPU, interrupts on.
  */
 #include "manager/kernel.h"
+#include "object/events.h"
 #include "paging/entry.h"
 #include "space/space.h"
 
@@ -205,7 +206,7 @@ lh_error lh_kernel_make(lh_manager *manager, lh_region *region, const lh_kernel_
 	}
 	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
 	if (error == LH_OK)
-		lh_atomic_add(&manager->counts.kernel_regions, 1u);
+		lh_event_note(manager, LH_EVENT_KERNEL_REGIONS);
 	return error;
 }
 
@@ -304,7 +305,7 @@ void lh_manager_unmap(lh_manager *manager, lh_region *region)
 	clear(manager, region->range);
 	lh_region_tree_remove(&manager->kernel_tree, region);
 	lh_mutex_unlock(&manager->kernel_lock, LH_LOCK_MAP, manager->port);
-	lh_atomic_subtract(&manager->counts.kernel_regions, 1u);
+	lh_event_take_back(manager, LH_EVENT_KERNEL_REGIONS);
 }
 
 lh_error lh_manager_query(lh_manager *manager, lh_virtual_address from, lh_region_info *info)

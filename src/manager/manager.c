@@ -6,7 +6,7 @@
  * kernel half, the zero page. Each step's field is empty before it, and lh_manager_destroy
  * takes any prefix.
  */
-#include "object/machine.h"
+#include "object/events.h"
 #include "object/object.h"
 #include "object/page_index.h"
 #include "object/readers.h"
@@ -16,13 +16,23 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 
-/* Of the manager itself; the fronts of its pools follow. */
+/* Of the manager itself; the fronts of its pools follow, and then, from the next cache line on, what each CPU counts. */
 #define OWN_SIZE ((sizeof(lh_manager) + 15) & ~(size_t)15)
 #define POOLS 3u
+#define LINE 64u
 
 size_t lh_manager_size(void)
 {
-	return OWN_SIZE + POOLS * lh_pool_fronts_size();
+	return OWN_SIZE + POOLS * lh_pool_fronts_size() + LINE + LH_MAX_CPUS * sizeof(lh_event_counts);
+}
+
+static void make_events(lh_manager *manager)
+{
+	unsigned char *end = (unsigned char *)manager + OWN_SIZE + POOLS * lh_pool_fronts_size();
+
+	manager->events = (lh_event_counts *)(void *)(end + (0 - (uintptr_t)end) % LINE);
+	for (unsigned cpu = 0; cpu < LH_MAX_CPUS; cpu++)
+		manager->events[cpu] = (lh_event_counts){ { 0 } };
 }
 
 /* True if the range lies in the half of the address space that the format gives to users. */
@@ -97,6 +107,7 @@ lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manag
 		.huge = setup->huge,
 		.zero_frame = { LH_NO_FRAME },
 	};
+	make_events(made);
 	lh_directory_init(&made->kernel_directory, made->frames, made->format);
 	made->shrinker.scan = scan;
 	lh_shrinker_add(made->frames, &made->shrinker);
@@ -111,7 +122,8 @@ lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manag
 
 void lh_manager_destroy(lh_manager *manager)
 {
-	LH_ASSERT(manager->port, manager->counts.spaces == 0 && manager->counts.objects == 0);
+	LH_ASSERT(manager->port, lh_event_sum(manager, LH_EVENT_SPACES) == 0 &&
+					 lh_event_sum(manager, LH_EVENT_OBJECTS) == 0);
 	LH_ASSERT(manager->port, manager->kernel_tree.count == 0);
 	lh_shrinker_remove(manager->frames, &manager->shrinker);
 	if (!lh_frame_is_none(manager->zero_frame))
@@ -156,25 +168,25 @@ static void count_reserve_as_free(lh_frame_counters *counters, uint64_t pages)
 
 void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 {
-	const lh_event_counts *counts = &manager->counts;
-
 	*statistics = (lh_statistics){
 		.user_regions = items_of(&manager->regions),
-		.kernel_regions = lh_atomic_load_relaxed(&counts->kernel_regions),
-		.spaces = lh_atomic_load_relaxed(&counts->spaces),
-		.objects = lh_atomic_load_relaxed(&counts->objects),
-		.faults = lh_atomic_load_relaxed(&counts->faults),
-		.faults_zero = lh_atomic_load_relaxed(&counts->zero),
-		.faults_fresh = lh_atomic_load_relaxed(&counts->fresh),
-		.faults_huge = lh_atomic_load_relaxed(&counts->huge),
-		.faults_split = lh_atomic_load_relaxed(&counts->split),
-		.faults_copied = lh_atomic_load_relaxed(&counts->copied),
-		.faults_reused = lh_atomic_load_relaxed(&counts->reused),
-		.faults_object = lh_atomic_load_relaxed(&counts->object),
-		.faults_upgraded = lh_atomic_load_relaxed(&counts->upgraded),
-		.faults_refused = lh_atomic_load_relaxed(&counts->refused),
-		.forks = lh_atomic_load_relaxed(&counts->forks),
+		.kernel_regions = lh_event_sum(manager, LH_EVENT_KERNEL_REGIONS),
+		.spaces = lh_event_sum(manager, LH_EVENT_SPACES),
+		.objects = lh_event_sum(manager, LH_EVENT_OBJECTS),
+		.faults_zero = lh_event_sum(manager, LH_EVENT_ZERO),
+		.faults_fresh = lh_event_sum(manager, LH_EVENT_FRESH),
+		.faults_huge = lh_event_sum(manager, LH_EVENT_HUGE),
+		.faults_split = lh_event_sum(manager, LH_EVENT_SPLIT),
+		.faults_copied = lh_event_sum(manager, LH_EVENT_COPIED),
+		.faults_reused = lh_event_sum(manager, LH_EVENT_REUSED),
+		.faults_object = lh_event_sum(manager, LH_EVENT_OBJECT),
+		.faults_upgraded = lh_event_sum(manager, LH_EVENT_UPGRADED),
+		.faults_refused = lh_event_sum(manager, LH_EVENT_REFUSED),
+		.forks = lh_event_sum(manager, LH_EVENT_FORKS),
 	};
+	statistics->faults = statistics->faults_zero + statistics->faults_fresh + statistics->faults_copied +
+			     statistics->faults_object + statistics->faults_upgraded +
+			     statistics->faults_refused;
 	statistics->pool_items =
 		statistics->user_regions + items_of(&manager->objects) + items_of(&manager->nodes);
 	lh_frames_estimate_counters(manager->frames, &statistics->frames);
@@ -229,7 +241,7 @@ static const char *check_rest(lh_manager *manager)
 
 	if (!zero || zero->state != LH_FRAME_KERNEL || zero->holders != 1)
 		return "the zero page is not the manager's own";
-	if (lh_atomic_load(&manager->counts.kernel_regions) != manager->kernel_tree.count)
+	if (lh_event_sum(manager, LH_EVENT_KERNEL_REGIONS) != manager->kernel_tree.count)
 		return "the manager miscounts its kernel regions";
 	if (lh_atomic_load(&manager->surplus.holding) != 0 ||
 	    lh_atomic_load(&manager->surplus.waiting) != 0)
@@ -251,7 +263,7 @@ const char *lh_manager_check(lh_manager *manager)
 		finding = lh_region_tree_check(&manager->kernel_tree);
 	if (!finding)
 		finding = lh_directory_check(&manager->kernel_directory);
-	if (!finding && items_of(&manager->objects) != lh_atomic_load(&manager->counts.objects))
+	if (!finding && items_of(&manager->objects) != lh_event_sum(manager, LH_EVENT_OBJECTS))
 		finding = "the manager miscounts its objects";
 	if (!finding)
 		finding = lh_views_check(manager);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Life of an object, its size, its regions. Pages: object_page.c, writing back: object_sync.c. */
+#include "object/events.h"
 #include "object/object.h"
 #include "object/object_page.h"
 #include "object/readers.h"
@@ -123,7 +124,7 @@ lh_error lh_object_create(lh_manager *manager, const lh_object_setup *setup, lh_
 		return error;
 	}
 	build(made, manager, setup);
-	lh_atomic_add(&manager->counts.objects, 1u);
+	lh_event_note(manager, LH_EVENT_OBJECTS);
 	*object = made;
 	return LH_OK;
 }
@@ -165,7 +166,7 @@ void lh_object_drop(lh_object *object)
 		lh_order_may_wait(manager->port, "a pager's release");
 		object->pager->release(object->file);
 	}
-	lh_atomic_subtract(&manager->counts.objects, 1u);
+	lh_event_take_back(manager, LH_EVENT_OBJECTS);
 	give_memory_back(manager, object);
 }
 

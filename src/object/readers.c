@@ -5,13 +5,14 @@
 #include "base/cpus.h"
 #include "base/lock_order.h"
 
-uintptr_t lh_reading_begin(lh_manager *manager)
+uintptr_t lh_reading_begin(lh_manager *manager, unsigned *cpu)
 {
 	uintptr_t interrupts = lh_port_interrupts_off(manager->port);
-	unsigned cpu = lh_port_cpu(manager->port);
-	uint64_t *word = &manager->readers.bits[cpu / 64];
-	uint64_t bit = UINT64_C(1) << cpu % 64;
+	uint64_t *word, bit;
 
+	*cpu = lh_port_cpu(manager->port);
+	word = &manager->readers.bits[lh_cpu_word(*cpu)];
+	bit = lh_cpu_bit(*cpu);
 	if ((lh_atomic_load_relaxed(word) & bit) == 0)
 		lh_atomic_or(word, bit);
 	return interrupts;

@@ -16,8 +16,8 @@
 
 #include "object/machine.h"
 
-/* Interrupts go off until the end. => what the end wants. */
-uintptr_t lh_reading_begin(lh_manager *manager);
+/* Interrupts go off until the end. => cpu: this one; what the end wants. */
+uintptr_t lh_reading_begin(lh_manager *manager, unsigned *cpu);
 void lh_reading_end(lh_manager *manager, uintptr_t interrupts);
 
 /* Calls the readers' CPUs: who looks from now on finds what was stored before. Context: as for a flush. */

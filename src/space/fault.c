@@ -8,6 +8,7 @@
 #include "base/atomic.h"
 #include "base/lock_order.h"
 #include "base/memory.h"
+#include "object/events.h"
 #include "object/surplus.h"
 
 /* --- prepare --- */
@@ -118,35 +119,37 @@ void lh_fault_release(lh_fault_plan *plan)
 
 /* --- attempts --- */
 
-static uint64_t *counter_of(lh_event_counts *counts, lh_fault_case name)
+static lh_event event_of(lh_fault_case name)
 {
 	switch (name) {
 	case LH_CASE_ZERO:
-		return &counts->zero;
+		return LH_EVENT_ZERO;
 	case LH_CASE_FRESH:
-		return &counts->fresh;
+		return LH_EVENT_FRESH;
 	case LH_CASE_COPY:
-		return &counts->copied;
+		return LH_EVENT_COPIED;
 	case LH_CASE_SHOW:
 	case LH_CASE_DEVICE:
-		return &counts->object;
-	case LH_CASE_SPLIT:
-		return &counts->split;
+		return LH_EVENT_OBJECT;
 	case LH_CASE_NOTHING:
 	case LH_CASE_UPGRADE:
 	case LH_CASE_SETTLE:
+	case LH_CASE_SPLIT:
 		break;
 	}
-	return &counts->upgraded;
+	return LH_EVENT_UPGRADED;
 }
 
-static void count_case(const lh_fault_plan *plan)
+/* The fault has ended, and is one of the machine's cases. */
+static void count(const lh_fault_plan *plan, lh_fault outcome)
 {
-	lh_event_counts *counts = &plan->space->manager->counts;
+	lh_space *space = plan->space;
 
-	lh_atomic_add(counter_of(counts, plan->name), 1u);
-	if (plan->is_huge)
-		lh_atomic_add(&counts->huge, 1u);
+	lh_atomic_add_relaxed(&space->parts[plan->cpu % LH_DIRECTORY_PARTS].faults, 1u);
+	lh_event_note_on(space->manager, plan->cpu,
+			 outcome == LH_FAULT_OK ? event_of(plan->name) : LH_EVENT_REFUSED);
+	if (plan->is_huge && outcome == LH_FAULT_OK)
+		lh_event_note_on(space->manager, plan->cpu, LH_EVENT_HUGE);
 }
 
 /* How one attempt ended, beside the ends of a fault. */
@@ -175,10 +178,8 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	*outcome = lh_fault_make_plan(plan);
 	if (*outcome != LH_FAULT_OK)
 		return *outcome == LH_FAULT_NO_MEMORY ? ATTEMPT_NO_MEMORY : ATTEMPT_ENDED;
-	if (plan->is_done) {
-		count_case(plan);
+	if (plan->is_done)
 		return ATTEMPT_ENDED;
-	}
 	error = lh_fault_prepare(plan);
 	if (error == LH_NO_MEMORY)
 		return ATTEMPT_NO_MEMORY;
@@ -190,14 +191,13 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	}
 	if (plan->name == LH_CASE_SPLIT) {
 		lh_fault_split(plan);
-		count_case(plan);
+		lh_event_note_on(plan->space->manager, plan->cpu, LH_EVENT_SPLIT);
 		return ATTEMPT_AGAIN;
 	}
 	if (!commit(plan, *failures)) {
 		++*failures;
 		return ATTEMPT_AGAIN;
 	}
-	count_case(plan);
 	return ATTEMPT_ENDED;
 }
 
@@ -248,10 +248,14 @@ static inline lh_fault resolve(lh_space *space, lh_virtual_range page, lh_rights
 		enum attempt ended = attempt(&plan, &failures, &outcome);
 
 		lh_fault_release(&plan);
-		if (ended == ATTEMPT_ENDED)
+		if (ended == ATTEMPT_NO_MEMORY && !may_try_again(&plan, &retries)) {
+			outcome = LH_FAULT_NO_MEMORY;
+			ended = ATTEMPT_ENDED;
+		}
+		if (ended == ATTEMPT_ENDED) {
+			count(&plan, outcome);
 			return outcome;
-		if (ended == ATTEMPT_NO_MEMORY && !may_try_again(&plan, &retries))
-			return LH_FAULT_NO_MEMORY;
+		}
 	}
 }
 
@@ -263,13 +267,6 @@ lh_fault lh_fault_resolve(lh_space *space, lh_virtual_range page, lh_rights acce
 lh_fault lh_space_fault(lh_space *space, lh_virtual_address address, lh_rights access)
 {
 	lh_virtual_range page = { lh_virtual(address.value & ~(LH_PAGE_SIZE - 1)), 1 };
-	lh_manager *manager = space->manager;
-	lh_fault outcome;
 
-	lh_atomic_add(&space->faults, 1u);
-	lh_atomic_add(&manager->counts.faults, 1u);
-	outcome = resolve(space, page, access, NULL);
-	if (outcome != LH_FAULT_OK)
-		lh_atomic_add(&manager->counts.refused, 1u);
-	return outcome;
+	return resolve(space, page, access, NULL);
 }

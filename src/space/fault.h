@@ -112,6 +112,7 @@ typedef struct lh_fault_plan {
 	bool refused;		 /* one was asked for, and there was none */
 	uint32_t returned;	 /* surplus: as seen before */
 
+	unsigned cpu;		 /* where the region was looked for: who counts there meets nobody */
 	lh_region_list dead;	 /* of a stack that grew: to be given back */
 } lh_fault_plan;
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "object/events.h"
 #include "paging/slot.h"
 #include "space/version.h"
 
@@ -188,7 +189,7 @@ static bool write_to(lh_fault_plan *plan, lh_slot *slot)
 	plan->frame.value = LH_NO_FRAME; /* its holder is the leaf's now */
 	pin_leaf(plan, &leaf);
 	if (reused)
-		lh_atomic_add(&plan->space->manager->counts.reused, 1u);
+		lh_event_note_on(plan->space->manager, plan->cpu, LH_EVENT_REUSED);
 	return true;
 }
 

@@ -129,7 +129,7 @@ static bool hold_object(const lh_region_snapshot *seen, lh_object **held)
 static bool find_unlocked(lh_fault_plan *plan, lh_fault *outcome)
 {
 	lh_manager *manager = plan->space->manager;
-	uintptr_t interrupts = lh_reading_begin(manager);
+	uintptr_t interrupts = lh_reading_begin(manager, &plan->cpu);
 	uint64_t version = lh_space_version(plan->space, plan->page.base);
 	lh_region_snapshot seen;
 	lh_object *held = NULL;

@@ -25,6 +25,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "object/events.h"
 #include "paging/copy.h"
 #include "paging/plain.h"
 #include "space/version.h"
@@ -201,6 +202,6 @@ lh_error lh_space_fork(lh_space *parent, lh_space *child)
 	lh_pinned_copies_give_back(parent->manager->frames, &copy.pinned);
 	lh_region_list_release(parent->manager, &spares);
 	if (error == LH_OK)
-		lh_atomic_add(&parent->manager->counts.forks, 1u);
+		lh_event_note(parent->manager, LH_EVENT_FORKS);
 	return error;
 }

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "object/events.h"
 #include "object/promise.h"
 #include "object/readers.h"
 
@@ -24,7 +25,7 @@ lh_error lh_space_create(lh_manager *manager, lh_account *account, void *memory,
 	lh_directory_share_kernel_half(&made->directory, &manager->kernel_directory);
 	made->limits.regions = LH_SPACE_REGIONS_DEFAULT;
 	made->may_have_huge = manager->huge == LH_HUGE_ALWAYS;
-	lh_atomic_add(&manager->counts.spaces, 1u);
+	lh_event_note(manager, LH_EVENT_SPACES);
 	*space = made;
 	return LH_OK;
 }
@@ -57,7 +58,7 @@ void lh_space_destroy(lh_space *space)
 	lh_directory_destroy(&space->directory);
 	lh_space_discharge(space, space->charged);
 	lh_region_list_release(manager, &dead);
-	lh_atomic_subtract(&manager->counts.spaces, 1u);
+	lh_event_take_back(manager, LH_EVENT_SPACES);
 }
 
 void lh_space_activate(lh_space *space)
@@ -232,6 +233,15 @@ lh_error lh_space_query(lh_space *space, lh_virtual_address from, lh_region_info
 	return region ? LH_OK : LH_NOT_MAPPED;
 }
 
+static uint64_t faults_of(const lh_space *space)
+{
+	uint64_t faults = 0;
+
+	for (unsigned i = 0; i < LH_DIRECTORY_PARTS; i++)
+		faults += lh_atomic_load_relaxed(&space->parts[i].faults);
+	return faults;
+}
+
 void lh_space_read_counters(lh_space *space, lh_space_counters *counters)
 {
 	lh_space_lock(space);
@@ -241,7 +251,7 @@ void lh_space_read_counters(lh_space *space, lh_space_counters *counters)
 		.resident = lh_directory_leaves(&space->directory),
 		.tables = lh_directory_tables(&space->directory),
 		.charged = space->charged,
-		.faults = lh_atomic_load_relaxed(&space->faults),
+		.faults = faults_of(space),
 	};
 	lh_space_unlock(space);
 }

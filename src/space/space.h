@@ -38,6 +38,13 @@
 
 #define LH_SPACE_VERSIONS 16
 
+/* What faults count, in parts as the directory's counters are: each CPU adds to the part that its number chooses, on a
+ * line that it shares with one CPU in eight. */
+typedef struct lh_space_part {
+	uint64_t unused[7];
+	uint64_t faults; /* [a] */
+} lh_space_part;
+
 struct lh_space {
 	lh_directory directory;	  /* [d]; first: regions name it as their owner */
 	lh_manager *manager;	  /* [c] */
@@ -49,8 +56,8 @@ struct lh_space {
 	lh_space_limits limits;	  /* [m] */
 	bool may_have_huge;	  /* [m] to set, before the first huge leaf may come; [a] to read; never cleared */
 	uint64_t versions[LH_SPACE_VERSIONS]; /* [m] to write, [a] to read: version.h */
-	uint64_t faults;	  /* [a] */
 	uint32_t has_pins;	  /* [a] pages were pinned once; set before the first is */
+	lh_space_part parts[LH_DIRECTORY_PARTS]; /* last, so that their lines have nothing else */
 };
 
 #define LH_SPACE_REGIONS_DEFAULT 65530

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpus.h"
+#include "physical/frames_internal.h"
 
 #define FRAMES 384
 
@@ -54,6 +55,15 @@ static void written(void *context, const void *place)
 	cpus_written(scene->world.machine, place);
 }
 
+/* Of the entry so many bytes behind the first. */
+static uint64_t place_of(const lh_frames *frames, uint64_t entry)
+{
+	uint64_t ordinal = entry / sizeof(lh_frame_entry);
+	const struct frame_span *span = lh_frames_span_of_ordinal(frames, ordinal);
+
+	return span->place + span->base + (ordinal - span->first);
+}
+
 /* Frames by number, the frame array by the frame that an entry is for. */
 static bool describe(void *context, uintptr_t address, char *text, size_t size)
 {
@@ -61,7 +71,7 @@ static bool describe(void *context, uintptr_t address, char *text, size_t size)
 	test_world *world = &scene->world;
 	const machine_span *span = &world->machine->spans[0];
 	uint64_t offset = address - (uintptr_t)world->machine->bytes[0];
-	uint64_t entry = address - (uintptr_t)lh_frame_entry_of(world->frames, lh_frame(span->first));
+	uint64_t entry = address - (uintptr_t)world->frames->entries;
 
 	for (unsigned n = 0; n < WORLD_SPACES; n++) {
 		uint64_t in_space = address - (uintptr_t)world->space[n];
@@ -74,9 +84,9 @@ static bool describe(void *context, uintptr_t address, char *text, size_t size)
 	if (address - (uintptr_t)world->manager < lh_manager_size())
 		snprintf(text, size, "manager +%#llx",
 			 (unsigned long long)(address - (uintptr_t)world->manager));
-	else if (entry < span->count * sizeof(lh_frame_entry))
+	else if (entry < world->frames->total * sizeof(lh_frame_entry))
 		snprintf(text, size, "entry of frame %#llx +%llu",
-			 (unsigned long long)(span->first + entry / sizeof(lh_frame_entry)),
+			 (unsigned long long)lh_place_frame(world->frames, place_of(world->frames, entry)).value,
 			 (unsigned long long)(entry % sizeof(lh_frame_entry)));
 	else if (address - (uintptr_t)world->frames < 4 * LH_PAGE_SIZE)
 		snprintf(text, size, "frames +%#llx",

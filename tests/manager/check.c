@@ -50,8 +50,8 @@ TEST(the_walker_of_managers_finds_each_corrupted_field)
 	lh_object *object = furnish(&world);
 	lh_manager *manager = world.manager;
 
-	FINDS(lh_manager_check(manager), manager->counts.objects, 0);
-	FINDS(lh_manager_check(manager), manager->counts.kernel_regions, 0);
+	FINDS(lh_manager_check(manager), manager->events[0].of[LH_EVENT_OBJECTS], 0);
+	FINDS(lh_manager_check(manager), manager->events[0].of[LH_EVENT_KERNEL_REGIONS], 0);
 	FINDS(lh_manager_check(manager), manager->regions.fronts[0].in_use, 1);
 	FINDS(lh_manager_check(manager), manager->regions.fronts[0].pages, 0);
 	FINDS(lh_manager_check(manager), manager->objects.fronts[0].in_use, 2);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "object/events.h"
 #include "object/object_page.h"
 #include "paging/entry.h"
 #include "space/space.h"
@@ -115,10 +116,10 @@ static void put_manager(test_world *world, inject_buffer *buffer)
 	lh_manager *manager = world->manager;
 	const lh_region *region = lh_region_tree_first(&manager->kernel_tree);
 	const uint64_t numbers[] = {
-		manager->counts.spaces,
-		manager->counts.objects,
-		manager->counts.kernel_regions,
-		manager->counts.forks,
+		lh_event_sum(manager, LH_EVENT_SPACES),
+		lh_event_sum(manager, LH_EVENT_OBJECTS),
+		lh_event_sum(manager, LH_EVENT_KERNEL_REGIONS),
+		lh_event_sum(manager, LH_EVENT_FORKS),
 		lh_directory_tables(&manager->kernel_directory),
 		lh_directory_leaves(&manager->kernel_directory),
 	};

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "object/events.h"
 #include "object/object_page.h"
 #include "space/space.h"
 
@@ -147,7 +148,7 @@ const char *world_check_charges(test_world *world)
 	for (unsigned n = 0; n < WORLD_SPACES; n++)
 		if (world->space[n])
 			add_charges(&charges, world->space[n]);
-	if (charges.objects != world->manager->counts.objects || charges.charge == committed)
+	if (charges.objects != lh_event_sum(world->manager, LH_EVENT_OBJECTS) || charges.charge == committed)
 		return NULL;
 	snprintf(text, sizeof text, "%" PRIu64 " pages are promised, but the regions and objects stand for %"
 		 PRIu64, committed, charges.charge);
