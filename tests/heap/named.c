@@ -424,6 +424,37 @@ TEST(an_empty_run_serves_any_size_of_as_many_pages)
 	end();
 }
 
+static void take_of(uint64_t bytes, unsigned items)
+{
+	while (items-- != 0)
+		CHECK_OK(allocate(bytes, 0, false));
+}
+
+static void give_until(unsigned left)
+{
+	while (count != left)
+		release(count - 1);
+	lh_heap_fronts_drain(&heap);
+}
+
+/* Of two that are as long, the one given back last has no room for as many items. */
+TEST(an_empty_run_is_found_behind_those_that_do_not_fit)
+{
+	uint64_t pages;
+
+	begin(1000, 0);
+	take_of(64, 200);
+	take_of(16, 600);
+	give_until(200);
+	CHECK(heap.spare_pages != 0);
+	give_until(0);
+	pages = heap_pages();
+	take_of(16, 600);
+	CHECK_EQUAL(heap_pages(), pages);
+	check_all_returned();
+	end();
+}
+
 TEST(a_large_block_grows_and_shrinks_where_it_is)
 {
 	lh_virtual_address address;
