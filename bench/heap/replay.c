@@ -8,12 +8,14 @@
  *
  * Every thread plays the whole trace with blocks of its own, all at the same time; a round ends when
  * the last has ended it, all its blocks freed. Time is each thread's own, so that what else runs on the
- * machine is seen as little as possible; time asleep for a lock is not seen either. Several threads have a CPU each,
- * and a round counts if all were at work nearly all of the time: one that had to wait for its CPU found the lines
- * and locks that they share unused, and would look as fast as a thread alone. If there was no such round (there
- * are more threads than CPUs, or others use them), their number is 0 and the times are of all. A block is touched as far as any program would:
- * its first word is written when it is new and looked at when it dies, and a byte in each
- * page. The first round is not counted: it finds no memory at hand.
+ * machine is seen as little as possible; time asleep for a lock is not seen either. A block is touched as
+ * far as any program would: its first word is written when it is new and looked at when it dies, and a byte
+ * in each page. The first round is not counted: it finds no memory at hand.
+ *
+ * Several threads have a CPU each, and a round counts if all were at work nearly all of the time: one that
+ * had to wait for its CPU found the lines and locks that they share unused, and would look as fast as a
+ * thread alone. If there was no such round (there are more threads than CPUs, or others use them), their
+ * number is 0 and the times are of all.
  */
 #include "subject.h"
 
