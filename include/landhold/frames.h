@@ -264,8 +264,9 @@ static inline lh_frame_entry *lh_frame_entry_in(lh_frames *frames, lh_frame_numb
 	return row->count != 0 ? &row->entries[frame.value - row->first] : NULL;
 }
 
-/* As lh_frame_drop, for who drops many. *row: as lh_frame_entry_in. */
-bool lh_frame_drop_in(lh_frames *frames, lh_frame_number frame, lh_frame_row *row);
+/* As lh_frame_drop, of each of so many, some dozens: their entries are asked for before the first is waited for. *row: as
+ * lh_frame_entry_in. */
+void lh_frame_drop_each(lh_frames *frames, const lh_frame_number *each, uint64_t count, lh_frame_row *row);
 
 /* The bytes of a frame: lh_port_frame_pointer with the allocator's port. */
 void *lh_frame_pointer(lh_frames *frames, lh_frame_number frame);

@@ -91,6 +91,24 @@ void lh_leaf_drop(lh_frames *frames, const lh_paging_format *format, lh_frame_nu
 	lh_frame_drop_contiguous(frames, first, lh_level_pages(format, level));
 }
 
+/* Frames whose entries are asked for at once. */
+#define AT_A_TIME 32u
+
+/* The same of pages. */
+static uint64_t drop_pages(lh_frames *frames, const uint64_t *entries, uint64_t most, const lh_alike *alike,
+			   lh_frame_row *row)
+{
+	lh_frame_number each[AT_A_TIME];
+	uint64_t count = 0, n;
+
+	do {
+		for (n = 0; n < AT_A_TIME && count < most && lh_alike_has(alike, entries[count]); n++)
+			each[n] = lh_alike_frame(alike, entries[count++]);
+		lh_frame_drop_each(frames, each, n, row);
+	} while (n == AT_A_TIME);
+	return count;
+}
+
 /* Leaves that are alike, from one on, at most so many. *row: what was dropped last is of it.
  * => how many there were. */
 static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t most,
@@ -103,8 +121,7 @@ static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t 
 		while (count < most && (lh_atomic_load_relaxed(&entries[count]) & mask) == bits)
 			count++;
 	else if (lh_level_pages(alike->format, alike->level) == 1)
-		for (; count < most && lh_alike_has(alike, entries[count]); count++)
-			(void)lh_frame_drop_in(frames, lh_alike_frame(alike, entries[count]), row);
+		count = drop_pages(frames, entries, most, alike, row);
 	else
 		for (; count < most && lh_alike_has(alike, entries[count]); count++)
 			lh_leaf_drop(frames, alike->format, lh_alike_frame(alike, entries[count]),

@@ -210,9 +210,11 @@ static inline bool count_down(lh_frames *frames, lh_frame_entry *entry)
 {
 	uint32_t before = lh_atomic_subtract(&entry->holders, 1u);
 
+	if (before > 1)
+		return false; /* the entry is the others' from now on */
 	if (before == 0)
 		LH_BROKEN(frames->port, "a frame was dropped that nobody holds");
-	return before == 1; /* if not, the entry is the others' from now on */
+	return true;
 }
 
 /* => counted: the last holder has been counted down. */
@@ -268,13 +270,32 @@ bool lh_frame_drop(lh_frames *frames, lh_frame_number frame)
 	return drop_last(frames, frame, false);
 }
 
-bool lh_frame_drop_in(lh_frames *frames, lh_frame_number frame, lh_frame_row *row)
+/* => entry: the frame's; NULL: it is none of ours. */
+static inline void drop_with(lh_frames *frames, lh_frame_number frame, lh_frame_entry *entry)
 {
-	lh_frame_entry *entry = lh_frame_entry_in(frames, frame, row);
-
 	if (!entry || !has_other_holders(lh_head_read(entry)))
-		return lh_frame_drop(frames, frame);
-	return count_down(frames, entry) && drop_last(frames, frame, true);
+		(void)lh_frame_drop(frames, frame);
+	else if (count_down(frames, entry))
+		(void)drop_last(frames, frame, true);
+}
+
+static inline void ask_for_entry(const lh_frame_row *row, lh_frame_number frame)
+{
+	if (frame.value - row->first < row->count)
+		__builtin_prefetch(&row->entries[frame.value - row->first], 1);
+}
+
+/* A holder goes by an atomic operation, behind which none begins before its entry is there. So where frames lie scattered
+ * each would be waited for in turn. */
+void lh_frame_drop_each(lh_frames *frames, const lh_frame_number *each, uint64_t count, lh_frame_row *row)
+{
+	if (count == 0)
+		return;
+	(void)lh_frame_entry_in(frames, each[0], row);
+	for (uint64_t i = 0; i < count; i++)
+		ask_for_entry(row, each[i]);
+	for (uint64_t i = 0; i < count; i++)
+		drop_with(frames, each[i], lh_frame_entry_in(frames, each[i], row));
 }
 
 void lh_frame_drop_contiguous(lh_frames *frames, lh_frame_number first, uint64_t count)

@@ -504,7 +504,7 @@ TEST(frames_dropped_in_a_row_are_freed_by_the_last_holder)
 {
 	lh_frame_row row = { 0, 0, NULL };
 	unsigned holders[20];
-	lh_frame_number frame[20];
+	lh_frame_number frame[20], other;
 
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 12 }, { 100, 8 }));
 	for (unsigned i = 0; i < 20; i++) {
@@ -514,18 +514,25 @@ TEST(frames_dropped_in_a_row_are_freed_by_the_last_holder)
 			lh_frame_hold(frames, frame[i]);
 	}
 	for (unsigned left = 20; left != 0;) {
-		unsigned i = (unsigned)test_random_below(20);
+		unsigned count = 0, most = (unsigned)test_random_below(9);
+		lh_frame_number each[8];
 
-		if (holders[i] == 0)
-			continue;
-		holders[i]--;
-		CHECK_EQUAL(lh_frame_drop_in(frames, frame[i], &row), holders[i] == 0);
-		CHECK_EQUAL(lh_frame_entry_of(frames, frame[i])->holders, holders[i]);
-		left -= holders[i] == 0;
+		for (; count < most && left != 0;) {
+			unsigned i = (unsigned)test_random_below(20);
+
+			if (holders[i] == 0)
+				continue;
+			each[count++] = frame[i];
+			left -= --holders[i] == 0;
+		}
+		lh_frame_drop_each(frames, each, count, &row);
+		for (unsigned i = 0; i < 20; i++)
+			CHECK_EQUAL(lh_frame_entry_of(frames, frame[i])->holders, holders[i]);
 	}
 	CHECK_SOUND(lh_frames_check(frames));
-	CHECK_PANICS((void)lh_frame_drop_in(frames, frame[0], &row));
-	CHECK_PANICS((void)lh_frame_drop_in(frames, lh_frame(50), &row));
+	CHECK_PANICS(lh_frame_drop_each(frames, &frame[0], 1, &row));
+	other = lh_frame(50);
+	CHECK_PANICS(lh_frame_drop_each(frames, &other, 1, &row));
 }
 
 TEST(frames_that_are_free_or_not_ours_cannot_be_held_or_dropped)
