@@ -14,9 +14,9 @@
  *   place_remove  removal of a random region, lowest fit of a random size
  *   place_fixed   removal of a random region, placement where it was
  *   place_random  removal of a random region, placement at a random address
- *   punch         cutting one page out of the middle of a region that is at hand
- *   unmap         the same, of a region that has to be looked up: what munmap does
- *   mixed         two placements, a removal, a punch: the cost of one of the four
+ *   punch         unmap of a page in the middle of a region, by address: what munmap does
+ *   punch_at_hand the same of a region that is known already, which nothing in the library does
+ *   mixed         two placements, a removal, a punch_at_hand: the cost of one of the four
  *   walk          in order over all; the cost of a region
  *   bytes         of index, a region: in the ns columns
  *
@@ -55,11 +55,11 @@ static void take_subjects(void)
 			taken[subjects++] = all_subjects[i];
 }
 
-enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, UNMAP, MIXED, WALK,
+enum operation { LOOKUP, LOOKUP_NEAR, PLACE_REMOVE, PLACE_FIXED, PLACE_RANDOM, PUNCH, PUNCH_AT_HAND, MIXED, WALK,
 		 OPERATIONS };
 static const char *const operation_names[OPERATIONS] = {
-	"lookup", "lookup_near", "place_remove", "place_fixed", "place_random", "punch", "unmap",
-	"mixed", "walk",
+	"lookup", "lookup_near", "place_remove", "place_fixed", "place_random", "punch",
+	"punch_at_hand", "mixed", "walk",
 };
 
 struct place {
@@ -318,11 +318,11 @@ static double punch_once(struct entrant *e, uint64_t n, enum operation operation
 		plan.page[i] = place->first + place->pages / 2;
 	}
 	bench_begin();
-	for (unsigned i = 0; i < plan.count && operation == UNMAP; i++) {
+	for (unsigned i = 0; i < plan.count && operation == PUNCH; i++) {
 		unmap(e, plan.page[i], item_at(e, n + i));
 		bench_pause();
 	}
-	for (unsigned i = 0; i < plan.count && operation == PUNCH; i++) {
+	for (unsigned i = 0; i < plan.count && operation == PUNCH_AT_HAND; i++) {
 		s->punch(e->tree, item_at(e, plan.item[i]), plan.page[i], plan.page[i] + 1,
 			 item_at(e, n + i));
 		bench_pause();
@@ -433,7 +433,7 @@ static double time_once(struct entrant *e, enum operation operation, uint64_t n)
 	case PLACE_RANDOM:
 		return time_place_random(e, n);
 	case PUNCH:
-	case UNMAP:
+	case PUNCH_AT_HAND:
 		return time_punch(e, n, operation);
 	case MIXED:
 		return time_mixed(e, n);
