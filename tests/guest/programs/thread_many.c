@@ -12,6 +12,7 @@
 #define BATCH 16
 #define STACK_BYTES ((size_t)65536)
 #define LOOKS 1000
+#define LOOKS_ALIKE 5
 
 static _Thread_local char own[8192];
 static long sum;
@@ -83,17 +84,19 @@ static lh_error look_until_equal(const long before[HELD], long after[HELD])
 	return LH_OK;
 }
 
-/* As it is when what has ended has been given back. */
+/* As it is when what has ended has been given back: which takes long where the host has no time for all CPUs. */
 static lh_error look_settled(long counts[HELD])
 {
 	long earlier[HELD];
+	int equal = 0;
 
 	LH_TRY(look(counts));
-	do {
+	while (equal < LOOKS_ALIKE) {
 		memcpy(earlier, counts, sizeof earlier);
-		LH_TRY(check_call(usleep(500000)));
+		LH_TRY(check_call(usleep(300000)));
 		LH_TRY(look(counts));
-	} while (memcmp(earlier, counts, sizeof earlier) != 0);
+		equal = memcmp(earlier, counts, sizeof earlier) == 0 ? equal + 1 : 0;
+	}
 	return LH_OK;
 }
 
