@@ -7,13 +7,14 @@
 #   COUNTER_BITS=12       versions and sequences that wrap soon
 #   PAGE_SHIFT=14 or 16   pages of 16 or 64 KiB (make test-paging-14, test-paging-16)
 #   SANITIZE=coverage     counts which branches are taken (make coverage-region)
+#   SANITIZE=lto          no sanitizer: -O2, linked as one (make test-lto)
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage lto,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))
 
 comma := ,
-CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage -fprofile-update=atomic)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
+CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter lto,$(SANITIZE)),-O2 -flto=auto)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage -fprofile-update=atomic)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
 CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
 	$(if $(PAGE_SHIFT),-DLH_PAGE_SHIFT=$(PAGE_SHIFT)) \
 	$(CFLAGS_SANITIZE) -MMD -MP
@@ -114,6 +115,14 @@ test-tsan: ## CPUs as threads, under the race detector (gcc)
 	@export TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions="; tests/total \
 		'$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-threads' \
 		'$(MAKE) --no-print-directory CC=gcc SANITIZE=thread test-readers'
+
+# The same with the optimisation of a kernel that is linked as one.
+LTO_TESTS := $(addprefix $(BUILD)/hosted-gcc-lto/test-,region physical paging object space manager heap threads)
+.PHONY: test-lto test-lto-here
+test-lto: ## hosted tests at -O2, the library linked as one with them (gcc)
+	@$(MAKE) --no-print-directory CC=gcc SANITIZE=lto test-lto-here
+test-lto-here: $(LTO_TESTS)
+	@tests/run-all $(LTO_TESTS)
 
 # Lookups without the lock alone: for the race detector, and with counters that wrap.
 .PHONY: test-readers test-counters

@@ -69,11 +69,12 @@ soak: setup kernel kernel-debug guest-programs ## hostile programs for SOAK_MINU
 TEST_COMPILERS ?= gcc clang
 KERNEL_IMAGES := $(foreach compiler,$(TEST_COMPILERS),$(BUILD)/kernel-$(compiler)/landhold.elf)
 # Each builds on all CPUs; the tests run one after the other.
-SUB_MAKE := $(MAKE) --no-print-directory -j$(shell nproc)
+SUB_MAKE := $(MAKE) -j$(shell nproc) --no-print-directory
 
 test: setup ## every test; the last line is the total
 	@tests/total \
 		$(foreach compiler,$(TEST_COMPILERS),'$(SUB_MAKE) CC=$(compiler) test-hosted') \
+		'$(SUB_MAKE) test-lto' \
 		'$(SUB_MAKE) test-tsan' \
 		'$(SUB_MAKE) test-interleave' \
 		'$(SUB_MAKE) test-fuzz' \

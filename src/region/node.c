@@ -18,6 +18,9 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 	lh_region *host = tree->root;
 	unsigned level = tree->levels;
 
+	/* Without this gcc 12, where it links all as one, takes what callers have written to nodes before for dead, and
+	 * leaves it out (not with -fno-ipa-modref, nor with -fno-tree-dse): make test-lto. */
+	__asm__ volatile("" : : : "memory");
 	path->tree = tree;
 	path->known = (uint8_t)level;
 	do {
