@@ -29,11 +29,12 @@ SOURCES_judge := $(SOURCES_base) $(SOURCES_physical) $(SOURCES_paging) $(addpref
 
 # $(call cpu_image,architecture,which): where an image serves one number of levels, or one granule.
 define cpu_image
-$(CPUS)/$(1)$(if $(2),-$(2)): $(SOURCES_judge) arch/$(1)/tlb.c tests/cpus/$(1).c tests/cpus/$(1).S tests/cpus/image.ld \
+$(CPUS)/$(1)$(if $(2),-$(2)): $(SOURCES_judge) $(filter-out %/format.c,$(wildcard arch/$(1)/*.c)) \
+		tests/cpus/$(1).c tests/cpus/$(1).S tests/cpus/image.ld \
 		$(wildcard tests/cpus/*.h arch/$(1)/*.h include/landhold/*.h src/base/*.h src/physical/*.h src/paging/*.h)
 	@mkdir -p $$(@D)
 	$$(MAKING) $(COMPILER_$(1)) $(CFLAGS_CPU) $$(call CFLAGS_CPU_$(1),$(1),$(2)) -DCPU_WINDOW=$(WINDOW_$(1)) \
-		$$(filter %.c %.S,$$^) -lgcc -Wl,-T,tests/cpus/image.ld,--defsym=CPU_WINDOW=$(WINDOW_$(1)) \
+		$$(filter %.c %.S,$$^) -Wl,-T,tests/cpus/image.ld,--defsym=CPU_WINDOW=$(WINDOW_$(1)) \
 		-Wl,--defsym=LOAD_ADDRESS=$(LOAD_$(1)),--build-id=none,-z,noexecstack,--no-warn-rwx-segments -o $$@
 endef
 $(eval $(call cpu_image,x86_64,4))
