@@ -203,6 +203,24 @@ static void take(void *context)
 	kind->take();
 }
 
+/* As the child, and comes back when its children's children have ended, too, whose parents may be killed: all of them
+ * have an end of a pipe. Who starts a program before that finds no memory for it. */
+static lh_error run_with_all_below(const struct kind *kind, int *status)
+{
+	int ends[2];
+	lh_error error;
+	char byte;
+
+	if (pipe(ends) != 0)
+		return lh_error_from_errno(errno);
+	error = run_in_child(take, (void *)(uintptr_t)kind, status);
+	close(ends[1]);
+	while (read(ends[0], &byte, 1) == -1 && errno == EINTR)
+		continue;
+	close(ends[0]);
+	return error;
+}
+
 static bool is_as_it_may(const struct kind *kind, int status)
 {
 	return status == 0 ||
@@ -218,7 +236,8 @@ static lh_error run(int argc, char **argv)
 
 		if (!kind)
 			return LH_INVALID;
-		LH_TRY(run_in_child(take, (void *)(uintptr_t)kind, &status));
+		LH_TRY(kind->may_be_killed ? run_with_all_below(kind, &status)
+					   : run_in_child(take, (void *)(uintptr_t)kind, &status));
 		if (!is_as_it_may(kind, status))
 			printf("%s: %s\n", argv[i], status_text(status));
 	}
