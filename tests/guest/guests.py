@@ -6,6 +6,7 @@ import glob
 import os
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -93,10 +94,16 @@ def shell(script, options=(), stdin=b"", status=0, timeout=TIMEOUT):
     return expect(guest(BUSYBOX, "sh", "-c", script, options=options, stdin=stdin, timeout=timeout), status)
 
 
+def heed_signals():
+    """Who was started in the background ignores these, and hands that on."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def host(*command, stdin=b"", status=0, directory="/"):
     """The standard output of a command on this machine, started as in the guest."""
     run = subprocess.run(command, input=stdin, capture_output=True, check=False,
-                         env=ENVIRONMENT, cwd=directory)
+                         env=ENVIRONMENT, cwd=directory, preexec_fn=heed_signals)
     return expect(run, status)
 
 
