@@ -92,18 +92,20 @@ class Tree:
     def add_host_file(self, path, source):
         self.add(path, node_of(source, os.stat(source)))
 
-    def add_host_tree(self, directory):
-        """The files under a host directory, at the root of the guest."""
+    def add_host_tree(self, directory, at="/"):
+        """The files under a host directory, at the root of the guest or in another place."""
         def failed(error):
             raise ToolError(f"cannot read '{error.filename}': {error.strerror}")
 
+        self.make_directory(at)
+        at = self.resolve(at)
         for here, directories, files in os.walk(directory, onerror=failed):
             directories.sort()
             for name in directories + sorted(files):
                 source = os.path.join(here, name)
                 node = node_of(source, os.lstat(source))
                 if node:
-                    self.nodes["/" + os.path.relpath(source, directory)] = node
+                    self.nodes[os.path.join(at, os.path.relpath(source, directory))] = node
 
     def size(self):
         return sum(node.size for node in self.nodes.values())

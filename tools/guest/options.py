@@ -12,17 +12,18 @@ PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 USAGE = """\
 usage: run-guest [OPTION...] [--] PROGRAM [ARGUMENT...]
 
-Boots the Landhold kernel in QEMU and runs PROGRAM, a static Linux program of this
-machine, as the first process. Standard input and output are connected to it byte
-for byte, standard error goes to standard error.
+Boots the Landhold kernel in QEMU and runs PROGRAM, a Linux program of this machine,
+as the first process; the libraries that it is linked with come along. Standard input
+and output are connected to it byte for byte, standard error goes to standard error.
 
   --cpus N            number of CPUs (default 1)
   --memory SIZE       memory, as 512M or 8G (default 512M)
   --nodes N           shares CPUs and memory out to so many NUMA nodes (default 1)
   --cpu MODEL         QEMU's CPU model (default max)
-  --root DIR          files of the root file system (default: busybox and its applets)
-  --add FILE          puts another host file into the root, at its absolute path;
-                      may be repeated
+  --root DIR          files of the root file system (default: busybox and its applets),
+                      which has to have the libraries, too
+  --add PATH          puts another host file, with its libraries, or all that is under a
+                      directory into the root, at its absolute path; may be repeated
   --env NAME=VALUE    adds to the program's environment; may be repeated
   --timeout SECONDS   gives up after so long (default: never)
   --icount            the time-stamp counter counts instructions
@@ -107,8 +108,8 @@ def parse_env(text):
 
 
 def parse_add(text):
-    if not os.path.isfile(text):
-        raise ToolError(f"--add: there is no file '{text}'")
+    if not os.path.isfile(text) and not os.path.isdir(text):
+        raise ToolError(f"--add: there is no file or directory '{text}'")
     return text
 
 

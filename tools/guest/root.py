@@ -10,7 +10,7 @@ arguments, the arguments, the number of environment strings, those strings.
 import os
 import subprocess
 
-from . import elf
+from . import elf, libraries
 from .cpio import Tree
 from .errors import ToolError
 
@@ -31,7 +31,7 @@ def default_root():
     except (OSError, subprocess.CalledProcessError) as error:
         raise ToolError(f"{BUSYBOX} does not run: {error}") from None
     tree.add_host_file(BUSYBOX, BUSYBOX)
-    elf.check_static(BUSYBOX, tree.nodes[BUSYBOX].read())
+    elf.check_program(BUSYBOX, tree.nodes[BUSYBOX].read())
     for applet in listing.split():
         if "/" + applet not in tree.nodes:
             tree.add_link("/" + applet, BUSYBOX)
@@ -77,6 +77,21 @@ def put_program(tree, program, root):
     return path
 
 
+def put_other(tree, name, root):
+    """Puts a host's file, or all that is under a directory, into TREE."""
+    if os.path.isdir(name):
+        tree.add_host_tree(name, guest_path(name, root))
+    else:
+        tree.add_host_file(guest_path(name, root), os.path.realpath(name))
+
+
+def check_loader(tree, program):
+    """What begins PROGRAM has to be in the root, too: who gave the root is told if it is not."""
+    loader = elf.loader(program, tree.find(program).read())
+    if loader and not tree.find(loader):
+        raise ToolError(f"'{program}' wants the loader '{loader}', which is not in the guest's root")
+
+
 def command_line(tree, path, arguments, depth=4):
     """(file to run, argv): a script is run by its interpreter, as execve(2) has it."""
     node = tree.find(path)
@@ -87,7 +102,7 @@ def command_line(tree, path, arguments, depth=4):
         raise ToolError(f"'{path}' is not executable")
     interpreter = elf.script_interpreter(content)
     if not interpreter:
-        elf.check_static(path, content)
+        elf.check_program(path, content)
         return path, arguments
     if depth == 0 or not tree.find(interpreter[0]):
         raise ToolError(f"'{path}' is a script for '{interpreter[0]}', "
@@ -113,9 +128,12 @@ def build(options, mode):
     """The tree of a run."""
     tree = host_root(options.root) if options.root else default_root()
     for name in options.add:
-        tree.add_host_file(guest_path(name, options.root), os.path.realpath(name))
+        put_other(tree, name, options.root)
     path = put_program(tree, options.program[0], options.root)
     program, arguments = command_line(tree, path, list(options.program))
+    if not options.root:
+        libraries.add_all(tree)
+    check_loader(tree, program)
     terminal = os.environ.get("TERM", "linux") if options.tty else "dumb"
     tree.make_directory("/.landhold")
     tree.add_file("/.landhold/program", os.fsencode(program) + b"\0")
