@@ -20,13 +20,18 @@
 	.popsection
 	.endm
 
+/* What is as long as this is moved by the string instructions, which take long to begin (lib/string.c). */
+	.set LONG_BYTES, 1024
+
 	.text
 
 /* bool user_move(void *to, const void *from, size_t bytes) */
 	.globl user_move
 user_move:
 	smap_site STAC
-1:	cmpq $32, %rdx
+1:	cmpq $LONG_BYTES, %rdx
+	jae 5f
+4:	cmpq $32, %rdx
 	jb 2f
 	movq (%rsi), %rax
 	movq 8(%rsi), %rcx
@@ -39,7 +44,11 @@ user_move:
 	addq $32, %rsi
 	addq $32, %rdi
 	subq $32, %rdx
-	jmp 1b
+	jmp 4b
+5:	movq %rdx, %rcx
+	shrq $3, %rcx
+	rep movsq
+	andl $7, %edx
 2:	testq %rdx, %rdx
 	jz 3f
 	movb (%rsi), %al
@@ -58,7 +67,9 @@ user_move:
 user_zero:
 	smap_site STAC
 	xorl %eax, %eax
-1:	cmpq $32, %rsi
+1:	cmpq $LONG_BYTES, %rsi
+	jae 5f
+4:	cmpq $32, %rsi
 	jb 2f
 	movq %rax, (%rdi)
 	movq %rax, 8(%rdi)
@@ -66,7 +77,11 @@ user_zero:
 	movq %rax, 24(%rdi)
 	addq $32, %rdi
 	subq $32, %rsi
-	jmp 1b
+	jmp 4b
+5:	movq %rsi, %rcx
+	shrq $3, %rcx
+	rep stosq
+	andl $7, %esi
 2:	testq %rsi, %rsi
 	jz 3f
 	movb %al, (%rdi)
