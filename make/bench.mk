@@ -2,14 +2,33 @@
 
 BENCH := $(BUILD)/bench
 
-# The program runs on both kernels: an ordinary static Linux program.
-$(BENCH)/operations: bench/guest/operations.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
+# These run on both kernels: ordinary static Linux programs.
+$(BENCH)/operations $(BENCH)/programs: $(BENCH)/%: bench/guest/%.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
 
 .PHONY: bench-guest
 bench-guest: setup kernel $(BENCH)/operations ## instructions an operation, here and on Debian's Linux
-	@bench/guest/compare $(BENCH)/operations
+	@bench/guest/compare guest $(BENCH)/operations
+
+# Debian's programs, and what they work on. Without XSAVE, of which this kernel makes no use, programs choose the same instructions on
+# both kernels.
+BENCH_PROGRAMS_CPU := max,-erms,-fsrm,-xsave,-avx,-avx2
+BENCH_PROGRAMS := $(BENCH)/programs-input
+PYTHONS_LIBRARY = $(shell /usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+BENCH_PROGRAMS_FILES = $(BENCH_PROGRAMS)/file.i $(BENCH_PROGRAMS)/lines /bin/bash /usr/bin/perl /usr/bin/gcc \
+	$(shell gcc -print-prog-name=cc1) /usr/bin/python3 $(PYTHONS_LIBRARY)
+
+$(BENCH_PROGRAMS)/file.i: src/region/place.c
+	@mkdir -p $(@D)
+	$(MAKING) gcc -E -Iinclude -Isrc $< -o $@
+$(BENCH_PROGRAMS)/lines:
+	@mkdir -p $(@D)
+	@seq 1 200000 | rev >$@
+
+.PHONY: bench-programs
+bench-programs: setup kernel $(BENCH)/programs $(BENCH_PROGRAMS)/file.i $(BENCH_PROGRAMS)/lines ## whole programs' instructions, here and on Debian's Linux
+	@bench/guest/compare programs --cpu $(BENCH_PROGRAMS_CPU) $(addprefix --add ,$(abspath $(BENCH_PROGRAMS_FILES))) $(BENCH)/programs $(abspath $(BENCH_PROGRAMS))
 
 # Region structures side by side: the library's, and what other kernels have. All with the same
 # flags; the library without its asserts, as the others have none. The maple tree is compiled from
