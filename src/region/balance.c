@@ -27,20 +27,29 @@ struct hand {
 	unsigned first, end;
 };
 
-/* Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. */
+/* Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. Which it is, a carry
+ * says: compilers would work out a condition. */
+void lh_node_open(lh_region_node *node, unsigned slot)
+{
+#pragma GCC unroll 8
+	for (unsigned i = LH_WAYS - 1; i > 1; i--) {
+		unsigned from = i;
+
+		LH_OPAQUE(from);
+		from -= slot + 1 < from;
+		LH_PUBLISH(node->key[i], node->key[from]);
+		LH_PUBLISH(node->child[i], node->child[from]);
+		node->gap[i] = node->gap[from];
+	}
+	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
+}
+
 void lh_node_insert(lh_region *host, const struct lh_addition *addition)
 {
 	unsigned slot = addition->slot, child_slot = addition->child_slot;
 	lh_region_node *node = &host->node;
 
-#pragma GCC unroll 8
-	for (unsigned i = LH_WAYS - 1; i > 0; i--) {
-		unsigned from = i - (i > slot + 1);
-
-		LH_PUBLISH(node->key[i], node->key[from]);
-		LH_PUBLISH(node->child[i], node->child[from]);
-		node->gap[i] = node->gap[from];
-	}
+	lh_node_open(node, slot);
 	if (child_slot == slot) {
 		LH_PUBLISH(node->child[slot + 1], node->child[slot]);
 		node->gap[slot + 1] = node->gap[slot];
@@ -48,7 +57,6 @@ void lh_node_insert(lh_region *host, const struct lh_addition *addition)
 	LH_PUBLISH(node->key[slot + 1], addition->key);
 	LH_PUBLISH(node->child[child_slot], addition->child);
 	node->gap[child_slot] = addition->gap;
-	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
 	lh_child_adopt(host, addition->child);
 }
 
@@ -59,24 +67,21 @@ static void clear_slot(lh_region_node *node, unsigned slot)
 	node->gap[slot] = 0;
 }
 
-void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot)
+/* Where there were fewer than eight, the last slot gets what is in one that is clear. */
+void lh_node_shut(lh_region_node *node, unsigned slot)
 {
-	unsigned last = node->count - 1u;
-
-	if (child_slot == slot) {
-		LH_PUBLISH(node->child[slot], node->child[slot + 1]);
-		node->gap[slot] = node->gap[slot + 1];
-	}
 #pragma GCC unroll 8
 	for (unsigned i = 1; i < LH_WAYS - 1; i++) {
-		unsigned from = i + (i > slot);
+		unsigned from = i;
 
+		LH_OPAQUE(from);
+		from += slot < from;
 		LH_PUBLISH(node->key[i], node->key[from]);
 		LH_PUBLISH(node->child[i], node->child[from]);
 		node->gap[i] = node->gap[from];
 	}
-	clear_slot(node, last);
-	LH_PUBLISH(node->count, (uint8_t)last);
+	clear_slot(node, LH_WAYS - 1);
+	LH_PUBLISH(node->count, (uint8_t)(node->count - 1));
 }
 
 /* --- deals --- */
@@ -478,12 +483,12 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 		above->gap[addition->slot] = (uint16_t)lh_gap_code(lower->node.room[0]);
 		if (above->count == LH_WAYS && level + 1 < tree->levels &&
 		    share(tree, path, level, addition)) {
-			lh_path_refresh(tree, path, level + 1, before, after);
+			lh_node_refresh(tree, path->host[level + 1], before, after);
 			return;
 		}
 	} while (above->count == LH_WAYS);
 	lh_node_insert(path->host[level], addition);
-	lh_path_refresh(tree, path, level, before, after);
+	lh_node_refresh(tree, path->host[level], before, after);
 }
 
 /* --- too few --- */
@@ -497,7 +502,7 @@ static void join(lh_region_tree *tree, lh_region_cursor *path, unsigned level,
 	release(above->child[slot + 1]);
 	above->gap[slot] = (uint16_t)lh_gap_code(
 		lay_down(tree, all, above->child[slot], level).of[0]);
-	lh_node_delete(above, slot, slot + 1);
+	lh_node_shut(above, slot);
 }
 
 /* The holes below the node above stay as they are, and so do its rooms. */

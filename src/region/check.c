@@ -199,6 +199,7 @@ static const char *check_last(const lh_region_tree *tree)
 	if (last->known < 1 || last->known > tree->levels)
 		return "the path of the last change has the wrong length";
 	lh_path_find(&path, tree, lh_path_low(last, 0));
+	lh_path_climb(&path, last->known - 1u);
 	for (unsigned level = 0; level < last->known; level++)
 		if (last->host[level] != path.host[level] || last->slot[level] != path.slot[level])
 			return "the path of the last change leads nowhere";

@@ -21,9 +21,7 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 	/* Without this gcc 12, where it links all as one, takes what callers have written to nodes before for dead, and
 	 * leaves it out (not with -fno-ipa-modref, nor with -fno-tree-dse): make test-lto. */
 	__asm__ volatile("" : : : "memory");
-	path->tree = tree;
-	path->known = (uint8_t)level;
-	do {
+	for (;;) {
 		const lh_region_node *node = &host->node;
 		unsigned slot;
 
@@ -31,11 +29,12 @@ void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t p
 		__builtin_prefetch(&node->child[1]);
 		__builtin_prefetch(&node->gap[4]);
 		slot = lh_node_rank(node, page);
-		level--;
-		path->host[level] = host;
-		path->slot[level] = (uint8_t)slot;
+		if (--level == 0) {
+			lh_path_set(path, tree, host, slot);
+			return;
+		}
 		host = node->child[slot];
-	} while (level > 0);
+	}
 }
 
 /* All lines of a leaf that will change come at the same time, and then those of the node above that
@@ -48,10 +47,7 @@ void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 	__builtin_prefetch(&leaf->node.key, 1);
 	__builtin_prefetch(&leaf->node.child, 1);
 	__builtin_prefetch(&leaf->node.count, 1);
-	path->tree = tree;
-	path->known = 1;
-	path->host[0] = leaf;
-	path->slot[0] = (uint8_t)lh_node_rank(&leaf->node, lh_span_of(region->range).first);
+	lh_path_set(path, tree, leaf, lh_node_rank(&leaf->node, lh_span_of(region->range).first));
 	if (tree->levels > 1) {
 		__builtin_prefetch(&leaf->node.above->node.child);
 		__builtin_prefetch(&leaf->node.above->node.count, 1);
@@ -185,105 +181,88 @@ struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *
 	return rooms;
 }
 
-/* A node's room is, at page alignment, also the gap of its child above. => false: it has none above. */
-static inline bool hand_up(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			   unsigned class, uint32_t room)
+/* A node's room is, at page alignment, also its gap in the node above. => that one; NULL: there is none. */
+static inline lh_region *hand_up(lh_region *host, unsigned class, uint32_t room)
 {
-	if (level + 1 == tree->levels)
-		return false;
-	lh_path_climb(path, level + 1);
-	lh_path_node(path, level)->slot_above = path->slot[level + 1];
-	if (class == 0)
-		lh_path_node(path, level + 1)->gap[path->slot[level + 1]] =
-			(uint16_t)lh_gap_code(room);
-	return true;
+	lh_region *above = host->node.above;
+
+	if (class == 0 && above) {
+		unsigned slot = lh_node_slot_above(host);
+
+		host->node.slot_above = (uint8_t)slot;
+		above->node.gap[slot] = (uint16_t)lh_gap_code(room);
+	}
+	return above;
 }
 
-static inline void raise(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			 unsigned class, uint32_t room)
+static inline void raise(lh_region *host, unsigned class, uint32_t room)
 {
-	do {
-		if (room <= lh_path_node(path, level)->room[class])
-			return;
-		lh_path_node(path, level)->room[class] = room;
-	} while (hand_up(tree, path, level++, class, room));
+	for (; host && room > host->node.room[class]; host = hand_up(host, class, room))
+		host->node.room[class] = room;
 }
 
-static inline void lower(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			 unsigned class, uint32_t before)
+static inline void lower(const lh_region_tree *tree, lh_region *host, unsigned class, uint32_t before)
 {
 	uint32_t room;
 
-	do {
-		const lh_region_node *node = lh_path_node(path, level);
-		uint32_t was = node->room[class];
+	for (; host && before >= host->node.room[class]; host = hand_up(host, class, room)) {
+		uint32_t was = host->node.room[class];
 
-		if (before < was)
-			return;
-		room = room_of_class(tree, node, class);
+		room = room_of_class(tree, &host->node, class);
 		if (room >= was) { /* before may have been said too high */
-			raise(tree, path, level, class, room);
+			raise(host, class, room);
 			return;
 		}
+		host->node.room[class] = room;
 		before = was;
-		lh_path_node(path, level)->room[class] = room;
-	} while (hand_up(tree, path, level++, class, room));
+	}
 }
 
-/* Part of the node of a path had the room before and has the other after. */
-static void change_room(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-			unsigned class, uint32_t before, uint32_t after)
+/* Part of a node had the room before and has the other after. */
+static inline void change_room(const lh_region_tree *tree, lh_region *host, unsigned class,
+			       uint32_t before, uint32_t after)
 {
 	if (after >= before)
-		raise(tree, path, level, class, after);
+		raise(host, class, after);
 	else
-		lower(tree, path, level, class, before);
+		lower(tree, host, class, before);
 }
 
-void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, uint32_t room)
+void lh_node_lower(const lh_region_tree *tree, lh_region *host, uint32_t room)
 {
-	lower(tree, path, 0, 0, room);
+	lower(tree, host, 0, room);
 }
 
-void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		     struct lh_rooms before, struct lh_rooms after)
+void lh_node_refresh(const lh_region_tree *tree, lh_region *host, struct lh_rooms before,
+		     struct lh_rooms after)
 {
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		change_room(tree, path, level, class, before.of[class], after.of[class]);
+		change_room(tree, host, class, before.of[class], after.of[class]);
 }
 
 /* --- a leaf's rooms: it is the one that is behind from then on --- */
 
-/* The leaf of a path has another room than the nodes above it were told. */
-static inline void tell(const lh_region_tree *tree, lh_region_cursor *path, unsigned class,
-			uint32_t told, uint32_t room)
+/* A leaf has another room than the nodes above it were told. */
+static inline void tell(const lh_region_tree *tree, lh_region *leaf, unsigned class, uint32_t told)
 {
-	if (hand_up(tree, path, 0, class, room))
-		change_room(tree, path, 1, class, told, room);
-}
+	uint32_t room = leaf->node.room[class];
 
-void lh_path_settle(lh_region_tree *tree, lh_region_cursor *path)
-{
-	const uint32_t *room = lh_path_node(path, 0)->room, *told = tree->told;
-
-	_Static_assert(LH_REGION_CLASSES == 3, "one at page alignment, two that seldom change");
-	tree->behind = NULL;
-	if (room[0] != told[0])
-		tell(tree, path, 0, told[0], room[0]);
-	if (((room[1] ^ told[1]) | (room[2] ^ told[2])) != 0) {
-		tell(tree, path, 1, told[1], room[1]);
-		tell(tree, path, 2, told[2], room[2]);
-	}
+	change_room(tree, hand_up(leaf, class, room), class, told, room);
 }
 
 void lh_region_settle_leaf(lh_region_tree *tree)
 {
-	lh_region_cursor path;
+	lh_region *leaf = tree->behind;
+	const uint32_t *room = leaf->node.room, *told = tree->told;
 
-	path.tree = tree;
-	path.known = 1;
-	path.host[0] = tree->behind;
-	lh_path_settle(tree, &path);
+	_Static_assert(LH_REGION_CLASSES == 3, "one at page alignment, two that seldom change");
+	tree->behind = NULL;
+	if (room[0] != told[0])
+		tell(tree, leaf, 0, told[0]);
+	if (((room[1] ^ told[1]) | (room[2] ^ told[2])) != 0) {
+		tell(tree, leaf, 1, told[1]);
+		tell(tree, leaf, 2, told[2]);
+	}
 }
 
 static inline void fall_behind(lh_region_tree *tree, lh_region *host)

@@ -173,9 +173,11 @@ static bool next_with_room(const lh_region_tree *tree, const struct lh_request *
 			   lh_region_cursor *path)
 {
 	for (unsigned level = 0; level < tree->levels; level++) {
-		unsigned slot = path->slot[level];
-		unsigned beyond = is_up ? ~1u << slot : (1u << slot) - 1;
+		unsigned slot, beyond;
 
+		lh_path_climb(path, level);
+		slot = path->slot[level];
+		beyond = is_up ? ~1u << slot : (1u << slot) - 1;
 		if (take_child(tree, request, is_up, path, level, beyond)) {
 			go_down(tree, request, is_up, path, level);
 			return true;
@@ -254,9 +256,7 @@ static inline lh_error find_plain(const lh_region_tree *tree, uint64_t pages,
 	lh_region *host = tree->root;
 	unsigned level = tree->levels;
 
-	path->tree = tree;
-	path->known = (uint8_t)level;
-	do {
+	for (;;) {
 		unsigned slots, slot;
 
 		/* The lines that are wanted next come at the same time. */
@@ -267,13 +267,13 @@ static inline lh_error find_plain(const lh_region_tree *tree, uint64_t pages,
 		if (slots == 0)
 			return LH_NO_HOLE; /* at the root, or not at all */
 		slot = (unsigned)__builtin_ctz(slots);
-		level--;
-		path->host[level] = host;
-		path->slot[level] = (uint8_t)slot;
+		if (--level == 0) {
+			lh_path_set(path, tree, host, slot);
+			*page = host->node.key[slot];
+			return LH_OK;
+		}
 		host = host->node.child[slot];
-	} while (level > 0);
-	*page = lh_path_low(path, 0);
-	return LH_OK;
+	}
 }
 
 /* The lowest or the highest slot. => *page: its base; LH_NO_HOLE. */
@@ -330,7 +330,7 @@ static lh_error find_nearest(const lh_region_tree *tree, const struct lh_request
 		return LH_NO_HOLE;
 	if (above.error != LH_OK || (below.error == LH_OK && wish - below.page <= above.page - wish))
 		nearest = &below;
-	*path = nearest->path;
+	lh_path_copy(path, &nearest->path);
 	*page = nearest->page;
 	return LH_OK;
 }

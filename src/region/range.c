@@ -137,11 +137,11 @@ static lh_error prepare(lh_region_change *change, struct survey *survey, unsigne
 
 /* --- doing: nothing here fails --- */
 
-/* The steps of a change begin where the survey's path leads. Most end in the leaf: no more is copied. */
+/* The steps of a change begin where the survey's path leads. */
 static void begin_at(lh_region_tree *tree, const lh_region_cursor *path)
 {
 	lh_steps_begin(tree);
-	lh_path_take_leaf(&tree->last, path);
+	lh_path_copy(&tree->last, path);
 	tree->last_is_current = true;
 }
 

@@ -63,8 +63,8 @@
  * placement touches no region but its own. Links lead upwards, from a region to its leaf and from a node
  * to the one above: so a change of a region at hand begins at its leaf, and waits for two cold lines,
  * one after the other, where the way from the root waits for three or four and passes all that are warm.
- * It goes further up only as far as something changes. A path is filled in accordingly: from above,
- * whole; from below, level by level. The price is that a split or a move of a node rewrites the links of
+ * It goes further up only as far as something changes. A path is a leaf and a slot in it; what is
+ * above it is filled in where it is asked for. The price is that a split or a move of a node rewrites the links of
  * its children; nobody waits for that. And what a leaf's largest gap becomes is told above it only when
  * somebody looks, or another leaf changes: by then the lines have come; and who places a region where one was
  * taken out has nothing to tell. Nor has he to wait for the leaves beside: that the next one gets the hole at a
@@ -116,77 +116,97 @@ static void take_in(lh_region_tree *tree, lh_region *region)
 		tree->guard_after_max = region->guard_after;
 }
 
-/* The path's leaf had the hole before; now it has two parts of it instead. */
-static inline void divide_hole(lh_region_tree *tree, lh_region_cursor *path,
-			       struct lh_page_span before, struct lh_page_span lower,
-			       struct lh_page_span upper)
+/* A leaf had the hole before; now it has two parts of it instead. Where no leaf is behind, none will be: the nodes
+ * above are told. (Who placed in one that was taken out has nothing to tell, and who came from the root has just
+ * been there.) */
+static inline void divide_hole(lh_region_tree *tree, lh_region *leaf, struct lh_page_span before,
+			       struct lh_page_span lower, struct lh_page_span upper)
 {
-	if (!lh_hole_is_small(before))
-		lh_leaf_refresh(tree, path->host[0], lh_hole_rooms(before),
+	bool is_small = lh_hole_is_small(before);
+
+	if (is_small && !tree->behind)
+		lh_node_lower(tree, leaf, (uint32_t)lh_span_pages(before));
+	else if (is_small)
+		lh_leaf_lower(tree, leaf);
+	else if (!tree->behind)
+		lh_node_refresh(tree, leaf, lh_hole_rooms(before),
 				lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
-	else if (path->known > 1 && !tree->behind)
-		lh_path_lower(tree, path, (uint32_t)lh_span_pages(before)); /* the lines are at hand */
 	else
-		lh_leaf_lower(tree, path->host[0]);
+		lh_leaf_refresh(tree, leaf, lh_hole_rooms(before),
+				lh_rooms_larger(lh_hole_rooms(lower), lh_hole_rooms(upper)));
 }
 
-/* The path's leaf has a hole that is no smaller than each it had there before. */
-static inline void enlarge_hole(lh_region_tree *tree, lh_region_cursor *path,
-				struct lh_page_span hole)
+/* A leaf has a hole that is no smaller than each it had there before. */
+static inline void enlarge_hole(lh_region_tree *tree, lh_region *leaf, struct lh_page_span hole)
 {
 	static const struct lh_rooms less;
 
 	if (!lh_hole_is_small(hole))
-		lh_leaf_refresh(tree, path->host[0], less, lh_hole_rooms(hole));
+		lh_leaf_refresh(tree, leaf, less, lh_hole_rooms(hole));
 	else
-		lh_leaf_raise(tree, path->host[0], (uint32_t)lh_span_pages(hole));
+		lh_leaf_raise(tree, leaf, (uint32_t)lh_span_pages(hole));
+}
+
+/* It has it no more. */
+static inline void lose_hole(lh_region_tree *tree, lh_region *leaf, struct lh_page_span hole)
+{
+	static const struct lh_rooms none;
+
+	if (!lh_hole_is_small(hole))
+		lh_leaf_refresh(tree, leaf, lh_hole_rooms(hole), none);
+	else
+		lh_leaf_lower(tree, leaf);
 }
 
 /* Links a region, whose range is set, into the hole of the path's cell. */
 static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
 {
-	lh_region_node *leaf = lh_path_node(path, 0);
-	struct lh_page_span hole = lh_path_hole(tree, path);
+	lh_region *host = path->host[0];
+	lh_region_node *leaf = &host->node;
+	unsigned slot = path->slot[0];
+	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot);
 	struct lh_page_span lower = { hole.first, lh_region_extent_first(region) };
 	struct lh_page_span upper = { lh_extent_end(region), hole.end };
-	struct lh_addition addition = {
-		.key = upper.first,
-		.child = region,
-		.gap = (uint16_t)lh_gap_code(lh_span_pages(lower)),
-		.slot = path->slot[0],
-		.child_slot = path->slot[0],
-	};
+	uint16_t gap = (uint16_t)lh_gap_code(lh_span_pages(lower));
 
 	take_in(tree, region);
-	leaf->gap[path->slot[0]] = (uint16_t)lh_gap_code(lh_span_pages(upper));
+	leaf->gap[slot] = (uint16_t)lh_gap_code(lh_span_pages(upper));
 	if (leaf->count == LH_WAYS) {
-		lh_path_split(tree, path, &addition, region);
+		lh_path_split(tree, path, &(struct lh_addition){ upper.first, region, gap, (uint8_t)slot,
+								 (uint8_t)slot }, region);
 		return;
 	}
-	lh_node_insert(path->host[0], &addition);
-	divide_hole(tree, path, hole, lower, upper);
+	lh_node_open(leaf, slot);
+	LH_PUBLISH(leaf->key[slot + 1], upper.first);
+	LH_PUBLISH(leaf->child[slot + 1], leaf->child[slot]);
+	leaf->gap[slot + 1] = leaf->gap[slot];
+	LH_PUBLISH(leaf->child[slot], region);
+	leaf->gap[slot] = gap;
+	region->leaf = host;
+	divide_hole(tree, host, hole, lower, upper);
 }
 
 bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
 			  uint64_t end)
 {
-	lh_region_node *leaf = lh_path_node(path, 0);
+	lh_region *host = path->host[0];
+	lh_region_node *leaf = &host->node;
+	unsigned slot = path->slot[0];
 	struct lh_page_span hole = { end, lh_region_extent_first(region) };
-	struct lh_addition addition = {
-		.key = end,
-		.child = region,
-		.gap = (uint16_t)lh_gap_code(lh_span_pages(hole)),
-		.slot = path->slot[0],
-		.child_slot = (uint8_t)(path->slot[0] + 1),
-	};
+	uint16_t gap = (uint16_t)lh_gap_code(lh_span_pages(hole));
 
 	take_in(tree, region);
 	if (leaf->count == LH_WAYS) {
-		lh_path_split(tree, path, &addition, region);
+		lh_path_split(tree, path, &(struct lh_addition){ end, region, gap, (uint8_t)slot,
+								 (uint8_t)(slot + 1) }, region);
 		return false;
 	}
-	lh_node_insert(path->host[0], &addition);
-	enlarge_hole(tree, path, hole);
+	lh_node_open(leaf, slot);
+	LH_PUBLISH(leaf->key[slot + 1], end);
+	LH_PUBLISH(leaf->child[slot + 1], region);
+	leaf->gap[slot + 1] = gap;
+	region->leaf = host;
+	enlarge_hole(tree, host, hole);
 	return true;
 }
 
@@ -197,8 +217,6 @@ void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	LH_PUBLISH(region->range.base.value, range.base.value);
 	LH_PUBLISH(region->range.pages, range.pages);
 	link_into(tree, path, region);
-	if (path->known > 1 && tree->behind == path->host[0])
-		lh_path_settle(tree, path); /* the lines are at hand */
 	lh_version_end(&region->version);
 	lh_change_end(tree);
 }
@@ -216,10 +234,7 @@ static bool is_owed(const lh_region_tree *tree, const lh_region *region, lh_virt
 /* The path to the last cell of the open leaf. */
 static void find_open(lh_region_cursor *path, const lh_region_tree *tree)
 {
-	path->tree = tree;
-	path->known = 1;
-	path->host[0] = tree->open;
-	path->slot[0] = (uint8_t)(tree->open->node.count - 1);
+	lh_path_set(path, tree, tree->open, tree->open->node.count - 1u);
 }
 
 /* The leaf has a last cell again, and owes what is left. */
@@ -266,21 +281,21 @@ static inline void swallow(lh_region_tree *tree, lh_region_cursor *path)
 	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot + 1);
 
 	hole.first = leaf->key[slot];
-	leaf->gap[slot + 1] = (uint16_t)lh_gap_code(lh_span_pages(hole));
-	lh_node_delete(leaf, slot, slot);
-	enlarge_hole(tree, path, hole);
+	LH_PUBLISH(leaf->child[slot], leaf->child[slot + 1]);
+	leaf->gap[slot] = (uint16_t)lh_gap_code(lh_span_pages(hole));
+	lh_node_shut(leaf, slot);
+	enlarge_hole(tree, path->host[0], hole);
 }
 
 /* The same where the cell above is the first of another leaf: that one is owed it. */
 static void give_up(lh_region_tree *tree, lh_region_cursor *path, const lh_region *region)
 {
-	static const struct lh_page_span none;
 	struct lh_page_span hole = lh_path_hole(tree, path);
 
 	tree->owed_first = hole.first;
 	tree->owed_end = lh_extent_end(region);
-	lh_node_delete(lh_path_node(path, 0), path->slot[0] - 1u, path->slot[0]);
-	divide_hole(tree, path, hole, none, none);
+	lh_node_shut(lh_path_node(path, 0), path->slot[0] - 1u);
+	lose_hole(tree, path->host[0], hole);
 	path->slot[0]--;
 }
 

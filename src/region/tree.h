@@ -202,7 +202,7 @@ static inline unsigned lh_node_slot_above(const lh_region *host)
 }
 
 /* --- cursors are paths: host[0] is a leaf, slot[0] a region in it. Levels above are filled in when they
- * are wanted (lh_path_climb): most changes end in the leaf, or soon above it. --- */
+ * are wanted (lh_path_climb): most searches and changes want none. --- */
 
 static inline lh_region_node *lh_path_node(const lh_region_cursor *path, unsigned level)
 {
@@ -214,7 +214,7 @@ static inline lh_region *lh_path_region(const lh_region_cursor *path)
 	return lh_path_node(path, 0)->child[path->slot[0]];
 }
 
-/* Before anything is done at a level, unless a path from the root is at hand. */
+/* Before a path is asked for its node at a level. */
 static inline void lh_path_climb(lh_region_cursor *path, unsigned level)
 {
 	for (; path->known <= level; path->known++) {
@@ -231,35 +231,33 @@ static inline uint64_t lh_path_low(const lh_region_cursor *path, unsigned level)
 	return lh_path_node(path, level)->key[path->slot[level]];
 }
 
-/* The path's cell alone, and none of the levels above. */
-static inline void lh_path_take_leaf(lh_region_cursor *to, const lh_region_cursor *from)
+/* Leads to a cell; of the levels above none is known. */
+static inline void lh_path_set(lh_region_cursor *path, const lh_region_tree *tree, lh_region *leaf,
+			       unsigned slot)
 {
-	to->tree = from->tree;
-	to->known = 1;
-	to->host[0] = from->host[0];
-	to->slot[0] = from->slot[0];
+	path->tree = tree;
+	path->known = 1;
+	path->host[0] = leaf;
+	path->slot[0] = (uint8_t)slot;
 }
 
-/* A copy of the levels that are known. */
+/* Leads to the same cell. */
 static inline void lh_path_copy(lh_region_cursor *to, const lh_region_cursor *from)
 {
-	to->tree = from->tree;
-	to->known = from->known;
-	for (unsigned level = 0; level < from->known; level++) {
-		to->host[level] = from->host[level];
-		to->slot[level] = from->slot[level];
-	}
+	lh_path_set(to, from->tree, from->host[0], from->slot[0]);
 }
 
 /* Leads to the cell that a page lies in. */
 void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
 /* Leads to the lowest region that has a page at or above the one given. => NULL: to the tail. */
 lh_region *lh_path_find_from(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page);
-/* The host of a path's leaf, among those beside it. => path: known to level 1, if there is one. */
-static inline struct lh_region *const *lh_path_leaf(const lh_region_cursor *path)
+/* The host of a path's leaf, among those beside it. */
+static inline struct lh_region *const *lh_path_leaf(lh_region_cursor *path)
 {
-	return path->tree->levels == 1 ? &path->tree->root
-				       : &lh_path_node(path, 1)->child[path->slot[1]];
+	if (path->tree->levels == 1)
+		return &path->tree->root;
+	lh_path_climb(path, 1);
+	return &lh_path_node(path, 1)->child[path->slot[1]];
 }
 
 /* From a leaf's slot on. The tail, the last of all, is beyond its leaf's end. */
@@ -273,7 +271,7 @@ static inline lh_region_walk lh_walk_from_leaf(const lh_region_tree *tree, struc
 }
 
 /* From the path's region on, as lh_region_walk_from, but for a few regions: asks for none of those ahead. */
-static inline lh_region_walk lh_path_walk(const lh_region_cursor *path)
+static inline lh_region_walk lh_path_walk(lh_region_cursor *path)
 {
 	return lh_walk_from_leaf(path->tree, lh_path_leaf(path), path->slot[0]);
 }
@@ -383,14 +381,12 @@ void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms befo
  * small: exact. */
 void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room);
 void lh_leaf_lower(lh_region_tree *tree, lh_region *host);
-/* The same at once for the nodes above too, where no leaf is behind. */
-void lh_path_lower(const lh_region_tree *tree, lh_region_cursor *path, uint32_t room);
-/* The same of the node of a path above its leaf, where no leaf is behind: corrects all that follows. */
-void lh_path_refresh(const lh_region_tree *tree, lh_region_cursor *path, unsigned level,
-		     struct lh_rooms before, struct lh_rooms after);
+/* The same of any node, where no leaf is behind: corrects the rooms and gaps of those above at once. */
+void lh_node_lower(const lh_region_tree *tree, lh_region *host, uint32_t room);
+void lh_node_refresh(const lh_region_tree *tree, lh_region *host, struct lh_rooms before,
+		     struct lh_rooms after);
 
-/* The nodes above the leaf that is behind are told its rooms: that of the path, or any. */
-void lh_path_settle(lh_region_tree *tree, lh_region_cursor *path);
+/* The nodes above the leaf that is behind are told its rooms. */
 void lh_region_settle_leaf(lh_region_tree *tree);
 
 /* Before the rooms of a node above a leaf are looked at, or nodes are split, merged or moved. */
@@ -461,8 +457,10 @@ struct lh_addition {
 };
 
 void lh_node_insert(lh_region *host, const struct lh_addition *addition);
-/* The parts at the slot and above it become one; the child of child_slot, one of the two, goes. */
-void lh_node_delete(lh_region_node *node, unsigned slot, unsigned child_slot);
+/* The slot above this one is free: who calls writes it. */
+void lh_node_open(lh_region_node *node, unsigned slot);
+/* The slot above this one is gone. */
+void lh_node_shut(lh_region_node *node, unsigned slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. *addition, by its address because
  * fields just written are read one by one sooner than as a copy of the whole, is spoilt. */
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition *addition,
