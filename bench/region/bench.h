@@ -21,11 +21,12 @@ unsigned char *bench_items(const struct subject *subject, size_t count);
 /* Compares a subject with the oracle; ends the program with a message if it is wrong. */
 void bench_verify(const struct subject *subject);
 
-/* Around what is timed. => its nanoseconds. With bench_counts, callgrind dumps its instructions
- * under this name. */
+/* Around what is timed. => its nanoseconds. Then, with bench_counts, callgrind dumps its instructions
+ * under a name. */
 extern bool bench_counts;
 void bench_begin(void);
-double bench_end(const char *name);
+double bench_end(void);
+void bench_dump(const char *name);
 
 /* After each operation. With bench_is_apart, the next one begins when all loads of this one have come, as where
  * a kernel does other things in between; else the processor is ahead with several, as far as it can be. */

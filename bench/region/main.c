@@ -33,7 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGES_MAX = 64, ROUNDS = 15, BATCH = 20000, NEAR_RUN = 16, PASSES = 3 };
+enum { PAGES_MAX = 64, ROUNDS = 15, BATCH = 20000, NEAR_RUN = 16, PASSES = 3, COUNTED = 1000 };
 #define SPACE_FIRST UINT64_C(16)
 #define SPACE_END (UINT64_C(1) << 35)
 
@@ -115,11 +115,13 @@ static void require(const struct entrant *e, bool condition)
 /* Ends what is timed. => nanoseconds an operation. */
 static double stop(const struct entrant *e, uint64_t n, enum operation operation, uint64_t count)
 {
+	double time = bench_end();
 	char name[96];
 
 	snprintf(name, sizeof name, "%s,%llu,%s,%llu", e->subject->name, (unsigned long long)n,
 		 operation_names[operation], (unsigned long long)count);
-	return bench_end(name) / (double)count;
+	bench_dump(name);
+	return time / (double)count;
 }
 
 /* --- the history --- */
@@ -346,7 +348,7 @@ static double time_punch(struct entrant *e, uint64_t n, enum operation operation
 	do {
 		time += punch_once(e, n, operation);
 		count += plan.count;
-	} while (count < BATCH / 4 && !bench_counts);
+	} while (count < (bench_counts ? COUNTED : BATCH / 4));
 	return time / count;
 }
 
@@ -396,8 +398,8 @@ static double mix_once(struct entrant *e, uint64_t n)
 
 static double time_mixed(struct entrant *e, uint64_t n)
 {
-	unsigned batches = n < BATCH && !e->subject->places_linearly && !bench_counts
-				   ? (unsigned)(BATCH / n) : 1;
+	unsigned most = bench_counts ? 2 * COUNTED : BATCH;
+	unsigned batches = n < most && !e->subject->places_linearly ? (unsigned)(most / n) : 1;
 	double time = 0;
 
 	for (unsigned i = 0; i < batches; i++)
