@@ -41,8 +41,10 @@ void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint6
 	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	copy_attributes(upper, region);
-	LH_PUBLISH(upper->range.base.value, region->range.base.value);
-	set_range(upper, lh_span_range(to, whole.end - to));
+	if (region->backing == LH_BACKING_OBJECT)
+		LH_PUBLISH(upper->object_page, region->object_page + (to - whole.first));
+	LH_PUBLISH(upper->range.base.value, to << LH_PAGE_SHIFT);
+	LH_PUBLISH(upper->range.pages, whole.end - to);
 	upper->guard_before = 0;
 	upper->guard_after = region->guard_after;
 	LH_PUBLISH(region->range.pages, from - whole.first);

@@ -13,30 +13,6 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last)
 	}
 }
 
-void lh_path_find(lh_region_cursor *path, const lh_region_tree *tree, uint64_t page)
-{
-	lh_region *host = tree->root;
-	unsigned level = tree->levels;
-
-	/* Without this gcc 12, where it links all as one, takes what callers have written to nodes before for dead, and
-	 * leaves it out (not with -fno-ipa-modref, nor with -fno-tree-dse): make test-lto. */
-	__asm__ volatile("" : : : "memory");
-	for (;;) {
-		const lh_region_node *node = &host->node;
-		unsigned slot;
-
-		/* The lines that are wanted next come at the same time. */
-		__builtin_prefetch(&node->child[1]);
-		__builtin_prefetch(&node->gap[4]);
-		slot = lh_node_rank(node, page);
-		if (--level == 0) {
-			lh_path_set(path, tree, host, slot);
-			return;
-		}
-		host = node->child[slot];
-	}
-}
-
 /* All lines of a leaf that will change come at the same time, and then those of the node above that
  * will, should the largest gap change. */
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,

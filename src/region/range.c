@@ -45,7 +45,7 @@ lh_region *lh_region_list_pop(lh_region_list *list)
 
 static bool is_range_of(const lh_region_tree *tree, lh_virtual_range range)
 {
-	return lh_virtual_range_is_valid(range) && lh_virtual_range_covers(tree->total, range);
+	return lh_virtual_range_is_valid(range) && lh_span_covers(lh_span_of(tree->total), lh_span_of(range));
 }
 
 static bool begins_below(const lh_region *region, lh_virtual_range range)
@@ -71,17 +71,11 @@ struct survey {
 	bool is_mapped;	 /* every page is in one */
 };
 
-/* Notes a region that crosses the range. */
-static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_range range)
+/* Notes a region that crosses the range, with so many of its pages in it. */
+static inline void look_at(struct survey *survey, const lh_region *region, uint64_t pages)
 {
-	struct lh_page_span span = lh_span_of(region->range), limits = lh_span_of(range);
-	uint64_t pages;
+	lh_region_survey *told = &survey->told;
 
-	if (span.first < limits.first)
-		span.first = limits.first;
-	if (span.end > limits.end)
-		span.end = limits.end;
-	pages = lh_span_pages(span);
 	told->pages += pages;
 	if ((region->flags & LH_REGION_CHARGED) != 0)
 		told->charged_pages += pages;
@@ -90,40 +84,61 @@ static void look_at(lh_region_survey *told, const lh_region *region, lh_virtual_
 	told->rights |= region->rights;
 	told->rights_max &= region->rights_max;
 	told->rights_history |= region->rights_history;
+	survey->is_pooled &= (region->flags & LH_REGION_POOLED) != 0;
+	survey->count++;
+}
+
+/* Of regions, from the path's on. */
+static void survey_all(struct survey *survey, lh_region_cursor *path, lh_virtual_range range)
+{
+	struct lh_page_span limits = lh_span_of(range);
+	lh_region_walk walk = lh_path_walk(path);
+	const lh_region *region = lh_region_walk_region(&walk);
+	uint64_t next = limits.first;
+
+	for (; region; region = lh_region_walk_next(&walk)) {
+		struct lh_page_span span = lh_span_of(region->range), common;
+
+		if (span.first >= limits.end)
+			break;
+		common.first = span.first > limits.first ? span.first : limits.first;
+		common.end = span.end < limits.end ? span.end : limits.end;
+		look_at(survey, region, lh_span_pages(common));
+		survey->ends += span.first < limits.first;
+		survey->ends += span.end > limits.end;
+		survey->is_mapped &= span.first <= next;
+		next = span.end;
+		if (next > limits.end)
+			break;
+	}
+	survey->is_mapped &= next >= limits.end;
+	survey->above = region;
 }
 
 /* => path: to the first of them. */
-static struct survey survey_of(lh_region_cursor *path, const lh_region_tree *tree,
-			       lh_virtual_range range)
+static inline void survey_range(struct survey *survey, lh_region_cursor *path, const lh_region_tree *tree,
+				lh_virtual_range range)
 {
-	struct survey survey = { .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true };
-	uint64_t end = lh_span_of(range).end, next = lh_span_of(range).first;
-	const lh_region *region = lh_path_find_from(path, tree, next);
-	lh_region_walk walk = lh_path_walk(path);
+	const lh_region *region = lh_path_find_from(path, tree, lh_span_of(range).first);
 
-	survey.is_mapped = true;
-	for (; region && lh_span_of(region->range).first < end; region = lh_region_walk_next(&walk)) {
-		survey.ends += begins_below(region, range);
-		survey.ends += ends_above(region, range);
-		survey.is_punched |= begins_below(region, range) && ends_above(region, range);
-		survey.is_pooled &= (region->flags & LH_REGION_POOLED) != 0;
-		survey.count++;
-		look_at(&survey.told, region, range);
-		survey.is_mapped &= lh_span_of(region->range).first <= next;
-		next = lh_span_of(region->range).end;
-		if (next > end)
-			break;
+	*survey = (struct survey){ .told.rights_max = LH_RIGHTS_ALL, .is_pooled = true, .is_mapped = true };
+	if (!region || !begins_below(region, range) || !ends_above(region, range)) {
+		survey_all(survey, path, range);
+		return;
 	}
-	survey.is_mapped &= next >= end;
-	survey.above = region;
-	return survey;
+	look_at(survey, region, range.pages);
+	survey->ends = 2;
+	survey->is_punched = true;
+	survey->above = region;
 }
 
 bool lh_region_tree_is_mapped(const lh_region_tree *tree, lh_virtual_range range)
 {
 	lh_region_cursor path;
+	struct survey survey;
 
-	return survey_of(&path, tree, range).is_mapped;
+	survey_range(&survey, &path, tree, range);
+	return survey.is_mapped;
 }
 
 /* What can fail beside the tree: are there as many spares as it takes, and what does the caller say? */
@@ -188,46 +203,56 @@ static void cut_end(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 	lh_region_change_range(tree, region, lh_span_range(kept.first, lh_span_pages(kept)));
 }
 
+/* Both ends of a region stay, the upper one as another region: the tree's last path leads to it. */
+static void cut_in_two(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+		       lh_region_change *change)
+{
+	lh_region *upper;
+
+	tell_before(change, region);
+	upper = lh_region_list_pop(&change->spares);
+	lh_region_cut(tree, region, from, to, upper);
+	tell_after(change, region, upper, false);
+}
+
+/* Of a region that does not have both its ends outside. */
 static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range range,
 		    lh_region_change *change)
 {
-	lh_region *upper = NULL;
-	bool is_gone = false;
+	bool is_gone = !begins_below(region, range) && !ends_above(region, range);
 
 	tell_before(change, region);
-	if (begins_below(region, range) && ends_above(region, range)) {
-		upper = lh_region_list_pop(&change->spares);
-		lh_region_cut(tree, region, lh_span_of(range).first, lh_span_of(range).end, upper);
-	} else if (begins_below(region, range) || ends_above(region, range)) {
-		cut_end(tree, region, range);
-	} else {
+	if (is_gone) {
 		lh_region_take_out(tree, region);
 		lh_region_close(tree);
-		is_gone = true;
+	} else {
+		cut_end(tree, region, range);
 	}
-	tell_after(change, region, upper, is_gone);
+	tell_after(change, region, NULL, is_gone);
 }
 
-/* => count: of the regions that cross the range. */
-static void cut_all(lh_region_tree *tree, lh_virtual_range range, uint64_t count,
-		    lh_region_change *change)
+/* Takes the range out of all regions that cross it: of the one that has it in its middle, or of each in turn. */
+static inline void cut_all(lh_region_tree *tree, lh_virtual_range range, const struct survey *survey,
+			   lh_region_change *change)
 {
-	for (; count > 0; count--)
-		cut_out(tree, go_to(tree, lh_span_of(range).first), range, change);
+	struct lh_page_span span = lh_span_of(range);
+
+	if (survey->is_punched) {
+		cut_in_two(tree, lh_path_region(&tree->last), span.first, span.end, change);
+		return;
+	}
+	for (uint64_t count = survey->count; count > 0; count--)
+		cut_out(tree, go_to(tree, span.first), range, change);
 }
 
 /* Splits the region that has a page and the one before it, if one region has both. */
 static void split_at(lh_region_tree *tree, lh_virtual_address at, lh_region_change *change)
 {
 	uint64_t page = at.value >> LH_PAGE_SHIFT;
-	lh_region *region = go_to(tree, page), *upper;
+	lh_region *region = go_to(tree, page);
 
-	if (!region || region->range.base.value >= at.value)
-		return;
-	tell_before(change, region);
-	upper = lh_region_list_pop(&change->spares);
-	lh_region_cut(tree, region, page, page, upper);
-	tell_after(change, region, upper, false);
+	if (region && region->range.base.value < at.value)
+		cut_in_two(tree, region, page, page, change);
 }
 
 /* => rights: NULL: they stay. */
@@ -281,12 +306,12 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
 	lh_region_close(tree);
-	survey = survey_of(&path, tree, range);
+	survey_range(&survey, &path, tree, range);
 	if (!survey.is_pooled)
 		return LH_INVALID;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	begin_at(tree, &path);
-	cut_all(tree, range, survey.count, change);
+	cut_all(tree, range, &survey, change);
 	lh_change_end(tree);
 	return LH_OK;
 }
@@ -303,7 +328,7 @@ static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
 	lh_region_close(tree);
-	survey = survey_of(&path, tree, range);
+	survey_range(&survey, &path, tree, range);
 	if (!survey.is_mapped)
 		return LH_NOT_MAPPED;
 	if (!survey.is_pooled)
@@ -363,7 +388,7 @@ static lh_error survey_to_replace(const lh_region_tree *tree, const lh_region *r
 {
 	if (!is_range_of(tree, range) || !lh_region_is_placeable(region))
 		return LH_INVALID;
-	*survey = survey_of(path, tree, range);
+	survey_range(survey, path, tree, range);
 	if (!survey->is_pooled)
 		return LH_INVALID;
 	return neighbours_allow(tree, region, range, survey->above) ? LH_OK : LH_EXISTS;
@@ -390,7 +415,7 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
 	LH_TRY(prepare(change, &survey, survey.is_punched));
 	begin_at(tree, &cursor);
-	cut_all(tree, range, survey.count, change);
+	cut_all(tree, range, &survey, change);
 	path = lh_path_find_again(&cursor, tree, lh_span_of(range).first);
 	lh_region_commit(tree, path, region, range);
 	lh_region_tree_merge(tree, range, change);
