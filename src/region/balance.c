@@ -27,23 +27,6 @@ struct hand {
 	unsigned first, end;
 };
 
-/* Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. Which it is, a carry
- * says: compilers would work out a condition. */
-void lh_node_open(lh_region_node *node, unsigned slot)
-{
-#pragma GCC unroll 8
-	for (unsigned i = LH_WAYS - 1; i > 1; i--) {
-		unsigned from = i;
-
-		LH_OPAQUE(from);
-		from -= slot + 1 < from;
-		LH_PUBLISH(node->key[i], node->key[from]);
-		LH_PUBLISH(node->child[i], node->child[from]);
-		node->gap[i] = node->gap[from];
-	}
-	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
-}
-
 void lh_node_insert(lh_region *host, const struct lh_addition *addition)
 {
 	unsigned slot = addition->slot, child_slot = addition->child_slot;
@@ -58,30 +41,6 @@ void lh_node_insert(lh_region *host, const struct lh_addition *addition)
 	LH_PUBLISH(node->child[child_slot], addition->child);
 	node->gap[child_slot] = addition->gap;
 	lh_child_adopt(host, addition->child);
-}
-
-static void clear_slot(lh_region_node *node, unsigned slot)
-{
-	LH_PUBLISH(node->key[slot], LH_NO_KEY);
-	LH_PUBLISH(node->child[slot], NULL); /* a reader must not be led to who left long ago */
-	node->gap[slot] = 0;
-}
-
-/* Where there were fewer than eight, the last slot gets what is in one that is clear. */
-void lh_node_shut(lh_region_node *node, unsigned slot)
-{
-#pragma GCC unroll 8
-	for (unsigned i = 1; i < LH_WAYS - 1; i++) {
-		unsigned from = i;
-
-		LH_OPAQUE(from);
-		from += slot < from;
-		LH_PUBLISH(node->key[i], node->key[from]);
-		LH_PUBLISH(node->child[i], node->child[from]);
-		node->gap[i] = node->gap[from];
-	}
-	clear_slot(node, LH_WAYS - 1);
-	LH_PUBLISH(node->count, (uint8_t)(node->count - 1));
 }
 
 /* --- deals --- */
@@ -127,7 +86,7 @@ static struct lh_rooms lay_down(const lh_region_tree *tree, struct hand hand, lh
 		node->gap[i] = hand.deal->gap[hand.first + i];
 	}
 	for (unsigned i = count; i < LH_WAYS; i++)
-		clear_slot(node, i);
+		lh_node_clear(node, i);
 	LH_PUBLISH(node->level, (uint8_t)level);
 	LH_PUBLISH(node->count, (uint8_t)count);
 	adopt_all(host);
@@ -139,7 +98,7 @@ static void release(lh_region *host)
 {
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < LH_WAYS; i++)
-		clear_slot(&host->node, i);
+		LH_PUBLISH(host->node.child[i], NULL);
 	LH_PUBLISH(host->node.count, 0);
 }
 
@@ -179,6 +138,7 @@ static lh_region *find_host(lh_region_tree *tree, lh_region_cursor *path, lh_reg
 
 static void copy_node(lh_region_node *to, const lh_region_node *from)
 {
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < LH_WAYS; i++) {
 		LH_PUBLISH(to->key[i], from->key[i]);
 		LH_PUBLISH(to->child[i], from->child[i]);
@@ -258,7 +218,7 @@ static void take_children(lh_region *host, const lh_region_node *from, unsigned 
 		to->gap[i] = from->gap[first + i];
 	}
 	for (unsigned i = count; i < LH_WAYS; i++)
-		clear_slot(to, i);
+		lh_node_clear(to, i);
 	LH_PUBLISH(to->level, from->level);
 	LH_PUBLISH(to->count, (uint8_t)count);
 	if (to != from)
@@ -269,7 +229,7 @@ static void take_children(lh_region *host, const lh_region_node *from, unsigned 
 static void drop_children(lh_region_node *node, unsigned count)
 {
 	for (unsigned i = count; i < LH_WAYS; i++)
-		clear_slot(node, i);
+		lh_node_clear(node, i);
 	LH_PUBLISH(node->count, (uint8_t)count);
 }
 

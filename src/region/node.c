@@ -157,56 +157,61 @@ struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *
 	return rooms;
 }
 
-/* A node's room is, at page alignment, also its gap in the node above. => that one; NULL: there is none. */
-static inline lh_region *hand_up(lh_region *host, unsigned class, uint32_t room)
+/* A node's room at page alignment, of which this is the code, is its gap in the node above. => that one, or NULL. */
+static inline lh_region *hand_up(lh_region *host, unsigned code)
 {
 	lh_region *above = host->node.above;
 
-	if (class == 0 && above) {
+	if (above) {
 		unsigned slot = lh_node_slot_above(host);
 
 		host->node.slot_above = (uint8_t)slot;
-		above->node.gap[slot] = (uint16_t)lh_gap_code(room);
+		above->node.gap[slot] = (uint16_t)code;
 	}
 	return above;
 }
 
-static inline void raise(lh_region *host, unsigned class, uint32_t room)
+/* Each of the next two is compiled twice: for page alignment, the class of nearly all calls, and for any. */
+#define FOR_EACH_CLASS static inline __attribute__((always_inline))
+
+FOR_EACH_CLASS void raise(lh_region *host, unsigned class, uint32_t room)
 {
-	for (; host && room > host->node.room[class]; host = hand_up(host, class, room))
+	unsigned code = lh_gap_code(room);
+
+	while (host && room > host->node.room[class]) {
 		host->node.room[class] = room;
+		host = class == 0 ? hand_up(host, code) : host->node.above;
+	}
 }
 
-static inline void lower(const lh_region_tree *tree, lh_region *host, unsigned class, uint32_t before)
+FOR_EACH_CLASS void lower(const lh_region_tree *tree, lh_region *host, unsigned class, uint32_t before)
 {
-	uint32_t room;
+	while (host && before >= host->node.room[class]) {
+		uint32_t was = host->node.room[class], room = room_of_class(tree, &host->node, class);
 
-	for (; host && before >= host->node.room[class]; host = hand_up(host, class, room)) {
-		uint32_t was = host->node.room[class];
-
-		room = room_of_class(tree, &host->node, class);
 		if (room >= was) { /* before may have been said too high */
 			raise(host, class, room);
 			return;
 		}
 		host->node.room[class] = room;
 		before = was;
+		host = class == 0 ? hand_up(host, lh_gap_code(room)) : host->node.above;
 	}
-}
-
-/* Part of a node had the room before and has the other after. */
-static inline void change_room(const lh_region_tree *tree, lh_region *host, unsigned class,
-			       uint32_t before, uint32_t after)
-{
-	if (after >= before)
-		raise(host, class, after);
-	else
-		lower(tree, host, class, before);
 }
 
 void lh_node_lower(const lh_region_tree *tree, lh_region *host, uint32_t room)
 {
 	lower(tree, host, 0, room);
+}
+
+/* Part of a node had the room before and has the other after. */
+static void change_room(const lh_region_tree *tree, lh_region *host, unsigned class, uint32_t before,
+			uint32_t after)
+{
+	if (after >= before)
+		raise(host, class, after);
+	else
+		lower(tree, host, class, before);
 }
 
 void lh_node_refresh(const lh_region_tree *tree, lh_region *host, struct lh_rooms before,
@@ -218,26 +223,23 @@ void lh_node_refresh(const lh_region_tree *tree, lh_region *host, struct lh_room
 
 /* --- a leaf's rooms: it is the one that is behind from then on --- */
 
-/* A leaf has another room than the nodes above it were told. */
-static inline void tell(const lh_region_tree *tree, lh_region *leaf, unsigned class, uint32_t told)
-{
-	uint32_t room = leaf->node.room[class];
-
-	change_room(tree, hand_up(leaf, class, room), class, told, room);
-}
-
 void lh_region_settle_leaf(lh_region_tree *tree)
 {
-	lh_region *leaf = tree->behind;
+	lh_region *leaf = tree->behind, *above = leaf->node.above;
 	const uint32_t *room = leaf->node.room, *told = tree->told;
 
 	_Static_assert(LH_REGION_CLASSES == 3, "one at page alignment, two that seldom change");
 	tree->behind = NULL;
-	if (room[0] != told[0])
-		tell(tree, leaf, 0, told[0]);
+	if (room[0] != told[0]) {
+		(void)hand_up(leaf, lh_gap_code(room[0]));
+		if (room[0] > told[0])
+			raise(above, 0, room[0]);
+		else
+			lh_node_lower(tree, above, told[0]);
+	}
 	if (((room[1] ^ told[1]) | (room[2] ^ told[2])) != 0) {
-		tell(tree, leaf, 1, told[1]);
-		tell(tree, leaf, 2, told[2]);
+		change_room(tree, above, 1, told[1], room[1]);
+		change_room(tree, above, 2, told[2], room[2]);
 	}
 }
 

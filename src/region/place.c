@@ -105,9 +105,9 @@ static inline unsigned gaps_of(const lh_region_node *node, unsigned code)
 	_Static_assert(LH_WAYS == 8, "two words of four gaps");
 	__builtin_memcpy(&lower, &node->gap[0], sizeof lower);
 	__builtin_memcpy(&upper, &node->gap[4], sizeof upper);
-	lower = (((lower | high) - wanted) & high) >> 15;
-	upper = (((upper | high) - wanted) & high) >> 15;
-	return (unsigned)(lower * gather >> 48 & 15) | (unsigned)(upper * gather >> 44 & 0xf0);
+	lower = ((lower | high) - wanted) & high;
+	upper = ((upper | high) - wanted) & high;
+	return (unsigned)((lower >> 15 | upper >> 11) * gather >> 48);
 }
 
 /* A leaf's hole has the room. */
@@ -249,15 +249,15 @@ static bool is_plain(const lh_region_tree *tree, const lh_region *region,
 	       (region->guard_before | region->guard_after) == 0;
 }
 
-/* The lowest slot of a plain placement: straight down, looking at nothing but gaps. */
-static inline lh_error find_plain(const lh_region_tree *tree, uint64_t pages,
-				  lh_region_cursor *path, uint64_t *page)
+/* The cell of the lowest slot of a plain placement, which is where it begins: straight down, looking at nothing but
+ * gaps. => leaf NULL: there is none. */
+static inline struct lh_cell find_plain(const lh_region_tree *tree, uint64_t pages)
 {
 	lh_region *host = tree->root;
-	unsigned level = tree->levels;
+	unsigned level = tree->levels, slot;
 
 	for (;;) {
-		unsigned slots, slot;
+		unsigned slots;
 
 		/* The lines that are wanted next come at the same time. */
 		__builtin_prefetch(&host->node.child);
@@ -265,13 +265,10 @@ static inline lh_error find_plain(const lh_region_tree *tree, uint64_t pages,
 		slots = gaps_of(&host->node, (unsigned)pages);
 		LH_COUNT_STEP(tree);
 		if (slots == 0)
-			return LH_NO_HOLE; /* at the root, or not at all */
+			return (struct lh_cell){ NULL, 0 }; /* at the root, or not at all */
 		slot = (unsigned)__builtin_ctz(slots);
-		if (--level == 0) {
-			lh_path_set(path, tree, host, slot);
-			*page = host->node.key[slot];
-			return LH_OK;
-		}
+		if (--level == 0)
+			return (struct lh_cell){ host, slot };
 		host = host->node.child[slot];
 	}
 }
@@ -348,17 +345,29 @@ static lh_error find_any(const lh_region_tree *tree, const lh_region *region,
 	return find_outermost(tree, &request, placement->direction == LH_LOWEST_FIRST, path, page);
 }
 
+static __attribute__((noinline)) lh_error place_any(lh_region_tree *tree, lh_region *region,
+						   const lh_placement *placement)
+{
+	lh_region_cursor path;
+	uint64_t page;
+
+	LH_TRY(find_any(tree, region, placement, &path, &page));
+	lh_region_commit(tree, lh_path_cell(&path), region, lh_span_range(page, placement->pages));
+	return LH_OK;
+}
+
 lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
 				       const lh_placement *placement)
 {
-	lh_region_cursor path;
-	uint64_t page = 0;
+	struct lh_cell cell;
 
 	lh_region_finish(tree);
-	if (lh_region_is_placeable(region) && is_plain(tree, region, placement))
-		LH_TRY(find_plain(tree, placement->pages, &path, &page));
-	else
-		LH_TRY(find_any(tree, region, placement, &path, &page));
-	lh_region_commit(tree, &path, region, lh_span_range(page, placement->pages));
+	if (!lh_region_is_placeable(region) || !is_plain(tree, region, placement))
+		return place_any(tree, region, placement);
+	cell = find_plain(tree, placement->pages);
+	if (!cell.leaf)
+		return LH_NO_HOLE;
+	lh_region_commit(tree, cell, region,
+			 lh_span_range(cell.leaf->node.key[cell.slot], placement->pages));
 	return LH_OK;
 }

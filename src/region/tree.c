@@ -158,12 +158,22 @@ static inline void lose_hole(lh_region_tree *tree, lh_region *leaf, struct lh_pa
 		lh_leaf_lower(tree, leaf);
 }
 
-/* Links a region, whose range is set, into the hole of the path's cell. */
-static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *region)
+/* Where the leaf is full. */
+static void link_and_split(lh_region_tree *tree, struct lh_cell cell, uint64_t key, lh_region *region,
+			   uint16_t gap)
 {
-	lh_region *host = path->host[0];
-	lh_region_node *leaf = &host->node;
-	unsigned slot = path->slot[0];
+	struct lh_addition addition = { key, region, gap, (uint8_t)cell.slot, (uint8_t)cell.slot };
+	lh_region_cursor path;
+
+	lh_path_set(&path, tree, cell.leaf, cell.slot);
+	lh_path_split(tree, &path, &addition, region);
+}
+
+/* Links a region, whose range is set, into the hole of a cell. */
+static void link_into(lh_region_tree *tree, struct lh_cell cell, lh_region *region)
+{
+	lh_region_node *leaf = &cell.leaf->node;
+	unsigned slot = cell.slot;
 	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot);
 	struct lh_page_span lower = { hole.first, lh_region_extent_first(region) };
 	struct lh_page_span upper = { lh_extent_end(region), hole.end };
@@ -172,8 +182,7 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	take_in(tree, region);
 	leaf->gap[slot] = (uint16_t)lh_gap_code(lh_span_pages(upper));
 	if (leaf->count == LH_WAYS) {
-		lh_path_split(tree, path, &(struct lh_addition){ upper.first, region, gap, (uint8_t)slot,
-								 (uint8_t)slot }, region);
+		link_and_split(tree, cell, upper.first, region, gap);
 		return;
 	}
 	lh_node_open(leaf, slot);
@@ -182,8 +191,8 @@ static void link_into(lh_region_tree *tree, lh_region_cursor *path, lh_region *r
 	leaf->gap[slot + 1] = leaf->gap[slot];
 	LH_PUBLISH(leaf->child[slot], region);
 	leaf->gap[slot] = gap;
-	region->leaf = host;
-	divide_hole(tree, host, hole, lower, upper);
+	region->leaf = cell.leaf;
+	divide_hole(tree, cell.leaf, hole, lower, upper);
 }
 
 bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
@@ -210,13 +219,12 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 	return true;
 }
 
-void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
-		      lh_virtual_range range)
+void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, lh_virtual_range range)
 {
 	lh_change_begin(tree);
 	LH_PUBLISH(region->range.base.value, range.base.value);
 	LH_PUBLISH(region->range.pages, range.pages);
-	link_into(tree, path, region);
+	link_into(tree, cell, region);
 	lh_version_end(&region->version);
 	lh_change_end(tree);
 }
@@ -269,7 +277,7 @@ lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *regi
 	room = lh_path_room(tree, path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
-	lh_region_commit(tree, path, region, range);
+	lh_region_commit(tree, lh_path_cell(path), region, range);
 	return LH_OK;
 }
 

@@ -192,6 +192,47 @@ static inline void lh_child_adopt(lh_region *host, lh_region *child)
 	child->node.slot_above = 0; /* a guess */
 }
 
+/* The slot above this one is free: who calls writes it. Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. Which it is, a carry
+ * says: compilers would work out a condition. */
+static inline void lh_node_open(lh_region_node *node, unsigned slot)
+{
+#pragma GCC unroll 8
+	for (unsigned i = LH_WAYS - 1; i > 1; i--) {
+		unsigned from = i;
+
+		LH_OPAQUE(from);
+		from -= slot + 1 < from;
+		LH_PUBLISH(node->key[i], node->key[from]);
+		LH_PUBLISH(node->child[i], node->child[from]);
+		node->gap[i] = node->gap[from];
+	}
+	LH_PUBLISH(node->count, (uint8_t)(node->count + 1));
+}
+
+static inline void lh_node_clear(lh_region_node *node, unsigned slot)
+{
+	LH_PUBLISH(node->key[slot], LH_NO_KEY);
+	LH_PUBLISH(node->child[slot], NULL); /* a reader must not be led to who left long ago */
+	node->gap[slot] = 0;
+}
+
+/* The slot above this one is gone. Where there were fewer than eight, the last slot gets what is in one that is clear. */
+static inline void lh_node_shut(lh_region_node *node, unsigned slot)
+{
+#pragma GCC unroll 8
+	for (unsigned i = 1; i < LH_WAYS - 1; i++) {
+		unsigned from = i;
+
+		LH_OPAQUE(from);
+		from += slot < from;
+		LH_PUBLISH(node->key[i], node->key[from]);
+		LH_PUBLISH(node->child[i], node->child[from]);
+		node->gap[i] = node->gap[from];
+	}
+	lh_node_clear(node, LH_WAYS - 1);
+	LH_PUBLISH(node->count, (uint8_t)(node->count - 1));
+}
+
 /* Where a node is in the one above: mostly where it was when a change last came by. */
 static inline unsigned lh_node_slot_above(const lh_region *host)
 {
@@ -239,6 +280,17 @@ static inline void lh_path_set(lh_region_cursor *path, const lh_region_tree *tre
 	path->known = 1;
 	path->host[0] = leaf;
 	path->slot[0] = (uint8_t)slot;
+}
+
+/* A cell by its leaf and its slot there: a path that fits in registers. */
+struct lh_cell {
+	lh_region *leaf;
+	unsigned slot;
+};
+
+static inline struct lh_cell lh_path_cell(const lh_region_cursor *path)
+{
+	return (struct lh_cell){ path->host[0], path->slot[0] };
 }
 
 /* Leads to the same cell. */
@@ -426,9 +478,8 @@ void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_ro
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 			 const lh_region *region);
 
-/* The last step of every placement: gives the region its range and links it. */
-void lh_region_commit(lh_region_tree *tree, lh_region_cursor *path, lh_region *region,
-		      lh_virtual_range range);
+/* The last step of every placement: gives the region its range and links it, into the hole at a leaf's slot. */
+void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, lh_virtual_range range);
 
 /*
  * Changes of a region to which the tree's last path leads already: so who has just looked at it does not
@@ -457,10 +508,6 @@ struct lh_addition {
 };
 
 void lh_node_insert(lh_region *host, const struct lh_addition *addition);
-/* The slot above this one is free: who calls writes it. */
-void lh_node_open(lh_region_node *node, unsigned slot);
-/* The slot above this one is gone. */
-void lh_node_shut(lh_region_node *node, unsigned slot);
 /* Adds to the full leaf of a path; fresh, which comes with it, can be host. *addition, by its address because
  * fields just written are read one by one sooner than as a copy of the whole, is spoilt. */
 void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addition *addition,
