@@ -69,7 +69,14 @@ static struct lh_rooms set_rooms(const lh_region_tree *tree, lh_region_node *nod
 
 static void adopt_all(lh_region *host)
 {
-	for (unsigned i = 0; i < host->node.count; i++)
+	unsigned count = host->node.count;
+
+	if (host->node.level == 0) {
+		for (unsigned i = 0; i < count; i++)
+			host->node.child[i]->leaf = host;
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
 		lh_child_adopt(host, host->node.child[i]);
 }
 

@@ -137,23 +137,38 @@ static uint32_t inner_room(const lh_region_tree *tree, const lh_region_node *nod
 	return largest;
 }
 
+/* Where gaps do not tell. If only one is too large for that, and its room too, no other room is so large: where all
+ * that is above the highest region is one hole, this is so below each node on the way there. */
+static uint32_t look_for_room(const lh_region_tree *tree, const lh_region_node *node, unsigned class)
+{
+	unsigned large = lh_node_gaps(node, LH_GAP_EXACT);
+
+	if (large != 0 && (large & (large - 1)) == 0) {
+		unsigned slot = (unsigned)__builtin_ctz(large);
+		uint32_t room = node->level == 0 ? lh_hole_room(gap_at(tree, node, slot), class)
+						 : lh_told_room(tree, node->child[slot], class);
+
+		if (room >= LH_GAP_EXACT)
+			return room;
+	}
+	return node->level == 0 ? leaf_room(tree, node, class) : inner_room(tree, node, class);
+}
+
 /* The largest room of a class below a node. At page alignment its gaps tell, where they are exact. */
 static inline uint32_t room_of_class(const lh_region_tree *tree, const lh_region_node *node,
 				     unsigned class)
 {
 	unsigned gap = class == 0 ? largest_gap(node) : LH_GAP_EXACT;
 
-	if (gap < LH_GAP_EXACT)
-		return gap;
-	return node->level == 0 ? leaf_room(tree, node, class) : inner_room(tree, node, class);
+	return gap < LH_GAP_EXACT ? gap : look_for_room(tree, node, class);
 }
 
 struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *node)
 {
-	struct lh_rooms rooms;
+	struct lh_rooms rooms = { { room_of_class(tree, node, 0), room_of_class(tree, node, 1), 0 } };
 
-	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		rooms.of[class] = room_of_class(tree, node, class);
+	if (rooms.of[1] != 0)
+		rooms.of[2] = room_of_class(tree, node, 2);
 	return rooms;
 }
 

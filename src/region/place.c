@@ -95,21 +95,6 @@ bool lh_request_slots(const lh_region_tree *tree, const struct lh_request *reque
 
 /* --- which children may have a hole that suits --- */
 
-/* Bit i: gap i has at least that code. Four lanes of 16 bits at once: no code reaches bit 15. No loop
- * and no branch: which child it will be, no predictor knows. */
-static inline unsigned gaps_of(const lh_region_node *node, unsigned code)
-{
-	const uint64_t high = UINT64_C(0x8000800080008000), gather = UINT64_C(0x0001000200040008);
-	uint64_t wanted = code * UINT64_C(0x0001000100010001), lower, upper;
-
-	_Static_assert(LH_WAYS == 8, "two words of four gaps");
-	__builtin_memcpy(&lower, &node->gap[0], sizeof lower);
-	__builtin_memcpy(&upper, &node->gap[4], sizeof upper);
-	lower = ((lower | high) - wanted) & high;
-	upper = ((upper | high) - wanted) & high;
-	return (unsigned)((lower >> 15 | upper >> 11) * gather >> 48);
-}
-
 /* A leaf's hole has the room. */
 static bool leaf_has_room(const lh_region_tree *tree, const struct lh_request *request,
 			  const lh_region_cursor *path, unsigned slot)
@@ -144,7 +129,7 @@ static unsigned first_of(unsigned slots, bool is_up)
 static bool take_child(const lh_region_tree *tree, const struct lh_request *request, bool is_up,
 		       lh_region_cursor *path, unsigned level, unsigned allowed)
 {
-	unsigned slots = gaps_of(lh_path_node(path, level), request->gap) & allowed;
+	unsigned slots = lh_node_gaps(lh_path_node(path, level), request->gap) & allowed;
 
 	LH_COUNT_STEP(tree);
 	for (; slots != 0; slots &= ~(1u << first_of(slots, is_up))) {
@@ -262,7 +247,7 @@ static inline struct lh_cell find_plain(const lh_region_tree *tree, uint64_t pag
 		/* The lines that are wanted next come at the same time. */
 		__builtin_prefetch(&host->node.child);
 		__builtin_prefetch(&host->node.key);
-		slots = gaps_of(&host->node, (unsigned)pages);
+		slots = lh_node_gaps(&host->node, (unsigned)pages);
 		LH_COUNT_STEP(tree);
 		if (slots == 0)
 			return (struct lh_cell){ NULL, 0 }; /* at the root, or not at all */
