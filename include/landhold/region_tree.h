@@ -56,6 +56,7 @@ typedef struct lh_region_tree {
 	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */
 	lh_region_cursor last;	  /* [t] where a region was changed or taken out, or will be ... */
 	bool last_is_current;	  /* [t] ... and no node has changed since */
+	bool has_guards;	  /* [t] some region so far had any */
 	struct lh_region *behind; /* [t] host of the leaf whose rooms changed last; NULL: none ... */
 	uint32_t told[LH_REGION_CLASSES]; /* [t] ... and what the nodes above still believe of them */
 	struct lh_region *open;	  /* [t] host of the leaf that the last removal has not done with; NULL: none ... */

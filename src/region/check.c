@@ -217,6 +217,8 @@ const char *lh_region_tree_check(const lh_region_tree *tree)
 	if (tree->levels < 1 || tree->levels > LH_REGION_LEVELS)
 		return "the tree's number of levels is wrong";
 	LH_TRY_CHECK(check_node(&walk, tree->root, NULL, tree->levels - 1, LH_NO_KEY));
+	if (tree->has_guards != ((tree->guard_before_max | tree->guard_after_max) != 0))
+		return "the tree is wrong about whether there are guards";
 	if (walk.below != &tree->tail)
 		return "the tail is not the last";
 	if (walk.hosts != walk.nodes)

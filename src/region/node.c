@@ -62,10 +62,9 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 		room.first = lh_span_of(below->range).end +
 			     larger_guard(below->guard_after, guard_before);
 	if (above) {
-		uint64_t first = lh_span_of(above->range).first;
 		uint64_t guard = larger_guard(above->guard_before, guard_after);
 
-		room.end = first > guard ? first - guard : 0;
+		room.end = lh_before_guard(lh_span_of(above->range).first, guard);
 	}
 	return room;
 }

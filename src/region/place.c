@@ -337,7 +337,7 @@ static __attribute__((noinline)) lh_error place_any(lh_region_tree *tree, lh_reg
 	uint64_t page;
 
 	LH_TRY(find_any(tree, region, placement, &path, &page));
-	lh_region_commit(tree, lh_path_cell(&path), region, lh_span_range(page, placement->pages));
+	lh_region_commit(tree, lh_path_cell(&path), region, page, placement->pages);
 	return LH_OK;
 }
 
@@ -352,7 +352,6 @@ lh_error lh_region_tree_place_anywhere(lh_region_tree *tree, lh_region *region,
 	cell = find_plain(tree, placement->pages);
 	if (!cell.leaf)
 		return LH_NO_HOLE;
-	lh_region_commit(tree, cell, region,
-			 lh_span_range(cell.leaf->node.key[cell.slot], placement->pages));
+	lh_region_commit(tree, cell, region, cell.leaf->node.key[cell.slot], placement->pages);
 	return LH_OK;
 }

@@ -133,6 +133,6 @@ lh_error lh_region_tree_place_randomly(lh_region_tree *tree, lh_region *region,
 	if (placement->spread != 0)
 		LH_TRY(narrow(tree, &request, placement));
 	LH_TRY(choose(tree, &request, &source, &path, &page));
-	lh_region_commit(tree, lh_path_cell(&path), region, lh_span_range(page, request.pages));
+	lh_region_commit(tree, lh_path_cell(&path), region, page, request.pages);
 	return LH_OK;
 }

@@ -417,7 +417,7 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 	begin_at(tree, &cursor);
 	cut_all(tree, range, &survey, change);
 	path = lh_path_find_again(&cursor, tree, lh_span_of(range).first);
-	lh_region_commit(tree, lh_path_cell(path), region, range);
+	lh_region_commit(tree, lh_path_cell(path), region, lh_span_of(range).first, range.pages);
 	lh_region_tree_merge(tree, range, change);
 	lh_change_end(tree);
 	return LH_OK;

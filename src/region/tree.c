@@ -105,15 +105,23 @@ lh_error lh_region_tree_init(lh_region_tree *tree, lh_virtual_range total)
 	return LH_OK;
 }
 
-/* Counts a region that comes. Its guards say how far gaps may be from holes. */
-static void take_in(lh_region_tree *tree, lh_region *region)
+/* A region's guards say how far gaps may be from holes. */
+static void note_guards(lh_region_tree *tree, const lh_region *region)
 {
-	LH_PUBLISH(region->tree, tree);
-	tree->count++;
+	tree->has_guards = true;
 	if (tree->guard_before_max < region->guard_before)
 		tree->guard_before_max = region->guard_before;
 	if (tree->guard_after_max < region->guard_after)
 		tree->guard_after_max = region->guard_after;
+}
+
+/* Counts a region that comes. */
+static void take_in(lh_region_tree *tree, lh_region *region)
+{
+	LH_PUBLISH(region->tree, tree);
+	tree->count++;
+	if ((region->guard_before | region->guard_after) != 0)
+		note_guards(tree, region);
 }
 
 /* A leaf had the hole before; now it has two parts of it instead. Where no leaf is behind, none will be: the nodes
@@ -169,14 +177,15 @@ static void link_and_split(lh_region_tree *tree, struct lh_cell cell, uint64_t k
 	lh_path_split(tree, &path, &addition, region);
 }
 
-/* Links a region, whose range is set, into the hole of a cell. */
-static void link_into(lh_region_tree *tree, struct lh_cell cell, lh_region *region)
+/* Links a region with these pages into the hole of a cell. */
+static inline void link_into(lh_region_tree *tree, struct lh_cell cell, lh_region *region,
+			     struct lh_page_span span)
 {
 	lh_region_node *leaf = &cell.leaf->node;
 	unsigned slot = cell.slot;
 	struct lh_page_span hole = lh_leaf_hole(tree, leaf, slot);
-	struct lh_page_span lower = { hole.first, lh_region_extent_first(region) };
-	struct lh_page_span upper = { lh_extent_end(region), hole.end };
+	struct lh_page_span lower = { hole.first, lh_before_guard(span.first, region->guard_before) };
+	struct lh_page_span upper = { span.end + region->guard_after, hole.end };
 	uint16_t gap = (uint16_t)lh_gap_code(lh_span_pages(lower));
 
 	take_in(tree, region);
@@ -219,12 +228,13 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 	return true;
 }
 
-void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, lh_virtual_range range)
+void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, uint64_t first,
+		      uint64_t pages)
 {
 	lh_change_begin(tree);
-	LH_PUBLISH(region->range.base.value, range.base.value);
-	LH_PUBLISH(region->range.pages, range.pages);
-	link_into(tree, cell, region);
+	LH_PUBLISH(region->range.base.value, first << LH_PAGE_SHIFT);
+	LH_PUBLISH(region->range.pages, pages);
+	link_into(tree, cell, region, (struct lh_page_span){ first, first + pages });
 	lh_version_end(&region->version);
 	lh_change_end(tree);
 }
@@ -277,7 +287,7 @@ lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *regi
 	room = lh_path_room(tree, path, region->guard_before, region->guard_after);
 	if (!lh_span_covers(room, lh_span_of(range)))
 		return LH_EXISTS;
-	lh_region_commit(tree, lh_path_cell(path), region, range);
+	lh_region_commit(tree, lh_path_cell(path), region, lh_span_of(range).first, range.pages);
 	return LH_OK;
 }
 

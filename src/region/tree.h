@@ -357,11 +357,14 @@ void lh_path_descend(lh_region_cursor *path, unsigned level, bool to_last);
 bool lh_path_step(lh_region_cursor *path, bool is_up);
 
 /* Where a region's extent begins and ends; the tail's begins where the total ends. */
+static inline uint64_t lh_before_guard(uint64_t first, uint64_t guard)
+{
+	return first > guard ? first - guard : 0;
+}
+
 static inline uint64_t lh_region_extent_first(const lh_region *region)
 {
-	uint64_t first = lh_span_of(region->range).first;
-
-	return first > region->guard_before ? first - region->guard_before : 0;
+	return lh_before_guard(lh_span_of(region->range).first, region->guard_before);
 }
 
 static inline uint64_t lh_extent_first(const lh_region_tree *tree, const lh_region *region)
@@ -381,9 +384,10 @@ static inline struct lh_page_span lh_leaf_hole(const lh_region_tree *tree,
 {
 	unsigned gap = leaf->gap[slot];
 	struct lh_page_span hole = { leaf->key[slot], leaf->key[slot] + gap };
-	bool has_guards = (tree->guard_before_max | tree->guard_after_max) != 0;
+	unsigned has_guards = tree->has_guards;
 
-	if (gap >= LH_GAP_EXACT || (gap == 0 && has_guards))
+	/* gap >= LH_GAP_EXACT || (has_guards && gap == 0), in one: half of all gaps are 0. */
+	if (gap - has_guards >= LH_GAP_EXACT - has_guards)
 		hole.end = lh_extent_first(tree, leaf->child[slot]);
 	return hole;
 }
@@ -493,8 +497,10 @@ void lh_path_set_hole(lh_region_tree *tree, lh_region_cursor *path, struct lh_ro
 void lh_path_find_region(lh_region_cursor *path, const lh_region_tree *tree,
 			 const lh_region *region);
 
-/* The last step of every placement: gives the region its range and links it, into the hole at a leaf's slot. */
-void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, lh_virtual_range range);
+/* The last step of every placement: gives the region its range, from page first on, and links it, into the hole of a
+ * cell. */
+void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, uint64_t first,
+		      uint64_t pages);
 
 /*
  * Changes of a region to which the tree's last path leads already: so who has just looked at it does not

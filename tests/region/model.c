@@ -198,6 +198,7 @@ static void expect_closed(struct model *before, const struct model *model)
 	tree.count = before->tree.count;
 	tree.guard_before_max = before->tree.guard_before_max;
 	tree.guard_after_max = before->tree.guard_after_max;
+	tree.has_guards = before->tree.has_guards;
 	before->tree = tree;
 	for (int i = 0; i < MODEL_SLOTS; i++) {
 		before->region[i].node = model->region[i].node;
