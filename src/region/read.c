@@ -40,11 +40,10 @@ enum outcome { FOUND, ABSENT, DISTURBED };
 static unsigned rank_of(const lh_region_node *node, uint64_t page)
 {
 	const uint64_t *key = node->key;
-	unsigned a = (unsigned)(READ(key[1]) <= page) + (READ(key[2]) <= page) + (READ(key[3]) <= page);
-	unsigned b = (unsigned)(READ(key[4]) <= page) + (READ(key[5]) <= page) + (READ(key[6]) <= page);
+	unsigned slot = 2 * ((unsigned)(READ(key[2]) <= page) + (READ(key[4]) <= page) + (READ(key[6]) <= page));
 
-	_Static_assert(LH_WAYS == 8, "one comparison a key");
-	return a + b + (READ(key[7]) <= page);
+	_Static_assert(LH_WAYS == 8, "four pairs");
+	return slot + (READ(key[slot + 1]) <= page);
 }
 
 /* A region that may have the page, or NULL: the way was changed under us. */

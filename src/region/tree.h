@@ -169,16 +169,15 @@ static inline struct lh_rooms lh_rooms_larger(struct lh_rooms a, struct lh_rooms
 /* Keeps the compiler from making one row of two halves that the processor can work out side by side. */
 #define LH_OPAQUE(number) __asm__("" : "+r"(number))
 
-/* The child in whose part a page lies; below the first key, the first child. */
+/* The child in whose part a page lies; below the first key, the first child. Which pair of children it is, then
+ * which of the two: four comparisons, and none that is a branch. */
 static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
 {
 	const uint64_t *key = node->key;
-	unsigned lower = (unsigned)(key[1] <= page) + (key[2] <= page) + (key[3] <= page);
-	unsigned upper = (unsigned)(key[4] <= page) + (key[5] <= page) + (key[6] <= page);
+	unsigned slot = 2 * ((unsigned)(key[2] <= page) + (key[4] <= page) + (key[6] <= page));
 
-	_Static_assert(LH_WAYS == 8, "one comparison a key");
-	LH_OPAQUE(lower);
-	return lower + upper + (key[7] <= page);
+	_Static_assert(LH_WAYS == 8, "four pairs");
+	return slot + (key[slot + 1] <= page);
 }
 
 /* Bit i: gap i has at least that code. Four lanes of 16 bits at once: no code reaches bit 15. No loop
