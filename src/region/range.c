@@ -204,7 +204,7 @@ static void cut_end(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 }
 
 /* Both ends of a region stay, the upper one as another region: the tree's last path leads to it. */
-static void cut_in_two(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
+static inline void cut_in_two(lh_region_tree *tree, lh_region *region, uint64_t from, uint64_t to,
 		       lh_region_change *change)
 {
 	lh_region *upper;
@@ -231,18 +231,23 @@ static void cut_out(lh_region_tree *tree, lh_region *region, lh_virtual_range ra
 	tell_after(change, region, NULL, is_gone);
 }
 
+/* => count: of the regions that cross the range. */
+static void cut_each(lh_region_tree *tree, lh_virtual_range range, uint64_t count, lh_region_change *change)
+{
+	for (; count > 0; count--)
+		cut_out(tree, go_to(tree, lh_span_of(range).first), range, change);
+}
+
 /* Takes the range out of all regions that cross it: of the one that has it in its middle, or of each in turn. */
 static inline void cut_all(lh_region_tree *tree, lh_virtual_range range, const struct survey *survey,
 			   lh_region_change *change)
 {
 	struct lh_page_span span = lh_span_of(range);
 
-	if (survey->is_punched) {
+	if (survey->is_punched)
 		cut_in_two(tree, lh_path_region(&tree->last), span.first, span.end, change);
-		return;
-	}
-	for (uint64_t count = survey->count; count > 0; count--)
-		cut_out(tree, go_to(tree, span.first), range, change);
+	else
+		cut_each(tree, range, survey->count, change);
 }
 
 /* Splits the region that has a page and the one before it, if one region has both. */

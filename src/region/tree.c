@@ -167,8 +167,8 @@ static inline void lose_hole(lh_region_tree *tree, lh_region *leaf, struct lh_pa
 }
 
 /* Where the leaf is full. */
-static void link_and_split(lh_region_tree *tree, struct lh_cell cell, uint64_t key, lh_region *region,
-			   uint16_t gap)
+static __attribute__((noinline)) void link_and_split(lh_region_tree *tree, struct lh_cell cell, uint64_t key,
+						     lh_region *region, uint16_t gap)
 {
 	struct lh_addition addition = { key, region, gap, (uint8_t)cell.slot, (uint8_t)cell.slot };
 	lh_region_cursor path;
