@@ -171,12 +171,12 @@ struct lh_rooms lh_node_rooms(const lh_region_tree *tree, const lh_region_node *
 	return rooms;
 }
 
-/* A node's room at page alignment, of which this is the code, is its gap in the node above. => that one, or NULL. */
-static inline lh_region *hand_up(lh_region *host, unsigned code)
+/* A node's room at page alignment, which has this code, is its gap in the node above. => that one, or NULL. */
+static inline lh_region *hand_up(lh_region *host, unsigned class, unsigned code)
 {
 	lh_region *above = host->node.above;
 
-	if (above) {
+	if (class == 0 && above) {
 		unsigned slot = lh_node_slot_above(host);
 
 		host->node.slot_above = (uint8_t)slot;
@@ -194,7 +194,7 @@ FOR_EACH_CLASS void raise(lh_region *host, unsigned class, uint32_t room)
 
 	while (host && room > host->node.room[class]) {
 		host->node.room[class] = room;
-		host = class == 0 ? hand_up(host, code) : host->node.above;
+		host = hand_up(host, class, code);
 	}
 }
 
@@ -203,13 +203,11 @@ FOR_EACH_CLASS void lower(const lh_region_tree *tree, lh_region *host, unsigned 
 	while (host && before >= host->node.room[class]) {
 		uint32_t was = host->node.room[class], room = room_of_class(tree, &host->node, class);
 
-		if (room >= was) { /* before may have been said too high */
-			raise(host, class, room);
+		if (room == was)
 			return;
-		}
 		host->node.room[class] = room;
 		before = was;
-		host = class == 0 ? hand_up(host, lh_gap_code(room)) : host->node.above;
+		host = hand_up(host, class, lh_gap_code(room));
 	}
 }
 
@@ -245,7 +243,7 @@ void lh_region_settle_leaf(lh_region_tree *tree)
 	_Static_assert(LH_REGION_CLASSES == 3, "one at page alignment, two that seldom change");
 	tree->behind = NULL;
 	if (room[0] != told[0]) {
-		(void)hand_up(leaf, lh_gap_code(room[0]));
+		(void)hand_up(leaf, 0, lh_gap_code(room[0]));
 		if (room[0] > told[0])
 			raise(above, 0, room[0]);
 		else

@@ -161,6 +161,7 @@ TEST(the_walker_reports_wrong_gaps_and_rooms)
 	CHECK_REPORTED(region[4].guard_before = 1, "larger guard");
 	CHECK_REPORTED((region[4].guard_before = 1, tree.guard_before_max = 1),
 		       "region's gap is wrong");
+	CHECK_REPORTED(tree.has_guards = !tree.has_guards, "whether there are guards");
 }
 
 TEST(the_walker_reports_wrong_ranges)
