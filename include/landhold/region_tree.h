@@ -50,7 +50,6 @@ typedef struct lh_region_tree {
 	uint32_t levels;	  /* [t] at least 1 */
 	uint32_t guard_before_max; /* [t] largest guards of any region so far */
 	uint32_t guard_after_max; /* [t] */
-	uint32_t nesting;	  /* [t] changes that are under way, one in another */
 	uint64_t count;		  /* [t] regions in the tree */
 	uint64_t sequence;	  /* [t] odd only while nodes change; only grows */
 	uint64_t steps;		  /* [t] nodes and slots that searches looked at, if LH_DEBUG is 2 */

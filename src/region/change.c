@@ -37,8 +37,8 @@ void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint6
 		   lh_region *upper)
 {
 	struct lh_page_span whole = lh_span_of(region->range);
+	uint64_t before = lh_change_begin(tree);
 
-	lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	copy_attributes(upper, region);
 	if (region->backing == LH_BACKING_OBJECT)
@@ -53,7 +53,7 @@ void lh_region_cut(lh_region_tree *tree, lh_region *region, uint64_t from, uint6
 	tree->last.slot[0]++;
 	lh_version_end(&upper->version);
 	lh_version_end(&region->version);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }
 
 /* While the way is found, the lines that will be copied come. */
@@ -99,22 +99,24 @@ static void move_in_place(lh_region_tree *tree, lh_region *region, lh_virtual_ra
 
 void lh_region_change_range(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
-	lh_change_begin(tree);
+	uint64_t before = lh_change_begin(tree);
+
 	lh_version_begin(&region->version);
 	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }
 
 lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 {
 	lh_region *follower = lh_region_tree_next(region);
 	lh_virtual_range range = region->range;
+	uint64_t before;
 
 	if (!follower || !lh_region_is_mergeable(region, follower))
 		return NULL;
 	range.pages += follower->range.pages;
-	lh_change_begin(tree);
+	before = lh_change_begin(tree);
 	lh_version_begin(&region->version);
 	lh_region_tree_remove(tree, follower);
 	lh_region_close(tree);
@@ -122,7 +124,7 @@ lh_region *lh_region_tree_merge_next(lh_region_tree *tree, lh_region *region)
 	lh_path_find_region(&tree->last, tree, region);
 	move_in_place(tree, region, range);
 	lh_version_end(&region->version);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 	return follower;
 }
 

@@ -152,12 +152,12 @@ static lh_error prepare(lh_region_change *change, struct survey *survey, unsigne
 
 /* --- doing: nothing here fails --- */
 
-/* The steps of a change begin where the survey's path leads. */
-static void begin_at(lh_region_tree *tree, const lh_region_cursor *path)
+/* The steps of a change begin where the survey's path leads. => for lh_change_end. */
+static uint64_t begin_at(lh_region_tree *tree, const lh_region_cursor *path)
 {
-	lh_steps_begin(tree);
 	lh_path_copy(&tree->last, path);
 	tree->last_is_current = true;
+	return lh_steps_begin(tree);
 }
 
 /* The lowest region that has a page at or above the one given: there the tree's last path leads, and
@@ -307,6 +307,7 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 {
 	lh_region_cursor path;
 	struct survey survey;
+	uint64_t before;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
@@ -315,9 +316,9 @@ lh_error lh_region_tree_unmap(lh_region_tree *tree, lh_virtual_range range,
 	if (!survey.is_pooled)
 		return LH_INVALID;
 	LH_TRY(prepare(change, &survey, survey.is_punched));
-	begin_at(tree, &path);
+	before = begin_at(tree, &path);
 	cut_all(tree, range, &survey, change);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 	return LH_OK;
 }
 
@@ -329,6 +330,7 @@ static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, 
 	struct survey survey;
 	lh_region_walk walk;
 	lh_region *region;
+	uint64_t before;
 
 	if (!is_range_of(tree, range))
 		return LH_INVALID;
@@ -341,14 +343,14 @@ static lh_error change_attributes(lh_region_tree *tree, lh_virtual_range range, 
 	if (rights && (*rights & ~survey.told.rights_max) != 0)
 		return LH_NO_ACCESS;
 	LH_TRY(prepare(change, &survey, survey.ends));
-	begin_at(tree, &path);
+	before = begin_at(tree, &path);
 	split_at(tree, range.base, change);
 	split_at(tree, lh_virtual(lh_virtual_range_last(range).value + 1), change);
 	region = lh_walk_near(&walk, tree, lh_span_of(range).first);
 	for (; region && !ends_above(region, range); region = lh_region_walk_next(&walk))
 		set_attributes(region, rights, change);
 	lh_region_tree_merge(tree, range, change);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 	return LH_OK;
 }
 
@@ -415,15 +417,16 @@ lh_error lh_region_tree_replace(lh_region_tree *tree, lh_region *region, lh_virt
 {
 	struct survey survey;
 	lh_region_cursor cursor, *path;
+	uint64_t before;
 
 	lh_region_close(tree);
 	LH_TRY(survey_to_replace(tree, region, range, &cursor, &survey));
 	LH_TRY(prepare(change, &survey, survey.is_punched));
-	begin_at(tree, &cursor);
+	before = begin_at(tree, &cursor);
 	cut_all(tree, range, &survey, change);
 	path = lh_path_find_again(&cursor, tree, lh_span_of(range).first);
 	lh_region_commit(tree, lh_path_cell(path), region, lh_span_of(range).first, range.pages);
 	lh_region_tree_merge(tree, range, change);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 	return LH_OK;
 }

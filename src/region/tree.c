@@ -231,12 +231,13 @@ bool lh_region_link_above(lh_region_tree *tree, lh_region_cursor *path, lh_regio
 void lh_region_commit(lh_region_tree *tree, struct lh_cell cell, lh_region *region, uint64_t first,
 		      uint64_t pages)
 {
-	lh_change_begin(tree);
+	uint64_t before = lh_change_begin(tree);
+
 	LH_PUBLISH(region->range.base.value, first << LH_PAGE_SHIFT);
 	LH_PUBLISH(region->range.pages, pages);
 	link_into(tree, cell, region, (struct lh_page_span){ first, first + pages });
 	lh_version_end(&region->version);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }
 
 /* True if a range can be had by a region without guards where the last one of a leaf was taken out.
@@ -258,16 +259,16 @@ static void find_open(lh_region_cursor *path, const lh_region_tree *tree)
 /* The leaf has a last cell again, and owes what is left. */
 static void put_back(lh_region_tree *tree, lh_region *region, lh_virtual_range range)
 {
+	uint64_t before = lh_change_begin(tree);
 	lh_region_cursor path;
 
-	lh_change_begin(tree);
 	LH_PUBLISH(region->range.base.value, range.base.value);
 	LH_PUBLISH(region->range.pages, range.pages);
 	find_open(&path, tree);
 	(void)lh_region_link_above(tree, &path, region, tree->owed_first);
 	tree->owed_first = lh_span_of(range).end;
 	lh_version_end(&region->version);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }
 
 lh_error lh_region_tree_place_specifically(lh_region_tree *tree, lh_region *region,
@@ -336,13 +337,14 @@ static void take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 
 void lh_region_take_out(lh_region_tree *tree, lh_region *region)
 {
-	lh_change_begin(tree);
+	uint64_t before = lh_change_begin(tree);
+
 	lh_version_begin(&region->version);
 	take_out(tree, &tree->last, region);
 	tree->last_is_current = true;
 	tree->count--;
 	LH_PUBLISH(region->tree, NULL);
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }
 
 void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
@@ -357,11 +359,11 @@ void lh_region_tree_remove(lh_region_tree *tree, lh_region *region)
 void lh_region_close_leaf(lh_region_tree *tree)
 {
 	bool owes = tree->owed_first != tree->owed_end;
+	uint64_t before = lh_change_begin(tree);
 	lh_region_cursor path;
 
 	find_open(&path, tree);
 	tree->open = NULL;
-	lh_change_begin(tree);
 	if (owes) {
 		lh_path_copy(&tree->last, &path);
 		(void)lh_path_step(&tree->last, true); /* there is one: the tail's */
@@ -372,5 +374,5 @@ void lh_region_close_leaf(lh_region_tree *tree)
 		lh_path_mend(tree, &path);
 	else
 		tree->last_is_current = owes;
-	lh_change_end(tree);
+	lh_change_end(tree, before);
 }

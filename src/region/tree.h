@@ -80,24 +80,27 @@ static inline void lh_version_end(uint64_t *version)
 }
 
 /* Around a change of several steps, which readers without the lock shall see as one. No node changes
- * yet: the last path still holds. */
-static inline void lh_steps_begin(lh_region_tree *tree)
+ * yet: the last path still holds. => the sequence from before: odd in a change that has this one as a step. */
+static inline uint64_t lh_steps_begin(lh_region_tree *tree)
 {
-	if (tree->nesting++ == 0)
-		lh_version_begin(&tree->sequence);
+	uint64_t before = tree->sequence;
+
+	LH_PUBLISH(tree->sequence, before | 1);
+	return before;
 }
 
 /* Around every change of nodes, by itself or as one of several steps. */
-static inline void lh_change_begin(lh_region_tree *tree)
+static inline uint64_t lh_change_begin(lh_region_tree *tree)
 {
 	tree->last_is_current = false;
-	lh_steps_begin(tree);
+	return lh_steps_begin(tree);
 }
 
-static inline void lh_change_end(lh_region_tree *tree)
+/* => before: what begin gave. */
+static inline void lh_change_end(lh_region_tree *tree, uint64_t before)
 {
-	if (--tree->nesting == 0)
-		lh_version_end(&tree->sequence);
+	if ((before & 1) == 0)
+		LH_PUBLISH(tree->sequence, (before + 2) & LH_COUNTER_MASK);
 }
 
 /* --- nodes --- */
