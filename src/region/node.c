@@ -230,7 +230,8 @@ void lh_node_refresh(const lh_region_tree *tree, lh_region *host, struct lh_room
 		     struct lh_rooms after)
 {
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
-		change_room(tree, host, class, before.of[class], after.of[class]);
+		if (after.of[class] != before.of[class])
+			change_room(tree, host, class, before.of[class], after.of[class]);
 }
 
 /* --- a leaf's rooms: it is the one that is behind from then on --- */
@@ -266,8 +267,6 @@ static inline void fall_behind(lh_region_tree *tree, lh_region *host)
 
 void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room)
 {
-	if (room <= host->node.room[0])
-		return;
 	fall_behind(tree, host);
 	host->node.room[0] = room;
 }

@@ -151,7 +151,7 @@ static inline void enlarge_hole(lh_region_tree *tree, lh_region *leaf, struct lh
 
 	if (!lh_hole_is_small(hole))
 		lh_leaf_refresh(tree, leaf, less, lh_hole_rooms(hole));
-	else
+	else if (lh_span_pages(hole) > leaf->node.room[0])
 		lh_leaf_raise(tree, leaf, (uint32_t)lh_span_pages(hole));
 }
 

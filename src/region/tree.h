@@ -450,8 +450,8 @@ struct lh_page_span lh_region_room(const lh_region_tree *tree, const lh_region *
 /* Part of a leaf had these rooms and now has those: corrects the leaf's. */
 void lh_leaf_refresh(lh_region_tree *tree, lh_region *host, struct lh_rooms before,
 		     struct lh_rooms after);
-/* The same at page alignment alone, of a hole that has come, and of one that has gone or is smaller; both
- * small: exact. */
+/* The same at page alignment alone, of a hole that has come and is larger than all, and of one that has gone or is
+ * smaller; both small: exact. */
 void lh_leaf_raise(lh_region_tree *tree, lh_region *host, uint32_t room);
 void lh_leaf_lower(lh_region_tree *tree, lh_region *host);
 /* The same of any node, where no leaf is behind: corrects the rooms and gaps of those above at once. */
