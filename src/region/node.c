@@ -112,15 +112,21 @@ static inline struct lh_page_span gap_at(const lh_region_tree *tree, const lh_re
 	return hole;
 }
 
-/* No branch but the loop's: which hole has a page of that alignment, no predictor knows. */
+/* Mostly the leaf's part has no page of that alignment, or one: then only the hole that has it counts. No branch but
+ * the loop's: which hole has one, no predictor knows. */
 static uint32_t leaf_room(const lh_region_tree *tree, const lh_region_node *leaf, unsigned class)
 {
 	unsigned count = leaf->count;
 	struct lh_page_span part = { leaf->key[0], gap_at(tree, leaf, count - 1).end };
-	uint32_t largest = 0;
+	uint32_t largest = 0, aligned = lh_hole_room(part, class);
 
-	if (lh_hole_room(part, class) == 0)
+	if (aligned == 0)
 		return 0;
+	if (aligned <= lh_class_mask(class)) {
+		unsigned slot = lh_node_rank(leaf, part.end - aligned);
+
+		return lh_hole_room(gap_at(tree, leaf, slot), class);
+	}
 	for (unsigned slot = 0; slot < count; slot++)
 		largest = larger(largest, lh_hole_room(gap_at(tree, leaf, slot), class));
 	return largest;
