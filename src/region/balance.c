@@ -111,8 +111,10 @@ static void release(lh_region *host)
 
 /* --- hosts --- */
 
-void lh_leaf_fetch_hosts(const lh_region_node *leaf)
+void lh_leaf_fetch_hosts(const lh_region_tree *tree, const lh_region_node *leaf)
 {
+	if (lh_region_tree_is_near(tree))
+		return;
 	for (unsigned i = 0; i < leaf->count; i++) {
 		__builtin_prefetch(&leaf->child[i]->node.count);
 		__builtin_prefetch(&leaf->child[i]->leaf, 1);
@@ -430,7 +432,7 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 	lh_region_node *above;
 	unsigned level = 0;
 
-	lh_leaf_fetch_hosts(lh_path_node(path, 0));
+	lh_leaf_fetch_hosts(tree, lh_path_node(path, 0));
 	lh_region_settle(tree);
 	do {
 		lh_region *lower;

@@ -104,7 +104,7 @@ lh_region *lh_region_tree_find_near(const lh_region_tree *tree, lh_region_cursor
 				return region;
 		}
 	}
-	lh_path_find(cursor, tree, page);
+	find(cursor, tree, page);
 	cursor->sequence = tree->sequence;
 	region = lh_path_region(cursor);
 	return lh_virtual_range_contains(region->range, address) ? region : NULL;
@@ -176,12 +176,6 @@ lh_region *lh_region_tree_previous(const lh_region *region)
  * leaf after that. Those that have another node above them are found if that one is the next; else the walk
  * waits, once in a while.
  */
-
-/* True of a tree whose nodes and regions lie in the nearest caches, for all we know. */
-static bool is_near(const lh_region_tree *tree)
-{
-	return tree->levels <= 3;
-}
 
 /* Leaves beside one another: among the children of a node, which is that of a slot of another. */
 struct row {
@@ -272,7 +266,7 @@ static inline lh_region_walk walk_far(const lh_region_tree *tree, struct lh_regi
 {
 	lh_region_walk walk = lh_walk_from_leaf(tree, leaf, slot);
 
-	if (!is_near(tree))
+	if (!lh_region_tree_is_near(tree))
 		fetch_ahead(leaf);
 	else if (*leaf != tree->tail.leaf)
 		walk.leaf_end = end_of_leaves(tree, leaf);

@@ -324,7 +324,7 @@ static void take_out(lh_region_tree *tree, lh_region_cursor *path, lh_region *re
 	bool is_host = region->node.count != 0;
 
 	if (is_host)
-		lh_leaf_fetch_hosts(lh_path_node(path, 0));
+		lh_leaf_fetch_hosts(tree, lh_path_node(path, 0));
 	if (is_swallowed)
 		swallow(tree, path);
 	else

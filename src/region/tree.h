@@ -259,6 +259,12 @@ static inline unsigned lh_node_slot_above(const lh_region *host)
 	return above->child[guess] == host ? guess : lh_node_rank(above, host->node.key[0]);
 }
 
+/* True of a tree whose nodes and regions lie in the nearest caches, for all we know: nothing is asked for ahead. */
+static inline bool lh_region_tree_is_near(const lh_region_tree *tree)
+{
+	return tree->levels <= 3;
+}
+
 /* --- cursors are paths: host[0] is a leaf, slot[0] a region in it. Levels above are filled in when they
  * are wanted (lh_path_climb): most searches and changes want none. --- */
 
@@ -537,7 +543,7 @@ void lh_path_split(lh_region_tree *tree, lh_region_cursor *path, struct lh_addit
 		   lh_region *fresh);
 /* Before the node that one of the leaf's regions hosts moves, or the leaf is split: any of them may be the next
  * host, and all will be told whose they are. */
-void lh_leaf_fetch_hosts(const lh_region_node *leaf);
+void lh_leaf_fetch_hosts(const lh_region_tree *tree, const lh_region_node *leaf);
 /* True if a node of the path, which is not the root, has too few children. */
 static inline bool lh_node_is_poor(const lh_region_tree *tree, const lh_region_cursor *path,
 				   unsigned level)
