@@ -14,7 +14,7 @@ static inline lh_region *leaf_of(const lh_region_tree *tree, uint64_t page)
 		/* The lines that are wanted next come at the same time. */
 		__builtin_prefetch(&host->node.child[1]);
 		__builtin_prefetch(&host->node.gap[4]);
-		host = host->node.child[lh_node_rank(&host->node, page)];
+		host = lh_node_child(&host->node, page);
 	}
 	__builtin_prefetch(&host->node.child[1]);
 	__builtin_prefetch(&host->node.gap[4]);
@@ -40,7 +40,7 @@ static lh_region *cell_of(const lh_region_tree *tree, uint64_t page)
 
 	for (unsigned level = tree->levels; level > 0; level--) {
 		__builtin_prefetch(&host->node.child[2]);
-		host = host->node.child[lh_node_rank(&host->node, page)];
+		host = lh_node_child(&host->node, page);
 	}
 	return host;
 }

@@ -37,13 +37,17 @@ enum { TRIES = 3 };
 
 enum outcome { FOUND, ABSENT, DISTURBED };
 
-static unsigned rank_of(const lh_region_node *node, uint64_t page)
+/* As lh_node_child. */
+static const lh_region *child_of(const lh_region_node *node, uint64_t page)
 {
 	const uint64_t *key = node->key;
 	unsigned slot = 2 * ((unsigned)(READ(key[2]) <= page) + (READ(key[4]) <= page) + (READ(key[6]) <= page));
+	const lh_region *lower = READ(node->child[slot]), *upper = READ(node->child[slot + 1]);
 
 	_Static_assert(LH_WAYS == 8, "four pairs");
-	return slot + (READ(key[slot + 1]) <= page);
+	LH_OPAQUE(lower);
+	LH_OPAQUE(upper);
+	return READ(key[slot + 1]) <= page ? upper : lower;
 }
 
 /* A region that may have the page, or NULL: the way was changed under us. */
@@ -53,7 +57,7 @@ static const lh_region *go_down(const lh_region_tree *tree, uint64_t page)
 	unsigned level = READ(host->node.level);
 
 	for (;;) {
-		const lh_region *child = READ(host->node.child[rank_of(&host->node, page)]);
+		const lh_region *child = child_of(&host->node, page);
 
 		if (!child || level == 0)
 			return child;
