@@ -3,6 +3,8 @@
  * Faults look their regions up without a lock while those go, come back as others from the same memory, or
  * their memory goes; and while their objects do.
  */
+#include <landhold/reclaim.h>
+
 #include "interleave/scene.h"
 
 static void write_page(void *context)
@@ -73,6 +75,15 @@ static void go(void *context)
 	CHECK_OK(lh_space_unmap(scene->world.space[0], range));
 }
 
+/* And that memory is nobody's: what was read there is poison, unless it was waited for who reads. */
+static void go_and_reclaim(void *context)
+{
+	test_scene *scene = context;
+
+	go(scene);
+	scene->values[scene_cpu()][0] = lh_frames_reclaim(scene->world.frames, 1);
+}
+
 static void check_went(void *context)
 {
 	test_scene *scene = context;
@@ -83,8 +94,18 @@ static void check_went(void *context)
 	scene_check(scene);
 }
 
+static void check_reclaimed(void *context)
+{
+	test_scene *scene = context;
+
+	CHECK(scene->values[1][0] != 0);
+	check_went(scene);
+}
+
 CASE(lookup_regions_go, .host = &scene_host, .fibres = 2, .open = open_many, .bound = 1,
      .run = { write_page, go }, .check = check_went)
+CASE(lookup_regions_are_reclaimed, .host = &scene_host, .fibres = 2, .open = open_many, .bound = 1,
+     .run = { write_page, go_and_reclaim }, .check = check_reclaimed)
 CASE(lookup_region_comes_back, .host = &scene_host, .fibres = 2, .open = open_alone, .bound = 2,
      .run = { write_page, come_back }, .check = check_went)
 CASE(lookup_region_is_reused, .host = &scene_host, .fibres = 2, .open = open_with_another, .bound = 2,
