@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <landhold/reclaim.h>
+
 #include "interleave/locks.h"
 #include "interleave/scene.h"
 #include "object/surplus.h"
@@ -194,6 +196,15 @@ static void drain(void *context)
 	lh_frames_drain(scene->world.frames);
 }
 
+/* No CPU keeps any yet: it begins to, while others gather. */
+static void *open_plenty_unused(void)
+{
+	test_scene *scene = open_plenty();
+
+	lh_frames_drain(scene->world.frames);
+	return scene;
+}
+
 static void snapshot(void *context)
 {
 	test_scene *scene = context;
@@ -215,12 +226,84 @@ CASE(frame_own_gather_promises, .host = &scene_host, .fibres = 2, .open = open_p
      .run = { allocate_and_drop, gather_promises }, .check = check_plenty)
 CASE(frame_own_drain, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 3,
      .run = { allocate_and_drop, drain }, .check = check_plenty)
+CASE(frame_first_drain, .host = &scene_host, .fibres = 2, .open = open_plenty_unused, .bound = 3,
+     .run = { allocate_and_drop, drain }, .check = check_plenty)
 CASE(frame_own_snapshot, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 3,
      .run = { allocate_and_drop, snapshot }, .check = check_plenty)
 CASE(frame_own_gather_gather, .host = &scene_host, .fibres = 3, .open = open_plenty, .bound = 2,
      .run = { allocate_and_drop, gather_promises, snapshot }, .check = check_plenty)
 CASE(frame_own_gather_buffered, .host = &scene_host, .fibres = 2, .open = open_plenty, .bound = 1,
      .run = { allocate_and_drop, drain }, .check = check_plenty, .store_buffers = true)
+
+/* --- shrinkers: one that has been removed is asked no more, and its memory is another's --- */
+
+struct leaving {
+	lh_shrinker shrinker; /* first: a shrinker is its cache */
+	lh_frames *frames;
+	bool is_gone;
+	uint64_t freed;
+};
+
+static uint64_t give_one(lh_shrinker *shrinker, unsigned priority, uint64_t most)
+{
+	struct leaving *leaving = (struct leaving *)shrinker;
+	lh_frame_number frame;
+
+	(void)priority;
+	(void)most;
+	CHECK(!leaving->is_gone);
+	CHECK_OK(lh_frame_allocate(leaving->frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	(void)lh_frame_drop(leaving->frames, frame);
+	CHECK(!leaving->is_gone);
+	leaving->freed++;
+	return 1;
+}
+
+static void *open_shrinker(void)
+{
+	test_scene *scene = open_frames(PLENTY);
+	struct leaving *leaving = calloc(1, sizeof *leaving);
+
+	*leaving = (struct leaving){ .shrinker = { .scan = give_one }, .frames = scene->world.frames };
+	lh_shrinker_add(scene->world.frames, &leaving->shrinker);
+	scene->items[0] = leaving;
+	return scene;
+}
+
+static void reclaim(void *context)
+{
+	test_scene *scene = context;
+
+	scene->values[scene_cpu()][0] = lh_frames_reclaim(scene->world.frames, 1);
+}
+
+static void remove_shrinker(void *context)
+{
+	test_scene *scene = context;
+	struct leaving *leaving = scene->items[0];
+
+	lh_shrinker_remove(scene->world.frames, &leaving->shrinker);
+	memset(&leaving->shrinker, 0xd5, sizeof leaving->shrinker);
+	leaving->is_gone = true;
+}
+
+static void check_removed(void *context)
+{
+	test_scene *scene = context;
+	struct leaving *leaving = scene->items[0];
+	uint64_t freed = 0;
+
+	for (unsigned cpu = 0; cpu < 3; cpu++)
+		freed += scene->values[cpu][0];
+	CHECK_EQUAL(leaving->freed, freed);
+	CHECK_EQUAL(lh_frames_reclaim(scene->world.frames, 1), 0);
+	check_plenty(scene);
+}
+
+CASE(reclaim_remove, .host = &scene_host, .fibres = 2, .open = open_shrinker, .bound = 3,
+     .run = { reclaim, remove_shrinker }, .check = check_removed)
+CASE(reclaim_reclaim_remove, .host = &scene_host, .fibres = 3, .open = open_shrinker, .bound = 1,
+     .run = { reclaim, reclaim, remove_shrinker }, .check = check_removed)
 
 /* Two holders go at once: one of them frees. */
 static void *open_two_holders(void)
