@@ -204,6 +204,9 @@ static const char *check_use(const lh_frames *frames, const struct frame_cache *
 	for (unsigned keep = 0; keep < KEEP_COUNT; keep++)
 		if (cache->keeps[keep].capacity != (cache->in_use ? frames->capacity[keep] : 0))
 			return "a CPU may keep more frames than it should";
+	/* Parts that are less than nothing would add up nevertheless. */
+	if (cache->slack > frames->imagined + frames->total)
+		return "a CPU has promised more than was its to promise";
 	return !cache->in_use && (cache->slack != 0 || cache->committed != 0)
 		       ? "a cache that is not in use keeps something"
 		       : NULL;
@@ -290,6 +293,8 @@ static const char *check_sums(const lh_frames *frames, const struct recount *rec
 			return "a count of used frames is wrong";
 	if (sums.charged != recount->charged)
 		return "the count of charged frames is wrong";
+	if (frames->spare > frames->imagined + frames->total)
+		return "more is promised than there is";
 	if ((int64_t)sums.committed < 0)
 		return "more was given back than was promised";
 	if (frames->imagined + recount->bits + sums.charged < sums.committed)

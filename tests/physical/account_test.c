@@ -141,8 +141,7 @@ TEST(random_promises_in_a_tree_agree_with_a_table)
 				lh_account_give_back(&accounts[n], pages);
 				own[n] -= pages;
 			}
-			if (step % 16 == 0)
-				check_all();
+			check_all();
 		}
 		for (int n = ACCOUNTS - 1; n >= 0; n--) {
 			lh_account_give_back(&accounts[n], own[n]);

@@ -260,6 +260,54 @@ TEST(cpus_are_not_called_again_and_again_when_promises_run_out)
 	CHECK_EQUAL(now().committed, 0);
 }
 
+/* --- B30: what comes twice to the index, by whatever way it went past the holders' count --- */
+
+static const char twice[] = "a frame was given back twice";
+
+/* A frame, or the last of 2^order, is free in the index already when it comes. */
+static void give_last_of(unsigned order)
+{
+	lh_frame_number first;
+	uint32_t place;
+
+	begin(4000);
+	CHECK_OK(lh_frame_allocate_order(frames, order, LH_ANY_NODE, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &first));
+	CHECK_EQUAL(first.value % (UINT64_C(1) << order), 0);
+	place = (uint32_t)(first.value + (UINT64_C(1) << order) - 1 - 512);
+	CHECK_EQUAL(lh_place_frame(frames, place).value + 1, first.value + (UINT64_C(1) << order));
+	lh_blocks_give(frames, &place, 1, 0);
+	CHECK_PANICS_SAYING(twice, (lh_frame_drop(frames, first), lh_frames_drain(frames)));
+}
+
+TEST(b30_what_comes_twice_to_the_index_stops_the_machine)
+{
+	give_last_of(0);  /* one by one */
+	give_last_of(3);  /* eights */
+	give_last_of(6);  /* a part of a block */
+	give_last_of(9);  /* a block */
+	give_last_of(10); /* blocks */
+}
+
+/* --- Loans --- */
+
+TEST(a_loan_is_had_only_where_there_is_plenty_and_is_a_promise_meanwhile)
+{
+	begin(200);
+	CHECK(!lh_charge_lend(frames, 1));
+	CHECK_EQUAL(now().committed, 0);
+	begin(4000);
+	CHECK(lh_charge_lend(frames, 2));
+	CHECK_EQUAL(now().committed, 2);
+	lh_charge_give_back_loan(frames, 2);
+	CHECK_EQUAL(now().committed, 0);
+	CHECK_OK(lh_charge_take(frames, 3900));
+	CHECK(!lh_charge_lend(frames, 1));
+	frames = small_machine(LH_CHARGE_HEURISTIC, SPANS({ 512, 4000 }));
+	CHECK(lh_charge_lend(frames, 2));
+	lh_charge_give_back_loan(frames, 2);
+	CHECK_EQUAL(now().committed, 0);
+}
+
 /* --- A20: the promise of a page, and the frames that fulfil it one after the other --- */
 
 #define PAGES 50

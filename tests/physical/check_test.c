@@ -85,6 +85,19 @@ TEST(a_corrupted_counter_is_found)
 	CHECK_FINDS(frames->total, 5069);
 }
 
+/* Two parts of the promises of which one is less than nothing: their sum is right. */
+TEST(a_part_of_the_promises_that_wrapped_is_found)
+{
+	(void)begin();
+	frames->spare += frames->caches[0].slack + 1;
+	frames->caches[0].slack = UINT64_MAX;
+	CHECK(lh_frames_check(frames) != NULL);
+	(void)begin();
+	frames->caches[0].slack += frames->spare + 1;
+	frames->spare = UINT64_MAX;
+	CHECK(lh_frames_check(frames) != NULL);
+}
+
 TEST(a_corrupted_cache_is_found)
 {
 	struct frame_cache *cache;

@@ -247,6 +247,7 @@ TEST(random_operations_agree_with_a_table_of_frames)
 		begin((lh_charge_policy)(round % 3), spans, count);
 		for (unsigned step = 0; step < 600; step++) {
 			random_step();
+			CHECK_SOUND(lh_frames_check(frames));
 			if (step % 16 == 0)
 				check_all();
 		}
@@ -352,27 +353,33 @@ TEST(holes_of_terabytes_do_not_grow_the_allocator)
 	check_all();
 }
 
+/* Of several amounts of memory, so that the whole pages that the size is rounded to hide nothing. */
 TEST(the_size_asked_for_suffices_after_the_carvings_it_promises)
 {
 	static lh_memory_entry entries[64];
+	const lh_frames_machine one_cpu = { .cpus = 1 };
 	lh_memory_map map;
 	lh_physical_address base;
 	lh_frames *made;
 	uint64_t size;
 	void *memory;
 
-	lh_memory_map_init(&map, entries, 64);
-	CHECK_OK(lh_memory_map_add(&map, 0, UINT64_C(64) << 20, LH_MEMORY_USABLE));
-	CHECK_OK(lh_memory_map_normalise(&map));
-	size = lh_frames_size(&map);
-	CHECK(size * 100 < UINT64_C(64) << 20); /* at most 1 % of memory */
-	for (uint64_t i = 1; i <= 8; i++) /* each of a place that cuts an entry in two */
-		CHECK_OK(lh_memory_map_carve(&map, LH_PAGE_SIZE, UINT64_C(1) << (13 + i), 0, &base));
-	CHECK(map.count >= 8);
-	memory = aligned_alloc(LH_PAGE_SIZE, size);
-	CHECK_OK(lh_frames_create(memory, size, &map, LH_CHARGE_STRICT, NULL, &made));
-	CHECK_SOUND(lh_frames_check(made));
-	free(memory);
+	for (uint64_t more = 0; more < 32; more++) {
+		uint64_t bytes = (UINT64_C(16) << 20) + more * 9 * LH_PAGE_SIZE;
+
+		lh_memory_map_init(&map, entries, 64);
+		CHECK_OK(lh_memory_map_add(&map, 0, bytes, LH_MEMORY_USABLE));
+		CHECK_OK(lh_memory_map_normalise(&map));
+		size = lh_frames_size_on(&map, &one_cpu);
+		CHECK(size * 100 < bytes); /* at most 1 % of memory */
+		for (uint64_t i = 1; i <= 8; i++) /* each of a place that cuts an entry in two */
+			CHECK_OK(lh_memory_map_carve(&map, LH_PAGE_SIZE, UINT64_C(1) << (13 + i), 0, &base));
+		CHECK(map.count >= 8);
+		memory = aligned_alloc(LH_PAGE_SIZE, size);
+		CHECK_OK(lh_frames_create_on(memory, size, &map, &one_cpu, LH_CHARGE_STRICT, NULL, &made));
+		CHECK_SOUND(lh_frames_check(made));
+		free(memory);
+	}
 }
 
 TEST(memory_for_caches_follows_the_number_of_cpus)
@@ -462,7 +469,7 @@ TEST(b23_counting_holders_stops_before_it_wraps)
 	lh_frame_entry_of(frames, frame)->holders = UINT32_MAX - LH_MAX_CPUS - 1;
 	lh_frame_hold(frames, frame);
 	CHECK_SOUND(lh_frames_check(frames));
-	CHECK_PANICS(lh_frame_hold(frames, frame));
+	CHECK_PANICS_SAYING("more holders than can be counted", lh_frame_hold(frames, frame));
 }
 
 TEST(b30_dropping_a_frame_twice_stops_the_machine)
@@ -472,7 +479,7 @@ TEST(b30_dropping_a_frame_twice_stops_the_machine)
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
 	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame));
 	CHECK(lh_frame_drop(frames, frame));
-	CHECK_PANICS((void)lh_frame_drop(frames, frame));
+	CHECK_PANICS_SAYING("dropped that nobody holds", (void)lh_frame_drop(frames, frame));
 }
 
 static lh_frame_number dropped_again;
@@ -490,7 +497,7 @@ static void drop_twice_at_once(unsigned order)
 	CHECK_OK(lh_frame_allocate_order(frames, order, LH_ANY_NODE, LH_FRAME_ANONYMOUS,
 					 LH_FRAME_UNCHARGED, &dropped_again));
 	small_machine_on_pointer = drop_again;
-	CHECK_PANICS((void)lh_frame_drop(frames, dropped_again));
+	CHECK_PANICS_SAYING("a frame was dropped", (void)lh_frame_drop(frames, dropped_again));
 }
 
 TEST(b30_dropping_a_frame_twice_at_the_same_moment_stops_the_machine)
@@ -537,12 +544,46 @@ TEST(frames_dropped_in_a_row_are_freed_by_the_last_holder)
 
 TEST(frames_that_are_free_or_not_ours_cannot_be_held_or_dropped)
 {
+	static const char reserved[] = "held or dropped what is no usable memory";
+
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
-	CHECK_PANICS(lh_frame_hold(frames, lh_frame(6)));
+	CHECK_PANICS_SAYING("a free frame was held", lh_frame_hold(frames, lh_frame(6)));
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
-	CHECK_PANICS(lh_frame_hold(frames, lh_frame(4)));
-	CHECK_PANICS((void)lh_frame_drop(frames, lh_frame(15)));
-	CHECK_PANICS((void)lh_frame_drop(frames, lh_frame(LH_NO_FRAME)));
+	CHECK_PANICS_SAYING(reserved, lh_frame_hold(frames, lh_frame(4)));
+	CHECK_PANICS_SAYING(reserved, (void)lh_frame_drop(frames, lh_frame(15)));
+	CHECK_PANICS_SAYING(reserved, (void)lh_frame_drop(frames, lh_frame(LH_NO_FRAME)));
+}
+
+/* Who holds what is free, and lets go of it again, is found as who lets go. */
+TEST(a_free_frame_that_got_a_holder_is_not_freed_again)
+{
+	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
+	lh_frame_entry_of(frames, lh_frame(7))->holders = 1;
+	CHECK_PANICS_SAYING("a free frame was dropped", (void)lh_frame_drop(frames, lh_frame(7)));
+}
+
+TEST(a_free_frame_that_is_held_is_not_given_out)
+{
+	lh_frame_number frame;
+
+	begin(LH_CHARGE_STRICT, SPANS({ 5, 1 }));
+	lh_frame_entry_of(frames, lh_frame(5))->holders = 1;
+	CHECK_PANICS_SAYING("a free frame was held, or given back twice",
+			    (void)(lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK));
+}
+
+TEST(what_is_pinned_or_free_is_not_split)
+{
+	lh_frame_number first;
+
+	begin(LH_CHARGE_STRICT, SPANS({ 0, 64 }));
+	CHECK_OK(lh_frame_allocate_order(frames, 3, LH_ANY_NODE, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &first));
+	CHECK_OK(lh_frame_pin(frames, first, 1, LH_PIN_SHORT));
+	CHECK_PANICS_SAYING("split that are free or pinned", lh_frame_split(frames, first));
+	lh_frame_unpin(frames, first, 1, LH_PIN_SHORT);
+	lh_frame_split(frames, first);
+	lh_frame_drop_contiguous(frames, first, 8);
+	CHECK_PANICS_SAYING("split that are free or pinned", lh_frame_split(frames, first));
 }
 
 TEST(a_pinned_frame_cannot_be_freed)
@@ -552,7 +593,7 @@ TEST(a_pinned_frame_cannot_be_freed)
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 10 }));
 	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_ANONYMOUS, LH_FRAME_UNCHARGED, &frame));
 	lh_frame_entry_of(frames, frame)->pins = 1;
-	CHECK_PANICS((void)lh_frame_drop(frames, frame));
+	CHECK_PANICS_SAYING("a pinned frame lost its last holder", (void)lh_frame_drop(frames, frame));
 }
 
 static void write_to_a_freed_frame(void)
@@ -572,14 +613,15 @@ TEST(writing_to_a_freed_frame_is_found_when_it_is_given_out_again)
 
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 1 }));
 	write_to_a_freed_frame();
-	CHECK_PANICS((void)(lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK));
+	CHECK_PANICS_SAYING("written to after it was freed",
+			    (void)(lh_frame_allocate(frames, LH_FRAME_TABLE, LH_FRAME_UNCHARGED, &frame) == LH_OK));
 }
 
 TEST(writing_to_a_freed_frame_is_found_when_it_is_zeroed_ahead_of_time)
 {
 	begin(LH_CHARGE_STRICT, SPANS({ 5, 40 }));
 	write_to_a_freed_frame();
-	CHECK_PANICS((void)lh_frames_idle(frames));
+	CHECK_PANICS_SAYING("written to after it was freed", (void)lh_frames_idle(frames));
 }
 
 /* --- Promises --- */
@@ -646,10 +688,10 @@ TEST(giving_back_more_than_was_promised_stops_the_machine)
 	CHECK_OK(lh_charge_take(frames, 3));
 	lh_charge_give_back(frames, 4);
 	CHECK(lh_frames_check(frames) != NULL);
-	CHECK_PANICS(lh_frames_read_counters(frames, &counters));
+	CHECK_PANICS_SAYING("more was given back than was promised", lh_frames_read_counters(frames, &counters));
 	begin(LH_CHARGE_STRICT, SPANS({ 0, 10 }));
 	lh_charge_give_back(frames, 1);
-	CHECK_PANICS(lh_frames_drain(frames));
+	CHECK_PANICS_SAYING("more was given back than was promised", lh_frames_drain(frames));
 }
 
 /* --- Failure on demand --- */

@@ -16,10 +16,12 @@ static uint64_t number[FRAMES_MOST]; /* of each frame, in order */
 static unsigned node[FRAMES_MOST];
 static bool used[FRAMES_MOST];
 static uint64_t total, in_use;
+static uint64_t promised, charged_in_use;
 
 static struct held {
 	uint64_t index; /* of its first */
 	unsigned order;
+	lh_frame_source source;
 } held[HELD_MOST];
 static uint64_t held_count;
 
@@ -35,7 +37,7 @@ static void begin(lh_charge_policy policy, const lh_node_range *ranges, size_t r
 		  const struct span *spans, size_t count)
 {
 	frames = small_machine_nodes(policy, ranges, range_count, spans, count);
-	total = in_use = held_count = 0;
+	total = in_use = held_count = promised = charged_in_use = 0;
 	memset(used, 0, sizeof used);
 	for (size_t i = 0; i < count; i++)
 		for (uint64_t page = 0; page < spans[i].pages; page++, total++) {
@@ -83,17 +85,31 @@ static void check_all(void)
 	CHECK_EQUAL(small_machine_interrupts_off, 0);
 	lh_frames_read_counters(frames, &counters);
 	CHECK_EQUAL(counters.free, total - in_use);
+	CHECK_EQUAL(counters.charged_in_use, charged_in_use);
+	CHECK_EQUAL(counters.committed, promised);
+}
+
+/* Whether so many leave those who were promised frames theirs. */
+static bool is_nobodys(uint64_t count)
+{
+	return total - in_use >= count && total - in_use - count + charged_in_use >= promised;
+}
+
+static void promise(uint64_t pages)
+{
+	CHECK_OK(lh_charge_take(frames, pages));
+	promised += pages;
 }
 
 /* => false: refused, and rightly so. */
-static bool take(unsigned order, unsigned wanted, lh_frame_state state)
+static bool take_from(unsigned order, unsigned wanted, lh_frame_state state, lh_frame_source source)
 {
 	lh_frame_number first = lh_frame(LH_NO_FRAME);
-	bool possible = has_group(order, LH_ANY_NODE);
+	bool possible = has_group(order, LH_ANY_NODE) &&
+			(source == LH_FRAME_CHARGED || is_nobodys(UINT64_C(1) << order));
 	uint64_t index;
 
-	CHECK_ERROR(lh_frame_allocate_order(frames, order, wanted, state, LH_FRAME_UNCHARGED,
-					    &first),
+	CHECK_ERROR(lh_frame_allocate_order(frames, order, wanted, state, source, &first),
 		    possible ? LH_OK : LH_NO_MEMORY);
 	if (!possible) {
 		CHECK(lh_frame_is_none(first));
@@ -106,9 +122,15 @@ static bool take(unsigned order, unsigned wanted, lh_frame_state state)
 	memset(&used[index], true, (size_t)1 << order);
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
 		*(uint64_t *)lh_frame_pointer(frames, lh_frame(first.value + i)) = first.value;
-	held[held_count++] = (struct held){ index, order };
+	held[held_count++] = (struct held){ index, order, source };
 	in_use += UINT64_C(1) << order;
+	charged_in_use += (uint64_t)source << order;
 	return true;
+}
+
+static bool take(unsigned order, unsigned wanted, lh_frame_state state)
+{
+	return take_from(order, wanted, state, LH_FRAME_UNCHARGED);
 }
 
 static void give_back(uint64_t n)
@@ -121,6 +143,7 @@ static void give_back(uint64_t n)
 	CHECK(lh_frame_drop(frames, lh_frame(first)));
 	memset(&used[one.index], false, (size_t)1 << one.order);
 	in_use -= UINT64_C(1) << one.order;
+	charged_in_use -= (uint64_t)one.source << one.order;
 	held[n] = held[--held_count];
 }
 
@@ -140,7 +163,7 @@ static void split(uint64_t n)
 	lh_frame_split(frames, lh_frame(number[one.index]));
 	held[n].order = 0;
 	for (uint64_t i = 1; i < UINT64_C(1) << one.order; i++)
-		held[held_count++] = (struct held){ one.index + i, 0 };
+		held[held_count++] = (struct held){ one.index + i, 0, one.source };
 	for (uint64_t i = 0; i < UINT64_C(1) << one.order; i++)
 		*(uint64_t *)lh_frame_pointer(frames, lh_frame(number[one.index + i])) =
 			number[one.index + i];
@@ -155,8 +178,9 @@ static void random_step(void)
 	if (test_random_below(6) == 0)
 		(void)lh_frames_idle(frames);
 	if (held_count < HELD_MOST / 2 && test_random_below(9) < 5)
-		(void)take(order, test_random_below(2) ? LH_ANY_NODE : 0,
-			   test_random_below(2) ? LH_FRAME_KERNEL : LH_FRAME_OBJECT);
+		(void)take_from(order, test_random_below(2) ? LH_ANY_NODE : 0,
+				test_random_below(2) ? LH_FRAME_KERNEL : LH_FRAME_OBJECT,
+				test_random_below(3) ? LH_FRAME_UNCHARGED : LH_FRAME_CHARGED);
 	else if (held_count != 0 && test_random_below(20) == 0)
 		split(test_random_below(held_count));
 	else if (held_count != 0)
@@ -169,8 +193,10 @@ TEST(random_orders_agree_with_a_byte_a_frame)
 {
 	for (unsigned round = 0; round < 4; round++) {
 		begin(LH_CHARGE_STRICT, NULL, 0, HOLEY_SPANS);
+		promise(round * 900);
 		for (unsigned step = 0; step < 1500; step++) {
 			random_step();
+			CHECK_SOUND(lh_frames_check(frames));
 			if (step % 64 == 0)
 				check_all();
 		}
@@ -187,8 +213,10 @@ TEST(random_orders_on_three_nodes_agree_with_a_byte_a_frame)
 		begin(LH_CHARGE_STRICT, two_nodes, 2, HOLEY_SPANS);
 		for (unsigned cpu = 0; cpu < CPUS; cpu++)
 			lh_frames_set_node(frames, cpu, cpu % 3);
+		promise(round * 900);
 		for (unsigned step = 0; step < 1500; step++) {
 			random_step();
+			CHECK_SOUND(lh_frames_check(frames));
 			if (step % 64 == 0)
 				check_all();
 		}
@@ -226,14 +254,18 @@ TEST(a_nodes_own_frames_come_first_then_the_others)
 
 TEST(frames_of_another_node_do_not_stay_with_who_drops_them)
 {
-	lh_frame_number frame;
+	lh_frame_number frame, foreign[2];
 
 	begin(LH_CHARGE_STRICT, two_nodes, 2, SPANS({ 1000, 200 }, { 2000, 200 }));
 	lh_frames_set_node(frames, 1, 1);
 	small_machine_cpu = 1;
-	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &foreign[0]));
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &foreign[1]));
 	small_machine_cpu = 0;
-	(void)lh_frame_drop(frames, frame);
+	(void)lh_frame_drop(frames, foreign[0]); /* by a CPU that keeps none yet, and by one that does */
+	CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
+	CHECK_EQUAL(lh_frame_node(frames, frame), 0);
+	(void)lh_frame_drop(frames, foreign[1]);
 	for (unsigned i = 0; i < 100; i++) {
 		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
 		CHECK_EQUAL(lh_frame_node(frames, frame), 0);

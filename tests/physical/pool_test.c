@@ -96,6 +96,8 @@ static void run(uint32_t item_size, bool fronts, bool keeps)
 			give_back(test_random_below(count));
 		if (test_random_below(200) == 0)
 			(void)lh_pool_trim(&pool, 0, keeps ? &two_cpus : NULL);
+		CHECK_SOUND(lh_frames_check(frames));
+		CHECK_SOUND(lh_pool_check(&pool));
 		if (step % 64 == 0)
 			check_all();
 	}
@@ -223,6 +225,8 @@ TEST(random_taking_and_giving_back_agrees_with_a_list)
 				(void)take();
 			else if (count != 0)
 				give_back(test_random_below(count));
+			CHECK_SOUND(lh_frames_check(frames));
+			CHECK_SOUND(lh_pool_check(&pool));
 			if (step % 64 == 0)
 				check_all();
 		}

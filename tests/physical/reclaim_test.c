@@ -87,3 +87,17 @@ TEST(a_shortage_is_told_from_the_low_mark_to_the_high_one_and_nobody_is_called)
 	lh_frames_read_counters(frames, &counters);
 	CHECK_EQUAL(counters.free, 0);
 }
+
+TEST(the_marks_have_limits_for_little_and_for_much_memory)
+{
+	lh_watermarks marks;
+
+	frames = small_machine(LH_CHARGE_STRICT, SPANS({ 0, 200 }));
+	marks = lh_frames_watermarks(frames);
+	CHECK_EQUAL(marks.low, 16);
+	CHECK_EQUAL(marks.high, 32);
+	frames = small_machine(LH_CHARGE_STRICT, SPANS({ 0, 1 << 21 })); /* 8 GiB */
+	marks = lh_frames_watermarks(frames);
+	CHECK_EQUAL(marks.low, 16384);
+	CHECK_EQUAL(marks.high, 32768);
+}

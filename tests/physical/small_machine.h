@@ -7,6 +7,7 @@
 #define TESTS_PHYSICAL_SMALL_MACHINE_H
 
 #include <setjmp.h>
+#include <string.h>
 
 #include <landhold/frames.h>
 #include <landhold/memory_map.h>
@@ -60,6 +61,14 @@ extern char small_machine_message[256];
 			test_fail(__FILE__, __LINE__, "%s: no panic", #statement); \
 		}                                                                  \
 		small_machine_expects_panic = false;                               \
+	} while (0)
+
+/* The same, and that it names the mistake: so that another one does not pass for it. */
+#define CHECK_PANICS_SAYING(text, statement)                                       \
+	do {                                                                       \
+		CHECK_PANICS(statement);                                           \
+		if (!strstr(small_machine_message, text))                          \
+			test_fail(__FILE__, __LINE__, "the panic says: %s", small_machine_message); \
 	} while (0)
 
 #endif
