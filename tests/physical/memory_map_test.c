@@ -160,6 +160,140 @@ TEST(a_map_of_thousands_of_entries_is_normalised)
 	CHECK_EQUAL(lh_memory_map_frames(&map), 5000 + 1667);
 }
 
+/* --- As firmware says it: many entries, painted page by page as they are added --- */
+
+#define PAINTED 24000
+#define FAR (UINT64_C(1) << 32) /* first page of the upper half: 16 TiB up */
+#define WHOLE 15u		/* all quarters of a page are usable */
+#define TAKEN 16u		/* some byte of it is reserved */
+
+static uint8_t painted[PAINTED];
+
+/* Pages 0 to PAINTED / 2 - 1, then as many from FAR on. */
+static uint8_t *paint_of(uint64_t page)
+{
+	return &painted[page < FAR ? page : PAINTED / 2 + (page - FAR)];
+}
+
+static void begin_painting(void)
+{
+	begin();
+	memset(painted, 0, sizeof painted);
+}
+
+/* Usable ones end at quarters of pages. */
+static void paint(uint64_t base, uint64_t length, lh_memory_kind kind)
+{
+	CHECK_OK(lh_memory_map_add(&map, base, length, kind));
+	for (uint64_t page = base >> LH_PAGE_SHIFT; length != 0 && page <= (base + length - 1) >> LH_PAGE_SHIFT; page++)
+		for (unsigned quarter = 0; quarter < 4; quarter++) {
+			uint64_t first = (page << LH_PAGE_SHIFT) + quarter * PAGE / 4;
+
+			if (kind == LH_MEMORY_RESERVED)
+				*paint_of(page) |= TAKEN;
+			else if (first >= base && first - base + PAGE / 4 <= length)
+				*paint_of(page) |= (uint8_t)(1u << quarter);
+		}
+}
+
+static void shuffle_entries(void)
+{
+	for (size_t i = map.count; i > 1; i--) {
+		size_t other = test_random_below(i);
+		lh_memory_entry kept = map.entries[i - 1];
+
+		map.entries[i - 1] = map.entries[other];
+		map.entries[other] = kept;
+	}
+}
+
+/* Each page, by a walk along the entries that came of it. */
+static void check_painted(void)
+{
+	uint64_t usable = 0;
+	size_t at = 0;
+
+	CHECK_OK(lh_memory_map_normalise(&map));
+	check_form();
+	for (uint64_t i = 0; i < PAINTED; i++) {
+		uint64_t page = i < PAINTED / 2 ? i : FAR + (i - PAINTED / 2);
+
+		while (at < map.count && last_of(&map.entries[at]) < page << LH_PAGE_SHIFT)
+			at++;
+		CHECK_EQUAL(at < map.count && map.entries[at].base <= page << LH_PAGE_SHIFT, painted[i] == WHOLE);
+		usable += painted[i] == WHOLE;
+	}
+	CHECK_EQUAL(lh_memory_map_frames(&map), usable);
+	CHECK(usable != 0 && usable != PAINTED);
+}
+
+static uint64_t somewhere(uint64_t pages)
+{
+	return ((test_random_below(2) ? FAR : 0) + test_random_below(PAINTED / 2 - pages)) << LH_PAGE_SHIFT;
+}
+
+TEST(thousands_of_entries_that_overlap_agree_with_a_page_loop)
+{
+	begin_painting();
+	for (unsigned i = 0; i < MOST; i++) {
+		uint64_t pages = 1 + test_random_below(i % 50 ? 8 : 300);
+		uint64_t base = somewhere(pages + 1) + test_random_below(4) * PAGE / 4;
+
+		if (test_random_below(4))
+			paint(base, pages * PAGE - test_random_below(4) * PAGE / 4, LH_MEMORY_USABLE);
+		else
+			paint(base + test_random_below(PAGE / 4), 1 + test_random_below(2 * PAGE), LH_MEMORY_RESERVED);
+	}
+	check_painted();
+}
+
+/*
+ * UEFI (2.10, 7.2.3): whole pages of a type each, not overlapping, in any order, neighbours unjoined; after boot
+ * services have ended loaders' and theirs are usable like conventional memory. What the loader brought is in loader
+ * memory, and reserved by the host besides.
+ */
+TEST(a_map_as_efi_gives_it_agrees_with_a_page_loop)
+{
+	enum { RESERVED, LOADER_CODE, LOADER_DATA, BOOT_CODE, BOOT_DATA, RUNTIME_CODE, RUNTIME_DATA, CONVENTIONAL,
+	       UNUSABLE, TABLES, FIRMWARE, DEVICE, PORTS, TYPES };
+	uint64_t image = 0;
+
+	begin_painting();
+	for (uint64_t page = 0; page < PAINTED / 2 - 40;) {
+		unsigned type = (unsigned)test_random_below(TYPES);
+		uint64_t pages = 1 + test_random_below(30);
+		bool is_usable = type == CONVENTIONAL || (type >= LOADER_CODE && type <= BOOT_DATA);
+
+		paint((page % 2 ? FAR + page : page) << LH_PAGE_SHIFT, pages * PAGE,
+		      is_usable ? LH_MEMORY_USABLE : LH_MEMORY_RESERVED);
+		image = type == LOADER_DATA ? page : image;
+		page += pages + (test_random_below(5) ? 0 : test_random_below(20)); /* holes are in no entry */
+	}
+	paint((image % 2 ? FAR + image : image) << LH_PAGE_SHIFT, 12345, LH_MEMORY_RESERVED);
+	shuffle_entries();
+	check_painted();
+}
+
+/*
+ * Devicetree (0.4, 3.4, 3.5, 5.3): banks, which may touch or come in any order; then what is reserved of them, by the
+ * header's list to the byte and by nodes, often both the same, or where no bank is.
+ */
+TEST(a_map_as_a_devicetree_gives_it_agrees_with_a_page_loop)
+{
+	begin_painting();
+	for (unsigned bank = 0; bank < 8; bank++)
+		paint(((bank % 2 ? FAR : 0) + (7 - bank) / 2 * 2900) << LH_PAGE_SHIFT,
+		      (bank < 4 ? 2900 : 2048) * PAGE, LH_MEMORY_USABLE);
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t base = somewhere(100) + test_random_below(PAGE), length = 1 + test_random_below(90 * PAGE);
+
+		paint(base, length, LH_MEMORY_RESERVED);
+		if (i % 3 == 0)
+			paint(base & ~(PAGE - 1), (length + PAGE - 1) & ~(PAGE - 1), LH_MEMORY_RESERVED);
+	}
+	check_painted();
+}
+
 TEST(wild_addresses_agree_at_every_border)
 {
 	for (unsigned round = 0; round < 500; round++) {
