@@ -12,6 +12,9 @@
 
 #define EARLY_LIMIT (UINT64_C(1) << 32)
 #define MEMORY_TYPE_USABLE 1
+#define MEMORY_TYPE_RESERVED 2
+/* On the command line: "memory.holes=BASE+BYTES,BASE+BYTES", hexadecimal. */
+#define HOLES "memory.holes="
 
 struct pvh_start_info {
 	uint32_t magic, version, flags, module_count;
@@ -193,6 +196,24 @@ static void read_multiboot(uint64_t physical, lh_memory_map *map, struct boot_mo
 	}
 }
 
+/* Memory that the firmware would reserve on another machine: for who has only machines without, or with bad memory. */
+static void add_holes(lh_memory_map *map)
+{
+	const char *at = strstr(info.command_line, HOLES);
+
+	if (at == NULL)
+		return;
+	at += sizeof(HOLES) - 1;
+	do {
+		uint64_t base = string_hexadecimal(&at), bytes;
+
+		if (*at++ != '+')
+			panic("memory.holes: not BASE+BYTES,BASE+BYTES");
+		bytes = string_hexadecimal(&at);
+		add_memory(map, base, bytes, MEMORY_TYPE_RESERVED);
+	} while (*at++ == ',');
+}
+
 void boot_information_read(uint32_t loader, uint64_t physical, lh_memory_map *map,
 			   struct boot_module *initramfs)
 {
@@ -205,6 +226,7 @@ void boot_information_read(uint32_t loader, uint64_t physical, lh_memory_map *ma
 		info.loader = "multiboot2";
 		read_multiboot(physical, map, initramfs);
 	}
+	add_holes(map);
 	if (info.acpi_table == 0)
 		find_acpi_pointer();
 	log_line("boot: %s, initramfs %#lx + %#lx, command line \"%s\"", info.loader,

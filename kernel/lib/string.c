@@ -214,3 +214,12 @@ bool string_copy(char *to, const char *from, size_t capacity)
 	to[length] = 0;
 	return fits;
 }
+
+uint64_t string_hexadecimal(const char **at)
+{
+	uint64_t value = 0;
+
+	for (; (**at >= '0' && **at <= '9') || (**at >= 'a' && **at <= 'f'); ++*at)
+		value = value << 4 | (uint64_t)(**at <= '9' ? **at - '0' : **at - 'a' + 10);
+	return value;
+}

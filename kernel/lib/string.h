@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
@@ -22,5 +23,8 @@ char *strstr(const char *string, const char *part);
 
 /* Copies as much as fits with the ending 0 (capacity >= 1). => false: it was cut short. */
 bool string_copy(char *to, const char *from, size_t capacity);
+
+/* The number that digits 0 to 9 and a to f make, 0 without any; *at goes behind them. => at most 16 of them. */
+uint64_t string_hexadecimal(const char **at);
 
 #endif

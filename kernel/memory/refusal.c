@@ -12,15 +12,6 @@
 static bool is_on;	  /* constant after boot */
 static uint64_t by_place; /* [a] where the call returns to that is refused; 0: none, or it has been */
 
-static uint64_t read_address(const char *text)
-{
-	uint64_t value = 0;
-
-	for (; (*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'f'); text++)
-		value = value << 4 | (uint64_t)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
-	return value;
-}
-
 void refusal_start(void)
 {
 	const char *at = strstr(boot_info()->command_line, OPTION);
@@ -29,8 +20,8 @@ void refusal_start(void)
 		return;
 	is_on = true;
 	at += sizeof(OPTION) - 1;
-	if (*at == '=')
-		by_place = read_address(at + 1);
+	if (*at++ == '=')
+		by_place = string_hexadecimal(&at);
 }
 
 bool refusal_is_on(void)

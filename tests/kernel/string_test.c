@@ -17,6 +17,7 @@ char *kernel_strchr(const char *string, int character);
 char *kernel_strrchr(const char *string, int character);
 char *kernel_strstr(const char *string, const char *part);
 bool string_copy(char *to, const char *from, size_t capacity);
+uint64_t string_hexadecimal(const char **at);
 
 #define ROOM 160
 
@@ -104,6 +105,23 @@ TEST(strings_agree_with_the_library)
 		CHECK(kernel_strchr(a, 0) == strchr(a, 0));
 		CHECK(kernel_strrchr(a, 'a') == strrchr(a, 'a'));
 		CHECK(kernel_strstr(a, b) == strstr(a, b));
+	}
+}
+
+TEST(string_hexadecimal_stops_behind_the_digits)
+{
+	static const struct {
+		const char *text;
+		uint64_t value;
+		char next;
+	} cases[] = { { "0", 0, 0 }, { "+", 0, '+' }, { "", 0, 0 }, { "1a2b+3", 0x1a2b, '+' }, { "9fG", 0x9f, 'G' },
+		      { "ffffffffffffffff,", UINT64_MAX, ',' }, { "a:", 10, ':' }, { "/", 0, '/' }, { "`", 0, '`' } };
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *at = cases[i].text;
+
+		CHECK_EQUAL(string_hexadecimal(&at), cases[i].value);
+		CHECK_EQUAL(*at, cases[i].next);
 	}
 }
 
