@@ -110,12 +110,13 @@ lh_error lh_manager_create(void *memory, const lh_manager_setup *setup, lh_manag
 	make_events(made);
 	lh_directory_init(&made->kernel_directory, made->frames, made->format);
 	made->shrinker.scan = scan;
-	lh_shrinker_add(made->frames, &made->shrinker);
 	error = build(made, setup);
 	if (error != LH_OK) {
 		lh_manager_destroy(made);
 		return error;
 	}
+	/* From now on other CPUs may ask for what its pools keep. */
+	lh_shrinker_add(made->frames, &made->shrinker);
 	*manager = made;
 	return LH_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <landhold/heap.h>
+#include <landhold/reclaim.h>
 
 #include "interleave/scene.h"
 
@@ -283,3 +284,50 @@ KERNEL(heap_stretch_grow, open_large, stretch, grow_long, check_resized)
 KERNEL(heap_stretch_trim, open_large, stretch, free_large_and_trim, check_resized)
 KERNEL(heap_grow_trim, open_large, grow, free_large_and_trim, check_resized)
 KERNEL(heap_grow_free, open_large, grow, free_large_and_allocate, check_resized)
+
+/* --- another manager of the same frames: nobody is asked for what its pools keep before they stand --- */
+
+/* What is there before: no lock in it is taken, and no number is right. */
+static void fill_with_anything(void *memory)
+{
+	for (size_t i = 0; i < lh_manager_size() / sizeof(uint64_t); i++)
+		((uint64_t *)memory)[i] = UINT64_C(0xa5a5a5a500000000);
+}
+
+static void *open_second(void)
+{
+	test_scene *scene = scene_open(1024);
+
+	scene->items[0] = aligned_alloc(64, (lh_manager_size() + 63) & ~(size_t)63);
+	fill_with_anything(scene->items[0]);
+	scene_load(scene, -1, -1, -1);
+	return scene;
+}
+
+static void create_and_destroy(void *context)
+{
+	test_scene *scene = context;
+	lh_manager_setup setup = { .port = scene->world.machine, .frames = scene->world.frames,
+				   .format = &scene->world.format, .user = scene->world.user,
+				   .kernel = { lh_virtual(WORLD_KERNEL), UINT64_C(1) << 34 } };
+	lh_manager *made;
+
+	CHECK_OK(lh_manager_create(scene->items[0], &setup, &made));
+	lh_manager_destroy(made);
+	fill_with_anything(scene->items[0]);
+}
+
+static void reclaim(void *context)
+{
+	test_scene *scene = context;
+
+	(void)lh_frames_reclaim(scene->world.frames, UINT64_MAX);
+}
+
+static void check_second(void *context)
+{
+	scene_check(context);
+}
+
+CASE(manager_create_reclaim, .host = &scene_host, .fibres = 2, .open = open_second, .bound = 1,
+     .run = { create_and_destroy, reclaim }, .check = check_second)
