@@ -66,6 +66,25 @@ static void take_half(struct work *work)
 	work->operations = work->count;
 }
 
+/* The rest, to the last frame. */
+static void take_rest(struct work *work)
+{
+	uint64_t half = work->count;
+
+	while (work->count < FRAMES / work->cpus)
+		work->list[work->count++] = get(work);
+	work->operations = work->count - half;
+}
+
+/* All but this many. */
+#define NEARLY 16
+
+static void fill_nearly(struct work *work)
+{
+	for (uint64_t i = 0; i < FRAMES / work->cpus - NEARLY; i++)
+		(void)get(work);
+}
+
 static void give_all(struct work *work)
 {
 	for (uint64_t i = 0; i < work->count; i++)
@@ -176,6 +195,8 @@ static const struct workload workloads[] = {
 	{ "repeated pair order 9", NULL, pairs, 9, 1 },
 	{ "bulk allocate", NULL, take_half, 0, 1 },
 	{ "bulk free in order", take_half, give_all, 0, 1 },
+	{ "bulk allocate to the last", take_half, take_rest, 0, 1 },
+	{ "repeated pair at the last", fill_nearly, pairs, 0, 1 },
 	{ "bulk allocate order 3", NULL, take_half, 3, 1 },
 	{ "bulk free order 3", take_half, give_all, 3, 1 },
 	{ "bulk allocate order 9", NULL, take_half, 9, 1 },
