@@ -8,14 +8,16 @@
 #   PAGE_SHIFT=14 or 16   pages of 16 or 64 KiB (make test-paging-14, test-paging-16)
 #   SANITIZE=coverage     counts which branches are taken (make coverage-region)
 #   SANITIZE=lto          no sanitizer: -O2, linked as one (make test-lto)
+#   HOSTED_DEBUG=1        without what only tests have, failure on demand and poison: as kernels are built
 #   CC=clang              the other compiler; objects go to a folder of its own
 
 SANITIZE ?= 1
-HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage lto,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))
+HOSTED_DEBUG ?= 2
+HOSTED := $(BUILD)/hosted-$(notdir $(CC))$(if $(filter 1,$(SANITIZE)),-sanitized)$(if $(filter thread fuzzer coverage lto,$(SANITIZE)),-$(SANITIZE))$(if $(COUNTER_BITS),-counters$(COUNTER_BITS))$(if $(PAGE_SHIFT),-page$(PAGE_SHIFT))$(if $(filter-out 2,$(HOSTED_DEBUG)),-debug$(HOSTED_DEBUG))
 
 comma := ,
 CFLAGS_SANITIZE := $(if $(filter 1,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)$(if $(filter thread,$(SANITIZE)),-fsanitize=thread)$(if $(filter lto,$(SANITIZE)),-O2 -flto=auto)$(if $(filter coverage,$(SANITIZE)),-O0 --coverage -fprofile-update=atomic)$(if $(filter fuzzer,$(SANITIZE)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
-CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=2 $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
+CFLAGS_HOSTED := $(CFLAGS_COMMON) -O1 -DLH_DEBUG=$(HOSTED_DEBUG) $(if $(COUNTER_BITS),-DLH_COUNTER_BITS=$(COUNTER_BITS)) \
 	$(if $(PAGE_SHIFT),-DLH_PAGE_SHIFT=$(PAGE_SHIFT)) \
 	$(CFLAGS_SANITIZE) -MMD -MP
 # The library sees only its own headers: freestanding, so that a libc header is an error.
@@ -119,10 +121,13 @@ test-tsan: ## CPUs as threads, under the race detector (gcc)
 # The same with the optimisation of a kernel that is linked as one.
 LTO_TESTS := $(addprefix $(BUILD)/hosted-gcc-lto/test-,region physical paging object space manager heap threads)
 .PHONY: test-lto test-lto-here
+# Frames besides without debugging aids: those are given back by a way of their own.
+LTO_TEST_OF_FRAMES := $(BUILD)/hosted-gcc-lto-debug1/test-physical
 test-lto: ## hosted tests at -O2, the library linked as one with them (gcc)
+	@$(MAKE) --no-print-directory CC=gcc SANITIZE=lto HOSTED_DEBUG=1 $(LTO_TEST_OF_FRAMES)
 	@$(MAKE) --no-print-directory CC=gcc SANITIZE=lto test-lto-here
 test-lto-here: $(LTO_TESTS)
-	@tests/run-all $(LTO_TESTS)
+	@tests/run-all $(LTO_TESTS) $(LTO_TEST_OF_FRAMES)
 
 # Lookups without the lock alone: for the race detector, and with counters that wrap.
 .PHONY: test-readers test-counters

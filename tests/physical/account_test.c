@@ -165,6 +165,7 @@ TEST(b26_what_was_promised_cannot_be_given_back_twice)
 	CHECK_PANICS(lh_account_give_back(&accounts[0], 1)); /* though the machine owes 10 */
 }
 
+#if LH_DEBUG >= 2
 TEST(a_promise_that_the_allocator_refuses_is_counted_nowhere)
 {
 	begin();
@@ -175,6 +176,7 @@ TEST(a_promise_that_the_allocator_refuses_is_counted_nowhere)
 	lh_frames_fail_at(frames, 0);
 	check_all();
 }
+#endif
 
 TEST(an_account_in_use_cannot_be_closed_and_a_tree_has_a_bounded_height)
 {

@@ -295,14 +295,14 @@ TEST(a_loan_is_had_only_where_there_is_plenty_and_is_a_promise_meanwhile)
 	begin(200);
 	CHECK(!lh_charge_lend(frames, 1));
 	CHECK_EQUAL(now().committed, 0);
-	begin(4000);
+	begin(6000);
 	CHECK(lh_charge_lend(frames, 2));
 	CHECK_EQUAL(now().committed, 2);
 	lh_charge_give_back_loan(frames, 2);
 	CHECK_EQUAL(now().committed, 0);
-	CHECK_OK(lh_charge_take(frames, 3900));
+	CHECK_OK(lh_charge_take(frames, 5900));
 	CHECK(!lh_charge_lend(frames, 1));
-	frames = small_machine(LH_CHARGE_HEURISTIC, SPANS({ 512, 4000 }));
+	frames = small_machine(LH_CHARGE_HEURISTIC, SPANS({ 512, 6000 }));
 	CHECK(lh_charge_lend(frames, 2));
 	lh_charge_give_back_loan(frames, 2);
 	CHECK_EQUAL(now().committed, 0);

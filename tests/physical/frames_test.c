@@ -482,6 +482,7 @@ TEST(b30_dropping_a_frame_twice_stops_the_machine)
 	CHECK_PANICS_SAYING("dropped that nobody holds", (void)lh_frame_drop(frames, frame));
 }
 
+#if LH_DEBUG >= 2
 static lh_frame_number dropped_again;
 
 static void drop_again(void)
@@ -505,6 +506,7 @@ TEST(b30_dropping_a_frame_twice_at_the_same_moment_stops_the_machine)
 	drop_twice_at_once(0);
 	drop_twice_at_once(3);
 }
+#endif
 
 /* Through one row over frames of two spans, some with more holders, until none is held. */
 TEST(frames_dropped_in_a_row_are_freed_by_the_last_holder)
@@ -596,6 +598,7 @@ TEST(a_pinned_frame_cannot_be_freed)
 	CHECK_PANICS_SAYING("a pinned frame lost its last holder", (void)lh_frame_drop(frames, frame));
 }
 
+#if LH_DEBUG >= 2
 static void write_to_a_freed_frame(void)
 {
 	lh_frame_number frame;
@@ -623,6 +626,7 @@ TEST(writing_to_a_freed_frame_is_found_when_it_is_zeroed_ahead_of_time)
 	write_to_a_freed_frame();
 	CHECK_PANICS_SAYING("written to after it was freed", (void)lh_frames_idle(frames));
 }
+#endif
 
 /* --- Promises --- */
 
@@ -696,6 +700,7 @@ TEST(giving_back_more_than_was_promised_stops_the_machine)
 
 /* --- Failure on demand --- */
 
+#if LH_DEBUG >= 2
 TEST(the_step_asked_for_fails_and_changes_nothing)
 {
 	lh_frame_number frame;
@@ -728,3 +733,4 @@ TEST(the_step_asked_for_fails_and_changes_nothing)
 		CHECK_EQUAL(steps.pool_items, 0);
 	}
 }
+#endif

@@ -316,6 +316,7 @@ TEST(sizes_that_no_page_holds_are_refused)
 	CHECK_ERROR(lh_pool_init(&pool, frames, "vast", UINT32_MAX), LH_INVALID);
 }
 
+#if LH_DEBUG >= 2
 TEST(every_take_from_a_pool_can_be_made_to_fail)
 {
 	lh_frame_steps steps;
@@ -336,6 +337,7 @@ TEST(every_take_from_a_pool_can_be_made_to_fail)
 		CHECK_EQUAL(steps.pool_items, 3);
 	}
 }
+#endif
 
 /* --- The walker --- */
 
