@@ -256,7 +256,7 @@ TEST(frames_of_another_node_do_not_stay_with_who_drops_them)
 {
 	lh_frame_number frame, foreign[3];
 
-	begin(LH_CHARGE_STRICT, two_nodes, 2, SPANS({ 1000, 200 }, { 2000, 200 }));
+	begin(LH_CHARGE_STRICT, two_nodes, 2, SPANS({ 1000, 200 }, { 2000, 300 }));
 	lh_frames_set_node(frames, 1, 1);
 	small_machine_cpu = 1;
 	for (unsigned i = 0; i < 3; i++)
