@@ -46,7 +46,8 @@ struct cutter {
 	uint64_t taken; /* frames of it that are cut off already */
 };
 
-/* The node of a frame, and how many from it on are surely of that node too. */
+/* The node of a frame, and how many from it on are surely of that node too: up to the end of the first range that has
+ * it, or to where one begins that counts before that. */
 static uint64_t node_at(const struct cutter *cutter, uint64_t frame, uint64_t *pages)
 {
 	*pages = UINT64_MAX;
@@ -54,7 +55,9 @@ static uint64_t node_at(const struct cutter *cutter, uint64_t frame, uint64_t *p
 		const lh_node_range *range = &cutter->machine->ranges[i];
 
 		if (frame - range->base < range->pages) {
-			*pages = range->pages - (frame - range->base);
+			uint64_t rest = range->pages - (frame - range->base);
+
+			*pages = rest < *pages ? rest : *pages;
 			return range->node;
 		}
 		if (range->pages != 0 && range->base > frame && range->base - frame < *pages)

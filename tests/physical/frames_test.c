@@ -414,6 +414,8 @@ TEST(creation_refuses_bad_memory_and_maps)
 {
 	static lh_memory_entry entries[4];
 	static unsigned char memory[64 * 1024] __attribute__((aligned(65536)));
+	static const lh_node_range range = { 0, 10, LH_NODES_MOST };
+	const lh_frames_machine unknown_node = { .ranges = &range, .range_count = 1 };
 	lh_memory_map map;
 	lh_frames *made = NULL;
 
@@ -430,6 +432,15 @@ TEST(creation_refuses_bad_memory_and_maps)
 	entries[0].length += 1;
 	CHECK_EQUAL(lh_frames_size(&map), 0);
 	entries[0].length -= 1;
+	entries[1] = (lh_memory_entry){ 100 * LH_PAGE_SIZE, LH_PAGE_SIZE, LH_MEMORY_USABLE };
+	map.count = 2; /* it touches the first */
+	CHECK_EQUAL(lh_frames_size(&map), 0);
+	entries[1].base += LH_PAGE_SIZE;
+	CHECK(lh_frames_size(&map) != 0);
+	entries[1].length = UINT64_C(17) << 40; /* more than there are numbers for */
+	CHECK_EQUAL(lh_frames_size(&map), 0);
+	map.count = 1;
+	CHECK_EQUAL(lh_frames_size_on(&map, &unknown_node), 0);
 	CHECK_OK(lh_frames_create(memory, sizeof memory, &map, LH_CHARGE_STRICT, NULL, &made));
 	CHECK_SOUND(lh_frames_check(made));
 	CHECK_EQUAL(sizeof(lh_frame_entry), 16);
@@ -456,6 +467,20 @@ TEST(many_spans_in_one_section_and_many_sections_are_all_found)
 	check_all();
 	for (uint64_t i = 0; i < 100; i++)
 		CHECK(lh_frame_entry_of(frames, lh_frame(i * 5 + 4)) == NULL);
+}
+
+TEST(whether_any_of_a_row_is_memory_is_right_at_its_ends)
+{
+	begin(LH_CHARGE_STRICT, SPANS({ 10, 5 }, { 100, 1 }));
+	for (uint64_t first = 0; first < 110; first++)
+		for (uint64_t pages = 0; pages < 110; pages++) {
+			bool has_any = first < 15 && first + pages > 10 && pages != 0;
+
+			has_any |= first <= 100 && first + pages > 100;
+			CHECK_EQUAL(lh_frames_have_any(frames, lh_frame(first), pages), has_any);
+		}
+	CHECK(lh_frames_have_any(frames, lh_frame(50), UINT64_MAX));
+	CHECK(!lh_frames_have_any(frames, lh_frame(101), UINT64_MAX));
 }
 
 /* --- Holders --- */

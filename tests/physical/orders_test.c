@@ -133,6 +133,41 @@ static bool take(unsigned order, unsigned wanted, lh_frame_state state)
 	return take_from(order, wanted, state, LH_FRAME_UNCHARGED);
 }
 
+/* Whether so many from this one on are free, in a row and of one node. */
+static bool is_row(uint64_t index, uint64_t count)
+{
+	uint64_t n = 0;
+
+	while (n < count && index + n < total && !used[index + n] && number[index + n] == number[index] + n &&
+	       node[index + n] == node[index])
+		n++;
+	return n == count;
+}
+
+/* Some blocks long: held as so many single ones. */
+static void take_row(uint64_t count, uint64_t alignment)
+{
+	lh_frame_number first;
+	bool possible = false;
+	uint64_t index;
+
+	for (uint64_t i = 0; i < total && !possible; i++)
+		possible = number[i] % alignment == 0 && is_row(i, count);
+	possible = possible && is_nobodys(count);
+	CHECK_ERROR(lh_frame_allocate_contiguous(frames, count, alignment, 0, LH_FRAME_KERNEL, &first),
+		    possible ? LH_OK : LH_NO_MEMORY);
+	if (!possible)
+		return;
+	index = index_of(first.value);
+	CHECK(first.value % alignment == 0 && is_row(index, count));
+	for (uint64_t i = 0; i < count; i++) {
+		used[index + i] = true;
+		*(uint64_t *)lh_frame_pointer(frames, lh_frame(first.value + i)) = first.value + i;
+		held[held_count++] = (struct held){ index + i, 0, LH_FRAME_UNCHARGED };
+	}
+	in_use += count;
+}
+
 static void give_back(uint64_t n)
 {
 	struct held one = held[n];
@@ -181,6 +216,8 @@ static void random_step(void)
 		(void)take_from(order, test_random_below(2) ? LH_ANY_NODE : 0,
 				test_random_below(2) ? LH_FRAME_KERNEL : LH_FRAME_OBJECT,
 				test_random_below(3) ? LH_FRAME_UNCHARGED : LH_FRAME_CHARGED);
+	else if (held_count < HELD_MOST / 2 && test_random_below(30) == 0)
+		take_row(1 + test_random_below(1500), UINT64_C(1) << test_random_below(9));
 	else if (held_count != 0 && test_random_below(20) == 0)
 		split(test_random_below(held_count));
 	else if (held_count != 0)
@@ -205,12 +242,14 @@ TEST(random_orders_agree_with_a_byte_a_frame)
 	}
 }
 
-static const lh_node_range two_nodes[] = { { 1600, 3000, 1 }, { 6000, 1000, 2 } };
+/* Where they overlap the first counts. */
+static const lh_node_range two_nodes[] = { { 1600, 3000, 1 }, { 6000, 1000, 2 }, { 5950, 2000, 1 } };
+#define RANGES (sizeof two_nodes / sizeof *two_nodes)
 
 TEST(random_orders_on_three_nodes_agree_with_a_byte_a_frame)
 {
 	for (unsigned round = 0; round < 4; round++) {
-		begin(LH_CHARGE_STRICT, two_nodes, 2, HOLEY_SPANS);
+		begin(LH_CHARGE_STRICT, two_nodes, RANGES, HOLEY_SPANS);
 		for (unsigned cpu = 0; cpu < CPUS; cpu++)
 			lh_frames_set_node(frames, cpu, cpu % 3);
 		promise(round * 900);
@@ -230,7 +269,7 @@ TEST(a_nodes_own_frames_come_first_then_the_others)
 	lh_frame_number frame;
 	uint64_t counts[3] = { 0 };
 
-	begin(LH_CHARGE_STRICT, two_nodes, 2, SPANS({ 1500, 200 }, { 5900, 200 }));
+	begin(LH_CHARGE_STRICT, two_nodes, RANGES, SPANS({ 1500, 200 }, { 5900, 200 }));
 	for (unsigned cpu = 0; cpu < CPUS; cpu++)
 		lh_frames_set_node(frames, cpu, cpu % 3);
 	for (uint64_t i = 0; i < total; i++)
@@ -240,12 +279,16 @@ TEST(a_nodes_own_frames_come_first_then_the_others)
 		small_machine_cpu = cpu;
 		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
 		CHECK_EQUAL(lh_frame_node(frames, frame), cpu);
-		CHECK_OK(lh_frame_allocate_order(frames, 2, (cpu + 1) % 3, LH_FRAME_KERNEL,
-						 LH_FRAME_UNCHARGED, &frame));
-		CHECK_EQUAL(lh_frame_node(frames, frame), (cpu + 1) % 3);
+		for (unsigned order = 0; order <= 3; order++) { /* 0 and 3 are kept, of its own node */
+			CHECK_OK(lh_frame_allocate_order(frames, order, (cpu + 1) % 3, LH_FRAME_KERNEL,
+							 LH_FRAME_UNCHARGED, &frame));
+			CHECK_EQUAL(lh_frame_node(frames, frame), (cpu + 1) % 3);
+		}
+		lh_frames_set_node(frames, cpu, 3); /* there is none */
 	}
+	CHECK_SOUND(lh_frames_check(frames));
 	small_machine_cpu = 1; /* its own run out: the rest is had all the same */
-	for (uint64_t i = 15; i < total; i++)
+	for (uint64_t i = 3 * (1 + 15); i < total; i++)
 		CHECK_OK(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame));
 	CHECK_ERROR(lh_frame_allocate(frames, LH_FRAME_KERNEL, LH_FRAME_UNCHARGED, &frame),
 		    LH_NO_MEMORY);
@@ -256,7 +299,7 @@ TEST(frames_of_another_node_do_not_stay_with_who_drops_them)
 {
 	lh_frame_number frame, foreign[3];
 
-	begin(LH_CHARGE_STRICT, two_nodes, 2, SPANS({ 1000, 200 }, { 2000, 300 }));
+	begin(LH_CHARGE_STRICT, two_nodes, RANGES, SPANS({ 1000, 200 }, { 2000, 300 }));
 	lh_frames_set_node(frames, 1, 1);
 	small_machine_cpu = 1;
 	for (unsigned i = 0; i < 3; i++)
