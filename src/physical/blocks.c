@@ -14,11 +14,6 @@
 #include "base/memory.h"
 #include "physical/frames_internal.h"
 
-static unsigned lowest_bit(uint64_t word)
-{
-	return (unsigned)__builtin_ctzll(word);
-}
-
 static unsigned highest_bit(uint64_t word)
 {
 	return 63u - (unsigned)__builtin_clzll(word);
@@ -81,31 +76,6 @@ bool lh_map_has(const struct block_map *map, uint64_t block)
 
 /* Up the levels until the rest of a word has a bit, and down along the nearest ones. The highest
  * level is searched word by word: one word for 128 GiB of 4 KiB frames times four. */
-uint64_t lh_map_up(const struct frame_node *node, const struct block_map *map, uint64_t from)
-{
-	uint64_t bits = node->blocks;
-	unsigned level = 0;
-
-	while (from < bits) {
-		uint64_t word = map->level[level][from / 64] >> (from % 64);
-
-		if (word != 0) {
-			from += lowest_bit(word);
-			while (level-- > 0)
-				from = from * 64 + lowest_bit(map->level[level][from]);
-			return from;
-		}
-		if (level + 1 == MAP_LEVELS) {
-			from = (from / 64 + 1) * 64;
-			continue;
-		}
-		from = from / 64 + 1;
-		bits = (bits + 63) / 64;
-		level++;
-	}
-	return NO_BLOCK;
-}
-
 uint64_t lh_map_down(const struct frame_node *node, const struct block_map *map, uint64_t from)
 {
 	unsigned level = 0;

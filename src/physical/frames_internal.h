@@ -303,9 +303,7 @@ void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place,
 void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count, unsigned order);
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count);
 bool lh_blocks_is_free(const lh_frames *frames, uint64_t place);
-/* The lowest block of a map at or above one, the highest at or below; NO_BLOCK. By number in the
- * node. */
-uint64_t lh_map_up(const struct frame_node *node, const struct block_map *map, uint64_t from);
+/* The highest block of a map at or below one; NO_BLOCK. By number in the node. */
 uint64_t lh_map_down(const struct frame_node *node, const struct block_map *map, uint64_t from);
 bool lh_map_has(const struct block_map *map, uint64_t block);
 

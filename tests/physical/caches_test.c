@@ -168,6 +168,20 @@ TEST(a_charge_given_back_by_another_cpu_calls_nobody)
 	CHECK_EQUAL(now().committed, 1);
 }
 
+/* Nor does a CPU hoard what it was given back at once. */
+TEST(many_promises_given_back_are_had_by_others_without_a_call)
+{
+	begin(4000);
+	small_machine_cpu = 1;
+	CHECK_OK(lh_charge_take(frames, 3000));
+	lh_charge_give_back(frames, 3000);
+	small_machine_called = (lh_cpu_set){ { 0 } };
+	small_machine_cpu = 2;
+	CHECK_OK(lh_charge_take(frames, 3500));
+	CHECK_EQUAL(small_machine_called.bits[0], 0);
+	CHECK_EQUAL(now().committed, 3500);
+}
+
 /* --- Counters --- */
 
 static void use_frames_at_1(void)
