@@ -382,6 +382,36 @@ TEST(the_size_asked_for_suffices_after_the_carvings_it_promises)
 	}
 }
 
+/* Pieces of so many pages, so far apart. => bytes that the allocator takes for a page of memory. */
+static double cost_of_pieces(size_t count, uint64_t pages, uint64_t distance)
+{
+	const lh_frames_machine one_cpu = { .cpus = 1 };
+	lh_memory_entry *entries = malloc(count * sizeof *entries);
+	lh_memory_map map;
+	uint64_t size;
+
+	lh_memory_map_init(&map, entries, count);
+	for (size_t i = 0; i < count; i++)
+		CHECK_OK(lh_memory_map_add(&map, i * distance * LH_PAGE_SIZE, pages * LH_PAGE_SIZE, LH_MEMORY_USABLE));
+	CHECK_OK(lh_memory_map_normalise(&map));
+	CHECK_EQUAL(map.count, count);
+	size = lh_frames_size_on(&map, &one_cpu);
+	free(entries);
+	return (double)size / (double)(count * pages);
+}
+
+TEST(pieces_of_some_size_cost_at_most_a_hundredth_of_what_they_are)
+{
+	const double hundredth = LH_PAGE_SIZE / 100.0;
+
+	for (size_t count = 1000; count < 9000; count += 97) { /* the table of sections is a power of two */
+		CHECK(cost_of_pieces(count, 20, 1 << 18) <= hundredth);
+		CHECK(cost_of_pieces(count, 8, 9) <= hundredth);
+	}
+	CHECK(cost_of_pieces(4097, 20, 1 << 18) <= hundredth);
+	CHECK(cost_of_pieces(10, 1 << 15, 1 << 22) < 16.6);
+}
+
 TEST(memory_for_caches_follows_the_number_of_cpus)
 {
 	const lh_frames_machine machine = { .cpus = 3 }, all = { .cpus = LH_MAX_CPUS };
