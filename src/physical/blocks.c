@@ -335,8 +335,14 @@ static void give_whole(lh_frames *frames, uint64_t block)
 		LH_BROKEN(frames->port, "a frame was given back twice");
 	memset(frames->bits[block], 0xff, sizeof frames->bits[block]);
 	frames->counts[block].free = BLOCK_FRAMES;
-	add_free(frames, BLOCK_FRAMES);
 	map_add(&node->whole, block - node->first_block);
+}
+
+void lh_blocks_give_whole(lh_frames *frames, const uint32_t *places, uint32_t count)
+{
+	add_free(frames, count * BLOCK_FRAMES);
+	for (uint32_t n = 0; n < count; n++)
+		give_whole(frames, places[n] >> BLOCK_SHIFT);
 }
 
 static void give_part(lh_frames *frames, uint64_t block, uint64_t first, uint64_t part)
@@ -348,12 +354,12 @@ static void give_part(lh_frames *frames, uint64_t block, uint64_t first, uint64_
 			LH_BROKEN(frames->port, "a frame was given back twice");
 		frames->bits[block][word] |= mask;
 	}
-	add_free(frames, part);
 	gain(frames, block, part, true);
 }
 
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count)
 {
+	add_free(frames, count);
 	while (count != 0) {
 		uint64_t block = place >> BLOCK_SHIFT, first = place & (BLOCK_FRAMES - 1);
 		uint64_t part = part_in_block(place, count);

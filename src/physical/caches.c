@@ -59,8 +59,8 @@ static void give_oldest(lh_frames *frames, struct frame_cache *cache, unsigned n
 
 	if (order < BLOCK_SHIFT)
 		lh_blocks_give(frames, keep->places, count, order);
-	for (uint32_t n = 0; order == BLOCK_SHIFT && n < count; n++)
-		lh_blocks_give_row(frames, keep->places[n], BLOCK_FRAMES);
+	else
+		lh_blocks_give_whole(frames, keep->places, count);
 	lh_spare_give_locked(frames, (uint64_t)count << order);
 	lh_keep_set_count(keep, keep->count - count);
 	memmove(keep->places, keep->places + count, keep->count * sizeof *keep->places);

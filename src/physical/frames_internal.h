@@ -301,6 +301,8 @@ uint32_t lh_blocks_take_orders(lh_frames *frames, uint32_t node, enum frame_kind
 void lh_blocks_take_row(lh_frames *frames, enum frame_kind kind, uint64_t place, uint64_t count);
 /* Makes as many times 2^order free, order 0 to 5. One that is free already: panic. */
 void lh_blocks_give(lh_frames *frames, const uint32_t *places, uint32_t count, unsigned order);
+/* The same of whole blocks. */
+void lh_blocks_give_whole(lh_frames *frames, const uint32_t *places, uint32_t count);
 void lh_blocks_give_row(lh_frames *frames, uint64_t place, uint64_t count);
 bool lh_blocks_is_free(const lh_frames *frames, uint64_t place);
 /* The highest block of a map at or below one; NO_BLOCK. By number in the node. */
