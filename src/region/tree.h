@@ -172,28 +172,33 @@ static inline struct lh_rooms lh_rooms_larger(struct lh_rooms a, struct lh_rooms
 /* Keeps the compiler from knowing better what the processor is to work out, and when. */
 #define LH_OPAQUE(number) __asm__("" : "+r"(number))
 
-/* The child in whose part a page lies; below the first key, the first child. Which pair of children it is, then
- * which of the two: four comparisons, and none that is a branch. */
-static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
+/* The lower one of the two children of which one has the page in its part. */
+static inline unsigned lh_node_pair(const lh_region_node *node, uint64_t page)
 {
 	const uint64_t *key = node->key;
-	unsigned slot = 2 * ((unsigned)(key[2] <= page) + (key[4] <= page) + (key[6] <= page));
 
 	_Static_assert(LH_WAYS == 8, "four pairs");
-	return slot + (key[slot + 1] <= page);
+	return 2 * ((unsigned)(key[2] <= page) + (key[4] <= page) + (key[6] <= page));
+}
+
+/* The child in whose part a page lies; below the first key, the first child. Four comparisons, none of them a branch. */
+static inline unsigned lh_node_rank(const lh_region_node *node, uint64_t page)
+{
+	unsigned slot = lh_node_pair(node, page);
+
+	return slot + (node->key[slot + 1] <= page);
 }
 
 /* That child. Both of the pair are on their way while they are told apart: so a search waits no longer for it than if
  * all keys were compared at once. In registers, lest compilers make a branch of the choice. */
 static inline lh_region *lh_node_child(const lh_region_node *node, uint64_t page)
 {
-	const uint64_t *key = node->key;
-	unsigned slot = 2 * ((unsigned)(key[2] <= page) + (key[4] <= page) + (key[6] <= page));
+	unsigned slot = lh_node_pair(node, page);
 	lh_region *lower = node->child[slot], *upper = node->child[slot + 1];
 
 	LH_OPAQUE(lower);
 	LH_OPAQUE(upper);
-	return key[slot + 1] <= page ? upper : lower;
+	return node->key[slot + 1] <= page ? upper : lower;
 }
 
 /* Bit i: gap i has at least that code. Four lanes of 16 bits at once: no code reaches bit 15. No loop
@@ -222,8 +227,8 @@ static inline void lh_child_adopt(lh_region *host, lh_region *child)
 	child->node.slot_above = 0; /* a guess */
 }
 
-/* The slot above this one is free: who calls writes it. Every slot is written, moved or not: that takes less time than a wrong guess at where to stop. Which it is, a carry
- * says: compilers would work out a condition. */
+/* The slot above this one is free: who calls writes it. Every slot is written, moved or not: that takes less time
+ * than a wrong guess at where to stop. Which it is, a carry says: compilers would work out a condition. */
 static inline void lh_node_open(lh_region_node *node, unsigned slot)
 {
 #pragma GCC unroll 8
@@ -246,7 +251,7 @@ static inline void lh_node_clear(lh_region_node *node, unsigned slot)
 	node->gap[slot] = 0;
 }
 
-/* The slot above this one is gone. Where there were fewer than eight, the last slot gets what is in one that is clear. */
+/* The slot above this one is gone. Where there were fewer than eight, the last one gets what a clear slot has. */
 static inline void lh_node_shut(lh_region_node *node, unsigned slot)
 {
 #pragma GCC unroll 8
