@@ -160,6 +160,28 @@ static const char *check_leaf(struct walk *walk, const lh_region *host)
 	return host == walk->tree->open ? check_owed(walk) : NULL;
 }
 
+/* From each child, whatever shorter ways the tree has to know. */
+static struct lh_rooms rooms_of(const lh_region_tree *tree, const lh_region_node *node)
+{
+	struct lh_rooms rooms = { { 0 } };
+
+	for (unsigned i = 0; i < node->count; i++) {
+		const lh_region *child = node->child[i];
+		struct lh_page_span hole = { node->key[i], 0 };
+		struct lh_rooms known;
+
+		if (node->level == 0) {
+			hole.end = lh_extent_first(tree, child);
+			known = lh_hole_rooms(hole);
+		} else {
+			for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
+				known.of[class] = lh_told_room(tree, child, class);
+		}
+		rooms = lh_rooms_larger(rooms, known);
+	}
+	return rooms;
+}
+
 /* Recursion: one call a level. */
 static const char *check_node(struct walk *walk, const lh_region *host, const lh_region *above,
 			      unsigned level, uint64_t end)
@@ -181,7 +203,7 @@ static const char *check_node(struct walk *walk, const lh_region *host, const lh
 		LH_TRY_CHECK(check_children(walk, host, end));
 	else
 		LH_TRY_CHECK(check_leaf(walk, host));
-	rooms = lh_node_rooms(walk->tree, node);
+	rooms = rooms_of(walk->tree, node);
 	for (unsigned class = 0; class < LH_REGION_CLASSES; class++)
 		if (node->room[class] != rooms.of[class])
 			return "a node's room is wrong";

@@ -443,6 +443,20 @@ TEST(the_place_of_the_last_of_a_leaf_is_filled_in_pieces)
 	}
 }
 
+/* Of two holes that with the larger gap, the only one too large for its code, has the smaller room at 2 MiB. */
+TEST(the_only_large_hole_need_not_have_the_largest_room)
+{
+	start(1, 5000);
+	put(0, 2060, 1012);
+	put(1, 5000, 1);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK_OK(anywhere(2, 1800, 512));
+	CHECK_EQUAL(first_page(2), 3072);
+	CHECK_SOUND(lh_region_tree_check(&tree));
+	CHECK_OK(anywhere(3, 2000, 0));
+	CHECK_EQUAL(first_page(3), 1);
+}
+
 /* Rooms end at 2^32 - 1 pages: a hole that grows from little to more than that still counts. */
 TEST(a_resize_that_leaves_a_hole_of_more_than_2_to_the_32_pages_is_seen_by_searches)
 {
