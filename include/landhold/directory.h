@@ -13,7 +13,8 @@
  * Tables are lazy: made when the first entry below them is written, freed when the
  * last one is cleared (the kernel half's top entries excepted). A table page is a
  * frame in state LH_FRAME_TABLE; the frame array counts it, no side map:
- *     holders  upper entries that name it (1; the root: 1)
+ *     holders  upper entries that name it: 1; of a leaf table after a fork, the directories that have it as a
+ *              SHARED leaf
  *     word     LH_TABLE_LIVE: entries in it that are not empty; its level; its lock
  *
  * Nothing here reaches a heap, and writing an entry reaches nothing that could fail:
@@ -57,7 +58,7 @@ extern "C" {
  *     its lock: changed by compare-exchange, all else in the word by the lock's holder alone. A table
  *     that was taken out of the tree stays locked until it is freed
  *     above: while it is in a gather or among spares, the next one's frame number plus 1
- *     (0: none). In use 0: the place is kept for the number of directories that share it
+ *     (0: none). In use 0
  */
 #define LH_TABLE_LIVE UINT64_C(0x3fff)
 #define LH_TABLE_LEVEL_SHIFT 14
@@ -70,6 +71,9 @@ typedef enum lh_leaf_kind {
 	LH_LEAF_PRESENT,   /* the hardware translates by it */
 	LH_LEAF_NO_ACCESS, /* names its frame and holds it, but grants nothing */
 	LH_LEAF_BUSY,	   /* the same, while CPUs may still translate by what stood here before */
+	/* Of level 1, grants nothing: `frame` is a leaf table that other directories have so too (src/paging/shared.h),
+	 * and that holds what its leaves name. */
+	LH_LEAF_SHARED,
 	/* For the floors above to tell apart: these hold nothing, and `frame` is a number of theirs, of as
 	 * many bits as a frame's has but one. */
 	LH_LEAF_SWAPPED, /* a place in a store */
@@ -146,6 +150,8 @@ typedef struct lh_directory {
 	lh_cpu_set walkers;		/* a others that are walking its tables */
 	uint64_t generation;		/* a raised by a gather's flush before it reads active */
 	uint64_t passed;		/* a BUSY leaves that a restriction passed, each under its table's lock */
+	uint64_t shared;		/* a SHARED leaves that it has */
+	uint32_t leaves_busy;		/* a not 0: a BUSY leaf once outlived the lock of its table; set under that */
 	/* The entry of a plain leaf (src/paging/plain.h) is a sum: of bits that its rights and flags say (a: [0] at
 	 * level 0, [1] above; 0: not worked out yet), and of the frame's number times plain_unit. Of frames below
 	 * plain_frames, that is: c once it is a kernel's or is not. */
@@ -174,7 +180,7 @@ typedef struct lh_gather {
 	bool calls_walkers;	   /* a table left its place, though it is not in here: who walks is called too */
 	uint64_t tables;	   /* detached tables: first frame number + 1; 0: none */
 	uint32_t frame_count;
-	uint64_t frames[LH_GATHER_FRAMES]; /* frame number; a huge leaf's level above it */
+	uint64_t frames[LH_GATHER_FRAMES]; /* frame number; a huge leaf's level above it, or that it is a shared table */
 } lh_gather;
 
 /* --- life --- */
@@ -232,7 +238,8 @@ void lh_spare_tables_give_back(lh_frames *frames, lh_spare_tables *spares);
 
 /* The leaf for an address, in either half: EMPTY where a table is missing (level says at which
  * level the descent ended), outside both halves, and in one that has a root of its own. Of a
- * huge leaf, the frame is its first. */
+ * huge leaf, the frame is its first; of a page whose table is shared, what that says of it, though no CPU
+ * translates by it. */
 lh_leaf lh_directory_read(lh_directory *directory, lh_virtual_address address);
 
 /*
@@ -317,7 +324,8 @@ void lh_directory_clear_range(lh_directory *directory, lh_virtual_range range, l
 
 /*
  * Makes huge leaves that straddle either end of the range into smaller ones, down to single pages if need
- * be, so that the range can be cleared or restricted. What an address means does not change. The first takes
+ * be, so that the range can be cleared or restricted; tables that are shared become the directory's own there. What an
+ * address means does not change. The first takes
  * the spare tables for it, as lh_directory_prepare does.
  * => LH_NO_MEMORY: the spares do not suffice; what was split stays so, which nobody can tell.
  * => where the format breaks before it makes, accesses to such a leaf fault meanwhile.
@@ -350,7 +358,8 @@ void lh_directory_restrict_range(lh_directory *directory, lh_virtual_range range
  * or NO_ACCESS, same frame), or without an accessed or dirty flag it had; what the hardware
  * sets meanwhile stays. What must be flushed for that, it notes in a gather of its own.
  * It returns false to stop the walk (after the write-back). A huge leaf is given with its
- * first address in the range and may be changed only if the range has all of it. A BUSY leaf keeps what
+ * first address in the range and may be changed only if the range has all of it. Those of a table that is shared
+ * may not be changed. A BUSY leaf keeps what
  * is taken from it here to its owner's word: who takes rights from ranges that are split or promoted uses
  * lh_directory_restrict_range.
  */

@@ -195,6 +195,7 @@ typedef struct lh_statistics {
 	uint64_t faults_fresh;	    /* with a fresh zeroed frame, or those of a huge leaf */
 	uint64_t faults_huge;	    /* the latter */
 	uint64_t faults_split;	    /* a huge leaf was split on the way */
+	uint64_t faults_opened;	    /* a table that a fork shared became the space's own on the way */
 	uint64_t faults_copied;	    /* with a copy (COW) */
 	uint64_t faults_reused;	    /* by writing in place, the frame having one holder */
 	uint64_t faults_object;	    /* with an object's page */

@@ -178,6 +178,7 @@ void lh_manager_read_statistics(lh_manager *manager, lh_statistics *statistics)
 		.faults_fresh = lh_event_sum(manager, LH_EVENT_FRESH),
 		.faults_huge = lh_event_sum(manager, LH_EVENT_HUGE),
 		.faults_split = lh_event_sum(manager, LH_EVENT_SPLIT),
+		.faults_opened = lh_event_sum(manager, LH_EVENT_OPENED),
 		.faults_copied = lh_event_sum(manager, LH_EVENT_COPIED),
 		.faults_reused = lh_event_sum(manager, LH_EVENT_REUSED),
 		.faults_object = lh_event_sum(manager, LH_EVENT_OBJECT),

@@ -31,6 +31,7 @@ typedef enum lh_event {
 	/* and some are more than that. */
 	LH_EVENT_HUGE,
 	LH_EVENT_SPLIT,
+	LH_EVENT_OPENED,
 	LH_EVENT_REUSED,
 	LH_EVENT_FORKS,
 	LH_EVENT_COUNT

@@ -13,11 +13,12 @@ typedef struct recount {
 	lh_directory *directory;
 	uint64_t tables;
 	uint64_t leaves;
+	uint64_t shared;
 } recount;
 
-/* A table page by its frame entry alone: may it be opened? */
-static const char *check_table_frame(const lh_directory *directory, lh_frame_number table,
-				     unsigned level)
+/* A table page by its frame entry alone: may it be opened? One that is shared has a holder or more. */
+static const char *check_table_frame(const lh_directory *directory, lh_frame_number table, unsigned level,
+				     bool is_shared)
 {
 	const lh_frame_entry *entry = lh_table_entry(directory->frames, table);
 
@@ -25,7 +26,7 @@ static const char *check_table_frame(const lh_directory *directory, lh_frame_num
 		return "an upper entry names a frame that does not exist";
 	if (entry->state != LH_FRAME_TABLE)
 		return "an upper entry names a frame that is no table";
-	if (lh_atomic_load(&entry->holders) != 1)
+	if (lh_atomic_load(&entry->holders) != 1 && !(is_shared && lh_atomic_load(&entry->holders) != 0))
 		return "a table has not one holder";
 	if (lh_table_level(entry->word) != level)
 		return "a table is of another level than the entry that names it";
@@ -57,13 +58,23 @@ static const char *check_below(const recount *count, const lh_walk *walk)
 	const lh_frame_entry *entry = lh_table_entry(directory->frames, table);
 	bool kernel_top = lh_directory_keeps_top(directory) &&
 			  walk->level == lh_format_top(directory->format);
-	const char *finding = check_table_frame(directory, table, walk->level - 1);
+	const char *finding = check_table_frame(directory, table, walk->level - 1, false);
 
 	if (!finding)
 		finding = check_live(directory, table, walk->level - 1);
 	if (!finding && (entry->word & LH_TABLE_LIVE) == 0 && !kernel_top)
 		finding = "an empty table was not freed";
 	return finding;
+}
+
+/* The table of a SHARED leaf: as any other, but that others may hold it too. */
+static const char *check_shared(const lh_walk *walk)
+{
+	const lh_directory *directory = walk->directory;
+	lh_frame_number table = lh_entry_shared_table(directory->format, walk->entry);
+	const char *finding = check_table_frame(directory, table, 0, true);
+
+	return finding ? finding : check_live(directory, table, 0);
 }
 
 /* The frames that a counted leaf holds. */
@@ -114,8 +125,16 @@ static const char *check_own_half(recount *count)
 	lh_walk walk;
 
 	lh_walk_begin(&walk, count->directory, lh_directory_own_range(count->directory));
-	while (!finding && lh_walk_next(&walk))
-		finding = check_slot(count, &walk);
+	while (!finding && lh_walk_next(&walk)) {
+		if (!lh_walk_is_shared(&walk)) {
+			finding = check_slot(count, &walk);
+			continue;
+		}
+		count->shared++;
+		finding = check_shared(&walk);
+		if (!finding)
+			lh_walk_enter_shared(&walk);
+	}
 	lh_walk_end(&walk);
 	return finding;
 }
@@ -130,7 +149,7 @@ static const char *check_kernel_entry(const lh_directory *directory, uint64_t en
 		return "a top entry of the kernel half names no table";
 	if (lh_entry_check(format, top, entry, false))
 		return lh_entry_check(format, top, entry, false);
-	return check_table_frame(directory, lh_entry_table(format, entry), top - 1);
+	return check_table_frame(directory, lh_entry_table(format, entry), top - 1, false);
 }
 
 static const char *check_root(const lh_directory *directory)
@@ -167,7 +186,7 @@ const char *lh_directory_check(lh_directory *directory)
 	if (lh_frame_is_none(directory->root))
 		return lh_directory_tables(directory) == 0 && lh_directory_leaves(directory) == 0
 			       ? NULL : "a directory without a root counts tables or leaves";
-	finding = check_table_frame(directory, directory->root, lh_format_top(directory->format));
+	finding = check_table_frame(directory, directory->root, lh_format_top(directory->format), false);
 	if (!finding)
 		finding = check_root(directory);
 	if (!finding)
@@ -176,6 +195,8 @@ const char *lh_directory_check(lh_directory *directory)
 		finding = "a directory's tables are miscounted";
 	if (!finding && count.leaves != lh_directory_leaves(directory))
 		finding = "a directory's leaves are miscounted";
+	if (!finding && count.shared != lh_atomic_load(&directory->shared))
+		finding = "a directory's shared tables are miscounted";
 	return finding;
 }
 

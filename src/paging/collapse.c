@@ -91,8 +91,11 @@ static lh_error begin(lh_walk *walk, lh_directory *directory, lh_virtual_address
 	lh_error error;
 
 	lh_walk_begin(walk, directory, (lh_virtual_range){ address, 1 });
-	if (!lh_walk_hold_table(walk, LH_COLLAPSE_LEVEL, table))
+	if (!lh_walk_hold_table(walk, LH_COLLAPSE_LEVEL, table)) {
+		if (lh_walk_is_shared(walk))
+			return LH_AGAIN;
 		return walk->entry != 0 ? LH_EXISTS : LH_INVALID;
+	}
 	error = lh_walk_may_go(walk, LH_COLLAPSE_LEVEL - 1) ? look_through(walk, zero) : LH_AGAIN;
 	if (error != LH_OK)
 		lh_table_unlock(directory->port, *table);

@@ -12,7 +12,8 @@
  * May the leaf table at an address become one leaf by moving what its leaves name? zero: the frame that stands for
  * pages which are not there.
  * => LH_EXISTS: a huge leaf is there. LH_INVALID: no table, no leaf in it that names a frame of its own, or one that
- *    names what is no private page. LH_AGAIN: a frame has another holder or a pin, or a leaf is just being changed.
+ *    names what is no private page. LH_AGAIN: a frame has another holder or a pin, the table is shared, or a leaf is
+ *    just being changed.
  */
 LH_MUST_USE lh_error lh_directory_look_through(lh_directory *directory, lh_virtual_address address,
 					       lh_frame_number zero);

@@ -6,6 +6,9 @@
  *
  * To link none for nothing, a table is first looked through for a leaf that is to be copied.
  *
+ * What a range covers whole may be shared instead (shared.h), a slot of level 1 at a time: to find that, no leaf table is
+ * opened.
+ *
  * A huge leaf is copied as one: both directories name it then, each of its frames has a holder more, and who writes
  * first splits his own. It is a part of one entry, of a table a level higher.
  *
@@ -27,6 +30,7 @@ struct copy {
 	lh_gather *gather;
 	lh_spare_tables *spares;
 	lh_pinned_copies *pinned;
+	lh_sharing *sharing;
 	lh_frame_row row; /* of the frame looked at last */
 };
 
@@ -60,7 +64,7 @@ static void pass_huge(lh_walk *walk)
 		lh_walk_pause(walk);
 }
 
-void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
+void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range, bool are_shared,
 			     lh_tables_passed *passed)
 {
 	lh_walk walk;
@@ -80,7 +84,8 @@ void lh_directory_pass_locks(lh_directory *directory, lh_virtual_range range,
 			continue;
 		}
 		lh_table_unlock(directory->port, named_table(&walk));
-		note_table(&walk, passed);
+		if (!are_shared || !lh_walk_covers(&walk))
+			note_table(&walk, passed);
 		lh_walk_skip(&walk);
 		if (++walk.tables >= TABLES_AT_A_TIME && walk.page < walk.range.pages)
 			lh_walk_pause(&walk);
@@ -306,8 +311,18 @@ static bool find_huge(struct copy *copy, lh_walk *walk, bool *is_locked)
 	return found;
 }
 
-/* The first page of the range that is to be copied; its number of pages: there is none. *level: of its leaf. */
-static uint64_t find(struct copy *copy, lh_virtual_range range, unsigned *level)
+/* Is what stands at the walk's slot shared, or to be? A SHARED leaf lies in one region, so the range has all of it. */
+static bool is_to_be_shared(const struct copy *copy, const lh_walk *walk)
+{
+	if (lh_walk_is_shared(walk))
+		return true;
+	return copy->sharing->is_allowed && walk->level == LH_SHARED_LEVEL && lh_walk_is_table(walk) &&
+	       lh_walk_covers(walk);
+}
+
+/* The first page of the range that is to be copied; its number of pages: there is none. *level: of its leaf; *shared: of
+ * the table instead. */
+static uint64_t find(struct copy *copy, lh_virtual_range range, unsigned *level, bool *shared)
 {
 	bool found = false;
 	lh_walk walk;
@@ -318,6 +333,11 @@ static uint64_t find(struct copy *copy, lh_virtual_range range, unsigned *level)
 
 		if (is_table && walk.level != 1)
 			continue;
+		*shared = is_to_be_shared(copy, &walk);
+		if (*shared) {
+			*level = LH_SHARED_LEVEL;
+			break;
+		}
 		*level = is_table ? 0 : walk.level;
 		found = is_table ? find_in_table(copy, &walk, &is_locked) : find_huge(copy, &walk, &is_locked);
 		if (found)
@@ -348,8 +368,8 @@ static uint64_t pages_of_table(const struct copy *copy, lh_virtual_range range, 
 	return entries - lh_level_index(copy->format, 0, range.base);
 }
 
-void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range,
-		       lh_spare_tables *spares, lh_pinned_copies *pinned, lh_gather *gather)
+void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range range, lh_spare_tables *spares,
+		       lh_pinned_copies *pinned, lh_sharing *sharing, lh_gather *gather)
 {
 	const lh_entry_rights *rights = &from->format->user.leaf_rights;
 	struct copy copy = {
@@ -362,17 +382,22 @@ void lh_directory_copy(lh_directory *from, lh_directory *to, lh_virtual_range ra
 		.gather = gather,
 		.spares = spares,
 		.pinned = pinned,
+		.sharing = sharing,
 	};
 
 	LH_ASSERT(from->port, from->format == to->format && gather->directory == from);
 	while (range.pages != 0) {
 		unsigned level = 0;
-		uint64_t done = find(&copy, range, &level), pages;
+		bool shared = false;
+		uint64_t done = find(&copy, range, &level, &shared), pages;
 
 		range = behind(range, done);
 		if (range.pages == 0)
 			break;
-		copy_table(&copy, range, level);
+		if (shared)
+			lh_directory_share(from, to, range.base, spares, sharing, gather);
+		else
+			copy_table(&copy, range, level);
 		pages = pages_of_table(&copy, range, level);
 		range = behind(range, pages < range.pages ? pages : range.pages);
 	}

@@ -126,14 +126,21 @@ static uint64_t make_not_present(const lh_paging_format *format, lh_leaf leaf, u
 	       (~address & lh_level_frame_mask(format, leaf.level));
 }
 
-/* Nothing is noted of a mark. */
+/* Nothing is noted of a mark, and of SHARED, which is made of the first. */
 static uint64_t make_mark(const lh_paging_format *format, lh_leaf leaf)
 {
 	lh_leaf bare = { .level = leaf.level, .frame = leaf.frame, .flags = LH_LEAF_UNCOUNTED,
 			 .key = leaf.key };
 
 	return make_not_present(format, bare,
-				field_bits(format->mark, 1u + leaf.kind - LH_LEAF_SWAPPED));
+				field_bits(format->mark, leaf.kind == LH_LEAF_SHARED ? 1u : 1u + leaf.kind - LH_LEAF_SWAPPED));
+}
+
+/* A table's frame is a page's, at whatever level it is named. */
+static uint64_t make_shared(const lh_paging_format *format, lh_leaf leaf)
+{
+	leaf.level = 0;
+	return make_mark(format, leaf) | format->software[1];
 }
 
 static uint64_t make_present(const lh_paging_format *format, lh_leaf leaf, bool user)
@@ -160,6 +167,8 @@ uint64_t lh_entry_make_leaf(const lh_paging_format *format, lh_leaf leaf, bool u
 	case LH_LEAF_PURGED:
 	case LH_LEAF_GUARD:
 		return make_mark(format, leaf);
+	case LH_LEAF_SHARED:
+		return make_shared(format, leaf);
 	case LH_LEAF_NO_ACCESS:
 		entry = make_not_present(format, leaf, format->software[1]);
 		break;
@@ -220,6 +229,12 @@ lh_leaf lh_entry_read_leaf(const lh_paging_format *format, unsigned level, uint6
 
 	if (entry == 0)
 		return leaf;
+	if (level == 1 && lh_entry_is_shared(format, entry)) {
+		leaf.kind = LH_LEAF_SHARED;
+		leaf.flags = LH_LEAF_UNCOUNTED;
+		leaf.frame = lh_entry_shared_table(format, entry);
+		return leaf;
+	}
 	if (lh_entry_is_present(format, entry)) {
 		leaf.kind = LH_LEAF_PRESENT;
 		leaf.rights = read_rights(&lh_format_half_of(format, user)->leaf_rights, entry);
@@ -333,6 +348,13 @@ static const char *check_hidden(const lh_paging_format *format, uint64_t entry)
 	return lh_entry_is_counted(format, entry) ? "a mark holds a frame" : NULL;
 }
 
+static const char *check_shared(const lh_paging_format *format, uint64_t entry)
+{
+	lh_leaf leaf = { .kind = LH_LEAF_SHARED, .frame = lh_entry_shared_table(format, entry) };
+
+	return make_shared(format, leaf) == entry ? NULL : "a shared leaf has bits that none has";
+}
+
 const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint64_t entry, bool user)
 {
 	bool present = lh_entry_is_present(format, entry);
@@ -341,6 +363,8 @@ const char *lh_entry_check(const lh_paging_format *format, unsigned level, uint6
 		return NULL;
 	if (lh_entry_is_table(format, level, entry))
 		return check_table(format, entry, user);
+	if (level == 1 && lh_entry_is_shared(format, entry))
+		return user ? check_shared(format, entry) : "a leaf of the upper half is shared";
 	if (entry & ~leaf_bits(format, level, present, lh_format_half_of(format, user)))
 		return "a leaf has bits that the format does not allow there";
 	if (read_type(format, level, entry) == LH_MEMORY_TYPE_COUNT)

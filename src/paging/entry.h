@@ -4,7 +4,7 @@
  * place it stands in. No other file of the floor shifts or masks an entry, but row.h, which keeps what was
  * answered here, and copy.c, which takes away the bits of one right.
  *
- * Five kinds of entry that is not zero:
+ * Six kinds of entry that is not zero:
  *   table      present, above level 0, the format's table test holds
  *   leaf       present, any other
  *   no access  not present: the frame's address inverted, software[1] set; the type, accessed
@@ -12,6 +12,7 @@
  *   busy       the same, but without software[1] and always accessed
  *   mark       neither of the two, software[0] set; under the format's `mark` which one; for the
  *              frame's number any number, inverted as well
+ *   shared     a mark with software[1] set; the number is that of a table's frame, as at level 0
  *
  * `user` says of which half an entry is: the low one, user mode's, or the kernel's.
  */
@@ -163,6 +164,19 @@ static inline bool lh_entry_is_busy(const lh_paging_format *format, uint64_t ent
 {
 	return entry != 0 && !lh_entry_is_present(format, entry) &&
 	       (entry & (format->mark | format->software[1])) == 0;
+}
+
+/* A SHARED leaf's? => of an entry of level 1 that is no table's */
+static inline bool lh_entry_is_shared(const lh_paging_format *format, uint64_t entry)
+{
+	return (entry & format->mark) != 0 && (entry & format->software[1]) != 0 &&
+	       !lh_entry_is_present(format, entry);
+}
+
+/* The table that it names. */
+static inline lh_frame_number lh_entry_shared_table(const lh_paging_format *format, uint64_t entry)
+{
+	return lh_entry_frame(format, 0, entry);
 }
 
 /* Does a leaf hold its frames? */

@@ -140,8 +140,10 @@ bool lh_gather_flush_here(lh_gather *gather)
 	flush_order order = order_for(gather);
 	lh_cpu_set cpus;
 
-	if (!flush_if_alone(gather, &order, &cpus))
+	if (!flush_if_alone(gather, &order, &cpus)) {
+		lh_atomic_store_relaxed(&gather->directory->leaves_busy, 1u);
 		return false;
+	}
 	gather->span.pages = 0;
 	return true;
 }
@@ -153,15 +155,33 @@ void lh_gather_flush_noted(lh_gather *gather)
 	gather->span.pages = 0;
 }
 
+/* The last who leaves a shared table opens it. */
+static __attribute__((noinline)) void drop_shared(const lh_directory *directory, lh_frame_number table)
+{
+	uint64_t chain = 0;
+
+	if (!lh_table_leave(lh_table_entry(directory->frames, table)))
+		return;
+	lh_chain_push(directory->frames, &chain, table);
+	lh_chain_drop(directory->frames, directory->format, chain);
+}
+
+static inline void drop_gathered(const lh_directory *directory, lh_frame_number first, uint64_t level)
+{
+	if (__builtin_expect(level == LH_GATHER_SHARED, 0))
+		drop_shared(directory, first);
+	else
+		lh_leaf_drop(directory->frames, directory->format, first, (unsigned)level);
+}
+
 void lh_gather_flush(lh_gather *gather)
 {
 	lh_directory *directory = gather->directory;
 
 	lh_gather_flush_noted(gather);
 	for (uint32_t i = 0; i < gather->frame_count; i++)
-		lh_leaf_drop(directory->frames, directory->format,
-			     lh_frame(gather->frames[i] & FRAME_MASK),
-			     (unsigned)(gather->frames[i] >> LH_GATHER_LEVEL_SHIFT));
+		drop_gathered(directory, lh_frame(gather->frames[i] & FRAME_MASK),
+			      gather->frames[i] >> LH_GATHER_LEVEL_SHIFT);
 	if (gather->tables != 0)
 		lh_chain_drop(directory->frames, directory->format, gather->tables);
 	lh_gather_begin(gather, directory);

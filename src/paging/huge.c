@@ -33,6 +33,7 @@
 #include "paging/huge.h"
 #include "paging/row.h"
 #include "paging/run.h"
+#include "paging/shared.h"
 #include "paging/slot.h"
 
 #include "base/memory.h"
@@ -252,13 +253,21 @@ static bool address_behind(const lh_directory *directory, lh_virtual_range range
 	return lh_directory_owns(directory, *behind);
 }
 
+/* A SHARED leaf that straddles the page's lower end is opened, and has no huge ones below. */
+static lh_error split_or_open(lh_directory *directory, lh_virtual_address address, lh_spare_tables *spares)
+{
+	if (!is_first(directory->format, LH_SHARED_LEVEL, address))
+		LH_TRY(lh_directory_open_shared(directory, page_at(address), spares));
+	return split_below(directory, address, spares);
+}
+
 lh_error lh_directory_split(lh_directory *directory, lh_virtual_range range, lh_spare_tables *spares)
 {
 	lh_virtual_address behind;
 
 	LH_ASSERT(directory->port, lh_virtual_range_covers(lh_directory_own_range(directory), range));
-	LH_TRY(split_below(directory, range.base, spares));
-	return address_behind(directory, range, &behind) ? split_below(directory, behind, spares) : LH_OK;
+	LH_TRY(split_or_open(directory, range.base, spares));
+	return address_behind(directory, range, &behind) ? split_or_open(directory, behind, spares) : LH_OK;
 }
 
 /* Tables that splitting at a page's lower end takes. */
@@ -269,6 +278,8 @@ static uint64_t tables_to_split(lh_directory *directory, lh_virtual_address addr
 
 	for (unsigned level = leaf.level; leaf.kind != LH_LEAF_EMPTY && level > 0; level--)
 		tables += !is_first(directory->format, level, address);
+	if (!is_first(directory->format, LH_SHARED_LEVEL, address))
+		tables += lh_directory_tables_to_open(directory, page_at(address));
 	return tables;
 }
 

@@ -178,7 +178,7 @@ static uint64_t lift_huge(struct move *move, lh_walk *walk)
 {
 	uint64_t entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
 
-	LH_ASSERT(move->directory->port, walk->level == 1 && lh_walk_covers(walk));
+	LH_ASSERT(move->directory->port, walk->level == 1 && lh_walk_covers(walk) && !lh_walk_is_shared(walk));
 	lh_gather_note_range(&move->gather, lh_walk_span(walk));
 	lh_walk_count(walk, 0, 0 - lh_level_pages(move->format, 1));
 	count_lifted(move, walk, 1);
@@ -398,11 +398,8 @@ static void put_slot(struct move *move, lh_slot *slot, uint64_t entry)
 	lh_atomic_store_total(lh_walk_slot(walk), entry);
 	lh_table_count(walk->held, true);
 	slot->linked = false;
-	if (table) {
-		lh_order_may_try(move->directory->port, table, LH_LOCK_TABLE);
-		lh_order_took(move->directory->port, table, LH_LOCK_TABLE);
-		lh_table_unlock(move->directory->port, table);
-	}
+	if (table)
+		lh_table_come_back(move->directory->port, table);
 }
 
 static void put_slots(struct move *move, const struct part *part)

@@ -60,7 +60,8 @@ LH_STRAIGHT bool read_slot(const lh_near *near, const lh_directory *directory, u
 {
 	uint64_t entry = lh_atomic_load_total(near->slot);
 
-	if ((entry & directory->format->run) != 0 || lh_entry_is_table(directory->format, level, entry))
+	if ((entry & directory->format->run) != 0 || lh_entry_is_table(directory->format, level, entry) ||
+	    (level == 1 && lh_entry_is_shared(directory->format, entry)))
 		return false;
 	read_entry(near, directory, level, entry, leaf);
 	return true;
@@ -107,6 +108,10 @@ LH_FAR lh_leaf read_far(lh_directory *directory, lh_virtual_address address)
 	lh_walk_descend(&walk);
 	if (walk.level != walk.top)
 		lh_walk_remember(&walk, part, lh_walk_table_entry(&walk));
+	if (lh_walk_is_shared(&walk)) {
+		lh_walk_enter_shared(&walk);
+		walk.entry = lh_atomic_load_total(lh_walk_slot(&walk));
+	}
 	leaf = lh_walk_leaf(&walk);
 	lh_walk_end(&walk);
 	return leaf;
@@ -229,7 +234,8 @@ LH_STRAIGHT cleared clear_near(lh_directory *directory, lh_virtual_address addre
 		return NOT_DONE;
 	entry = lh_atomic_load_relaxed(near.slot);
 	if (entry == 0 || (entry & directory->format->run) != 0 || lh_table_live(near.table) == 1 ||
-	    lh_entry_is_table(directory->format, level, entry)) {
+	    lh_entry_is_table(directory->format, level, entry) ||
+	    (level == 1 && lh_entry_is_shared(directory->format, entry))) {
 		lh_near_let_go(&near, directory);
 		return entry == 0 ? WAS_EMPTY : NOT_DONE;
 	}

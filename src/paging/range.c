@@ -120,6 +120,11 @@ static uint64_t end_of_clearing(const lh_walk *walk, const lh_row *row, uint64_t
 	return row->count - slot < most ? row->count : slot + most;
 }
 
+static bool is_shared_slot(const lh_walk *walk, uint64_t entry)
+{
+	return walk->level == 1 && lh_entry_is_shared(walk->directory->format, entry);
+}
+
 /*
  * Clears leaves of the row, from the slot at the cursor on, but for the last entry of the table, which
  * takes tables with it; and as many as the gather has room for. => slots passed; 0: not a row's
@@ -138,7 +143,8 @@ static uint64_t clear_row(lh_walk *walk, lh_alike *alike, lh_gather *gather)
 			slot++;
 			continue;
 		}
-		if (lh_entry_is_table(alike->format, walk->level, entry) || !may_clear(walk, &row, slot))
+		if (lh_entry_is_table(alike->format, walk->level, entry) || is_shared_slot(walk, entry) ||
+		    !may_clear(walk, &row, slot))
 			break;
 		must_cover(walk, &row, slot);
 		entry = lh_atomic_load_relaxed(&row.slots[slot]);
@@ -276,11 +282,13 @@ static void pass_busy(lh_directory *directory)
 }
 
 /* What taking rights away does to entries like this one. */
-static void learn_restriction(lh_alike *alike, unsigned level, uint64_t entry, lh_rights rights)
+static void learn_restriction(const lh_walk *walk, lh_alike *alike, uint64_t entry, lh_rights rights)
 {
 	lh_leaf leaf;
 
-	lh_alike_learn(alike, level, entry);
+	lh_alike_learn(alike, walk->level, entry);
+	/* What may be reached again with its rights: it was to be opened first. */
+	LH_ASSERT(walk->directory->port, alike->leaf.kind != LH_LEAF_SHARED);
 	if (alike->leaf.kind != LH_LEAF_PRESENT)
 		return;
 	leaf = lh_alike_leaf(alike, entry);
@@ -318,7 +326,7 @@ static uint64_t restrict_row(const lh_walk *walk, lh_alike *alike, lh_rights rig
 			if (lh_entry_is_table(alike->format, walk->level, entry) ||
 			    lh_entry_is_in_run(alike->format, entry))
 				break;
-			learn_restriction(alike, walk->level, entry, rights);
+			learn_restriction(walk, alike, entry, rights);
 			if (alike->leaf.kind == LH_LEAF_BUSY)
 				pass_busy(walk->directory);
 		}
@@ -397,7 +405,7 @@ static bool visit_row(lh_walk *walk, struct visit *visit)
 			continue;
 		if (!lh_alike_has(alike, entry)) {
 			if (lh_entry_is_table(alike->format, walk->level, entry) ||
-			    lh_entry_is_in_run(alike->format, entry))
+			    is_shared_slot(walk, entry) || lh_entry_is_in_run(alike->format, entry))
 				break;
 			lh_alike_learn(alike, walk->level, entry);
 		}
@@ -405,6 +413,7 @@ static bool visit_row(lh_walk *walk, struct visit *visit)
 		more = visit->visit(visit->context, lh_walk_row_span(walk, slot, slot + 1).base, &leaf);
 		if (is_same(&leaf, &seen))
 			continue;
+		LH_ASSERT(walk->directory->port, !walk->reads || walk->level != 0);
 		must_cover(walk, &row, slot);
 		write_back(walk, &row.slots[slot], entry, seen, leaf);
 	}
@@ -422,6 +431,10 @@ void lh_directory_visit(lh_directory *directory, lh_virtual_range range, lh_leaf
 	begin_alike(&visitor.alike, directory);
 	begin_at_leaves(&walk, directory, range);
 	while (more && next(&walk)) {
+		if (lh_walk_is_shared(&walk)) {
+			lh_walk_enter_shared(&walk);
+			continue;
+		}
 		if (!hold_leaf(&walk))
 			continue;
 		if (walk.level != visitor.alike.level)
@@ -458,7 +471,7 @@ static bool query_row(lh_walk *walk, lh_alike *alike, lh_run_visit *visit, void 
 		uint64_t entry = lh_atomic_load(&row.slots[slot]);
 		lh_leaf_run run;
 
-		if (entry == 0 || lh_entry_is_table(alike->format, walk->level, entry))
+		if (entry == 0 || lh_entry_is_table(alike->format, walk->level, entry) || is_shared_slot(walk, entry))
 			break;
 		first = slot;
 		slot = find_alike(walk, &row, slot, alike);
@@ -481,8 +494,11 @@ void lh_directory_query(lh_directory *directory, lh_virtual_range range, lh_run_
 	lh_walk_begin_near(&walk, directory, range);
 	LH_ASSERT(directory->port,
 		  walk.near || lh_virtual_range_covers(lh_directory_own_range(directory), range));
-	while (more && next(&walk))
-		if (!lh_walk_is_table(&walk))
+	while (more && next(&walk)) {
+		if (lh_walk_is_shared(&walk))
+			lh_walk_enter_shared(&walk);
+		else if (!lh_walk_is_table(&walk))
 			more = query_row(&walk, &alike, visit, context);
+	}
 	lh_walk_end(&walk);
 }

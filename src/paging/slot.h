@@ -92,7 +92,8 @@ bool lh_slot_settle(lh_slot *slot, lh_leaf leaf);
 
 /*
  * Flushes what the gather noted if no other CPU can hold it: then the second step may follow at
- * once. What it gathered is dropped by lh_gather_flush, later. => in a walk. => false: not done.
+ * once. What it gathered is dropped by lh_gather_flush, later. => in a walk, which holds the table.
+ * => false: not done; the directory notes that BUSY leaves may be found.
  */
 LH_MUST_USE bool lh_gather_flush_here(lh_gather *gather);
 

@@ -129,9 +129,25 @@ static uint64_t drop_alike(lh_frames *frames, const uint64_t *entries, uint64_t 
 	return count;
 }
 
+/* What is dropped: tables to be opened, and those that were shared and are nobody's any more. */
+struct chains {
+	uint64_t tables, shared;
+};
+
+/* The part in a shared table. => how many leaves it has. */
+static uint64_t drop_part(lh_frames *frames, lh_frame_number table, struct chains *chains)
+{
+	lh_frame_entry *entry = lh_table_entry(frames, table);
+	uint64_t live = lh_table_live(entry);
+
+	if (lh_table_leave(entry))
+		lh_chain_push(frames, &chains->shared, table);
+	return live;
+}
+
 /* Drops what an unreachable table of so many live entries holds. */
 static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word, lh_alike *alike,
-			 uint64_t *chain, lh_dropped *dropped)
+			 struct chains *chains, lh_dropped *dropped)
 {
 	uint64_t *entries = lh_frame_pointer(frames, table);
 	unsigned level = lh_table_level(word);
@@ -145,7 +161,11 @@ static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word
 		if (entry == 0) {
 			entries++;
 		} else if (lh_entry_is_table(alike->format, level, entry)) {
-			lh_chain_push(frames, chain, lh_entry_table(alike->format, entry));
+			lh_chain_push(frames, &chains->tables, lh_entry_table(alike->format, entry));
+			entries++;
+			live--;
+		} else if (level == 1 && lh_entry_is_shared(alike->format, entry)) {
+			dropped->leaf_pages += drop_part(frames, lh_entry_shared_table(alike->format, entry), chains);
 			entries++;
 			live--;
 		} else if (lh_entry_is_in_run(alike->format, entry)) {
@@ -161,20 +181,32 @@ static void drop_entries(lh_frames *frames, lh_frame_number table, uint64_t word
 	}
 }
 
-lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint64_t chain)
+static lh_dropped drop_tables(lh_frames *frames, lh_alike *alike, struct chains *chains)
 {
 	lh_dropped dropped = { 0, 0 };
+
+	while (chains->tables != 0) {
+		lh_frame_number table = lh_chain_pop(frames, &chains->tables);
+
+		drop_entries(frames, table, lh_table_entry(frames, table)->word, alike, chains, &dropped);
+		drop_table(frames, table);
+		dropped.tables++;
+	}
+	return dropped;
+}
+
+lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint64_t chain)
+{
+	struct chains chains = { chain, 0 };
+	lh_dropped dropped;
 	lh_alike alike;
 
 	/* What is looked at is the same in both halves. */
 	lh_alike_begin(&alike, format, true);
-	while (chain != 0) {
-		lh_frame_number table = lh_chain_pop(frames, &chain);
-
-		drop_entries(frames, table, lh_table_entry(frames, table)->word, &alike, &chain,
-			     &dropped);
-		drop_table(frames, table);
-		dropped.tables++;
+	dropped = drop_tables(frames, &alike, &chains);
+	if (chains.shared != 0) {
+		chains.tables = chains.shared;
+		drop_tables(frames, &alike, &chains);
 	}
 	return dropped;
 }

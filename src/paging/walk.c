@@ -68,7 +68,7 @@ bool lh_walk_try_hold(lh_walk *walk)
 		return false;
 	walk->held = table;
 	walk->entry = lh_atomic_load_total(lh_walk_slot(walk));
-	if (table != walk->near && lh_is_near_level(format_of(walk), walk->level))
+	if (table != walk->near && !walk->reads && lh_is_near_level(format_of(walk), walk->level))
 		lh_walk_remember(walk, lh_part_take(walk->directory, walk->cpu), table);
 	return true;
 }
@@ -86,6 +86,15 @@ void lh_walk_enter(lh_walk *walk)
 {
 	lh_walk_let_go(walk);
 	enter(walk);
+	walk->at_slot = false;
+}
+
+void lh_walk_enter_shared(lh_walk *walk)
+{
+	lh_walk_let_go(walk);
+	stand_in(walk, 0, lh_entry_shared_table(format_of(walk), walk->entry));
+	walk->tables++;
+	walk->reads = true;
 	walk->at_slot = false;
 }
 
@@ -272,6 +281,17 @@ void lh_walk_detach(lh_walk *walk, lh_frame_entry *table, lh_gather *gather)
 	lh_gather_add_table(gather, lh_entry_table(format_of(walk), walk->entry));
 }
 
+/* The directory has no part in the table any more that the slot's SHARED leaf named. */
+static void leave_shared(lh_walk *walk, lh_gather *gather)
+{
+	lh_directory *directory = walk->directory;
+	lh_frame_number table = lh_entry_shared_table(directory->format, walk->entry);
+
+	lh_walk_count(walk, 0, 0 - lh_table_live(lh_table_entry(directory->frames, table)));
+	lh_atomic_add(&directory->shared, UINT64_MAX);
+	lh_gather_add_shared(gather, table);
+}
+
 /* Empties the slot. => all that goes is locked; child: of the table it names, or NULL. */
 static void clear_slot(lh_walk *walk, lh_frame_entry *child, lh_gather *gather)
 {
@@ -279,6 +299,8 @@ static void clear_slot(lh_walk *walk, lh_frame_entry *child, lh_gather *gather)
 	walk->entry = lh_atomic_exchange(lh_walk_slot(walk), UINT64_C(0));
 	if (child) {
 		lh_walk_detach(walk, child, gather);
+	} else if (lh_walk_is_shared(walk)) {
+		leave_shared(walk, gather);
 	} else {
 		lh_gather_add_entry(gather, walk->level, walk->entry);
 		lh_walk_count(walk, 0, 0 - lh_level_pages(format_of(walk), walk->level));

@@ -67,6 +67,7 @@ typedef struct lh_walk {
 	bool at_slot;	    /* the slot under the cursor was given out by next */
 	bool visits;	    /* next holds each leaf table that it enters: set after begin */
 	bool is_foreign;    /* this walk put its CPU into the set of walkers */
+	bool reads;	    /* it has entered a table that is shared: nothing of it is remembered */
 	unsigned top;	    /* where it began: `path` has nothing above */
 	lh_frame_entry *near; /* of the table there, if that is not the root (near.h); else NULL */
 	unsigned cpu;
@@ -97,6 +98,8 @@ void lh_walk_climb(lh_walk *walk);
 void lh_walk_descend(lh_walk *walk);
 /* Into the table that the slot names. */
 void lh_walk_enter(lh_walk *walk);
+/* Into that which its SHARED leaf names, to read. */
+void lh_walk_enter_shared(lh_walk *walk);
 
 static inline lh_virtual_address lh_walk_address(const lh_walk *walk)
 {
@@ -112,6 +115,12 @@ static inline uint64_t *lh_walk_slot(const lh_walk *walk)
 static inline bool lh_walk_is_table(const lh_walk *walk)
 {
 	return lh_entry_is_table(walk->directory->format, walk->level, walk->entry);
+}
+
+/* Does the slot have a SHARED leaf? */
+static inline bool lh_walk_is_shared(const lh_walk *walk)
+{
+	return walk->level == 1 && lh_entry_is_shared(walk->directory->format, walk->entry);
 }
 
 /* What the slot held, as it would be in no run. => in the walk */
@@ -264,6 +273,26 @@ static inline void lh_table_unlock(lh_port *port, lh_frame_entry *table)
 	lh_table_unlock_with(port, table, 0);
 }
 
+/* A table that was taken out, and so is locked, is named again: everybody who walked to it before has been waited for. */
+static inline void lh_table_come_back(lh_port *port, lh_frame_entry *table)
+{
+	lh_order_may_try(port, table, LH_LOCK_TABLE);
+	lh_order_took(port, table, LH_LOCK_TABLE);
+	lh_table_unlock(port, table);
+}
+
+/* One directory less has a shared table. => true: it was the last, and the table is the caller's alone: where one is
+ * left, nobody can join. */
+LH_MUST_USE static inline bool lh_table_leave(lh_frame_entry *table)
+{
+	uint32_t holders = lh_atomic_load(&table->holders);
+
+	while (holders != 1)
+		if (lh_atomic_compare_exchange(&table->holders, &holders, holders - 1))
+			return false;
+	return true;
+}
+
 /* A chain of tables through their frames' words: 0, or the first one's frame number + 1. */
 void lh_chain_push(lh_frames *frames, uint64_t *chain, lh_frame_number table);
 /* => the chain is not empty. The rest of the word stays. */
@@ -283,7 +312,8 @@ typedef struct lh_dropped {
 
 /*
  * Opens each table of the chain, drops the holders of its counted leaves, does the same for
- * the tables it names, and drops the table. => no CPU can reach them.
+ * the tables it names, and drops the table. Shared tables that they name are left; they are opened too if nobody
+ * else has them, which are then not among the tables that are told of. => no CPU can reach them.
  */
 lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint64_t chain);
 
@@ -291,6 +321,8 @@ lh_dropped lh_chain_drop(lh_frames *frames, const lh_paging_format *format, uint
 
 /* Where a gather keeps the level of a frame. */
 #define LH_GATHER_LEVEL_SHIFT 56
+/* There: a shared table, which has one directory less. */
+#define LH_GATHER_SHARED UINT64_C(0xff)
 
 static inline bool lh_gather_is_full(const lh_gather *gather)
 {
@@ -311,6 +343,14 @@ static inline void lh_gather_add_entry(lh_gather *gather, unsigned level, uint64
 
 	if (lh_entry_is_counted(format, entry))
 		lh_gather_add_frames(gather, lh_entry_frame(format, level, entry), level);
+}
+/* The part of the directory in a shared table, whose SHARED leaf has gone: dropped when who walks has been waited for.
+ * => not full; something is noted to be flushed. */
+static inline void lh_gather_add_shared(lh_gather *gather, lh_frame_number table)
+{
+	LH_ASSERT(gather->directory->port, !lh_gather_is_full(gather));
+	gather->frames[gather->frame_count++] = table.value | LH_GATHER_SHARED << LH_GATHER_LEVEL_SHIFT;
+	gather->calls_walkers = true;
 }
 /* => its lock is held, and stays so until it is freed. */
 void lh_gather_add_table(lh_gather *gather, lh_frame_number table);
@@ -387,7 +427,7 @@ static inline void lh_walk_start(lh_walk *walk, lh_directory *directory, lh_virt
 	walk->page = 0;
 	walk->entry = 0;
 	walk->held = NULL;
-	walk->visits = false;
+	walk->visits = walk->reads = false;
 	lh_walk_start_again(walk);
 }
 

@@ -66,7 +66,7 @@ static lh_error take_copy(lh_fault_plan *plan)
  * by the commit, it fails and the fault starts again. A huge leaf needs none below its own, a split that one. */
 static uint64_t missing_tables(const lh_fault_plan *plan)
 {
-	if (plan->name == LH_CASE_SPLIT)
+	if (plan->name == LH_CASE_SPLIT || plan->name == LH_CASE_OPEN)
 		return 1;
 	return plan->seen.kind == LH_LEAF_EMPTY ? plan->seen.level - (uint64_t)plan->is_huge : 0;
 }
@@ -94,6 +94,7 @@ lh_error lh_fault_prepare(lh_fault_plan *plan)
 	case LH_CASE_UPGRADE:
 	case LH_CASE_SETTLE:
 	case LH_CASE_SPLIT:
+	case LH_CASE_OPEN:
 		return LH_OK;
 	}
 	return LH_OK;
@@ -135,6 +136,7 @@ static lh_event event_of(lh_fault_case name)
 	case LH_CASE_UPGRADE:
 	case LH_CASE_SETTLE:
 	case LH_CASE_SPLIT:
+	case LH_CASE_OPEN:
 		break;
 	}
 	return LH_EVENT_UPGRADED;
@@ -188,6 +190,11 @@ static enum attempt attempt(lh_fault_plan *plan, unsigned *failures, lh_fault *o
 	if (error != LH_OK) {
 		*outcome = LH_FAULT_BUS;
 		return error == LH_IO || error == LH_LIMIT ? ATTEMPT_ENDED : ATTEMPT_AGAIN;
+	}
+	if (plan->name == LH_CASE_OPEN) {
+		lh_fault_open(plan);
+		lh_event_note_on(plan->space->manager, plan->cpu, LH_EVENT_OPENED);
+		return ATTEMPT_AGAIN;
 	}
 	if (plan->name == LH_CASE_SPLIT) {
 		lh_fault_split(plan);

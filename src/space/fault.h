@@ -37,6 +37,8 @@
  *     SETTLE   whatever is asked, the leaf is BUSY: another fault is changing it
  *     SPLIT    the leaf is huge, and COPY is the case or the page is to be pinned: it becomes a table, and the
  *              fault starts again
+ *     OPEN     whatever is asked, the page's table is shared since a fork (paging/shared.h): it becomes this space's
+ *              own, and the fault starts again
  *
  * Huge leaves (huge.c). FRESH may bring one, where region, advice and tables allow, and frames are at hand; if not, a
  * page. UPGRADE takes a huge leaf as it is: all of it lies in one region, and "one holder" then means each
@@ -70,7 +72,8 @@ typedef enum lh_fault_case {
 	LH_CASE_DEVICE,
 	LH_CASE_UPGRADE,
 	LH_CASE_SETTLE,
-	LH_CASE_SPLIT
+	LH_CASE_SPLIT,
+	LH_CASE_OPEN
 } lh_fault_case;
 
 /* What a pinning fault brings beside the page (pin.c). */
@@ -170,5 +173,7 @@ void lh_fault_release_huge(lh_fault_plan *plan);
 bool lh_fault_write_huge(lh_fault_plan *plan);
 /* SPLIT. Takes and leaves the map lock. => prepared. */
 void lh_fault_split(lh_fault_plan *plan);
+/* OPEN. The same. */
+void lh_fault_open(lh_fault_plan *plan);
 
 #endif

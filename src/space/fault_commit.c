@@ -127,6 +127,7 @@ static lh_leaf leaf_for(const lh_fault_plan *plan, bool *reused)
 	case LH_CASE_NOTHING:
 	case LH_CASE_SETTLE:
 	case LH_CASE_SPLIT:
+	case LH_CASE_OPEN:
 		break;
 	}
 	return leaf;

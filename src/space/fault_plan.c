@@ -232,6 +232,8 @@ static lh_fault_case case_of_leaf(const lh_fault_plan *plan)
 
 	if (plan->seen.kind == LH_LEAF_BUSY)
 		return LH_CASE_SETTLE;
+	if (plan->seen.kind == LH_LEAF_SHARED)
+		return LH_CASE_OPEN;
 	if (plan->pin && plan->seen.level != 0)
 		return LH_CASE_SPLIT;
 	/* What can be written is the leaf's own, whoever holds it for a moment. */

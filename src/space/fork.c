@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fork, by copying tables.
+ * Fork, by sharing tables where it can, and copying them elsewhere.
  *
  *   freeze    all versions odd, and each leaf table's lock passed once: from now on no fault
  *             commits, so that leaves may go but none comes
- *   prepare   a region for each one inherited; as many tables as the parent has; the charge; a frame for each pinned
- *             page
- *   commit    regions cloned, and put on their objects' lists before any entry exists; each
- *             private frame gains a holder and both leaves lose the write right
- *   flush     the parent's old write rights; then pinned pages are copied (paging/pinned.h), and the versions
- *             become even
+ *   prepare   a region for each one inherited; as many tables as the parent has, but for those shared; the charge; a
+ *             frame for each pinned page
+ *   commit    regions cloned, and put on their objects' lists before any entry exists; leaf tables that a private
+ *             anonymous region covers become SHARED in both (paging/shared.h); elsewhere each private frame gains a
+ *             holder and both leaves lose the write right
+ *   flush     what the parent could reach by shared tables, and its old write rights; then pinned pages are copied
+ *             (paging/pinned.h), and the versions become even
  *
  * All under the parent's map lock. Faults find the versions odd and wait for it; truncation can take
  * leaves away, never add one. The child is reached by nobody but truncation, through the objects'
  * lists; that its tables stay until all leaves are in (lh_directory_keep_tables) makes the number of
  * those prepared enough.
  *
- * What is not copied: leaves that show an object's page, and the zero page. The child faults
- * them in again; a fault is cheaper than an entry that may never be used. How the others are, a leaf
+ * What is not copied: leaves that show an object's page, and the zero page (in a shared table it is there). The child
+ * faults them in again; a fault is cheaper than an entry that may never be used. How the others are, a leaf
  * table or a huge leaf at a time: src/paging/copy.c. Huge leaves are split under the map lock only, so
  * that the tables counted are enough.
  */
@@ -35,6 +36,8 @@ struct copy {
 	lh_space *child;
 	lh_spare_tables tables;
 	lh_pinned_copies pinned;
+	lh_sharing sharing;
+	bool may_share; /* what is wholly private anonymous memory */
 	lh_gather gather; /* of the parent */
 };
 
@@ -47,6 +50,16 @@ static bool is_inherited(const lh_region *region)
 static bool is_copied(const lh_region *region)
 {
 	return is_inherited(region) && (region->flags & (LH_REGION_SHARED | LH_REGION_EMPTY_ON_FORK)) == 0;
+}
+
+/*
+ * Are the leaf tables that a region covers shared? Nobody but the two spaces comes to one: no object is behind it, so no
+ * truncation, and no page of it is pinned. has_pins is set before a pinning fault reads the version that it commits by; so
+ * one that may have committed is seen once the versions are odd.
+ */
+static bool is_shared(const struct copy *copy, const lh_region *region)
+{
+	return copy->may_share && is_copied(region) && region->backing == LH_BACKING_ANONYMOUS;
 }
 
 /* --- prepare --- */
@@ -100,7 +113,7 @@ static lh_error prepare(struct copy *copy, lh_region_list *spares)
 
 	for (; region; region = lh_region_walk_next(&walk)) {
 		/* No leaf lies elsewhere; also where nothing is copied a fault may be committing. */
-		lh_directory_pass_locks(&parent->directory, region->range,
+		lh_directory_pass_locks(&parent->directory, region->range, is_shared(copy, region),
 					is_copied(region) ? &copied : &others);
 		if (!is_inherited(region))
 			continue;
@@ -146,11 +159,12 @@ static void copy_region(struct copy *copy, const lh_region *region, lh_region_li
 	clone_region(copy, region, spares);
 	if (!is_copied(region))
 		return;
+	copy->sharing.is_allowed = is_shared(copy, region);
 	if (region->object)
 		lh_object_lock(region->object);
 	lh_directory_copy(&copy->parent->directory, &copy->child->directory, region->range, &copy->tables,
 			  lh_atomic_load_total(&copy->parent->has_pins) != 0 ? &copy->pinned : NULL,
-			  &copy->gather);
+			  &copy->sharing, &copy->gather);
 	if (region->object)
 		lh_object_unlock(region->object);
 }
@@ -169,6 +183,7 @@ static void commit(struct copy *copy, lh_region_list *spares)
 			copy_region(copy, region, spares);
 	lh_directory_let_tables_go(&copy->child->directory);
 	lh_gather_finish(&copy->gather);
+	lh_directory_share_end(&copy->parent->directory, &copy->sharing);
 	lh_pinned_copies_fill(copy->parent->manager->frames, &copy->pinned);
 	copy->child->limits = copy->parent->limits;
 }
@@ -179,6 +194,7 @@ static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
 	lh_error error;
 
 	lh_space_begin_taking(parent, parent->tree.total);
+	copy->may_share = lh_manager_can_huge(parent->manager) && lh_atomic_load_total(&parent->has_pins) == 0;
 	error = prepare(copy, spares);
 	if (error == LH_OK)
 		commit(copy, spares);

@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/memory.h"
+#include "paging/shared.h"
 #include "space/fault.h"
 #include "space/version.h"
 
@@ -40,9 +41,14 @@ static bool is_end_of_piece(uint64_t address)
 	return (address >> LH_PAGE_SHIFT) % LH_SPACE_PIECE_PAGES == 0;
 }
 
+bool lh_space_may_have_larger(const lh_space *space)
+{
+	return space->may_have_huge || lh_atomic_load_relaxed(&space->directory.shared) != 0;
+}
+
 bool lh_space_may_straddle(const lh_space *space, lh_virtual_range range)
 {
-	return space->may_have_huge && (!is_end_of_piece(range.base.value) ||
+	return lh_space_may_have_larger(space) && (!is_end_of_piece(range.base.value) ||
 					!is_end_of_piece(lh_virtual_range_last(range).value + 1));
 }
 
@@ -78,6 +84,31 @@ void lh_fault_split(lh_fault_plan *plan)
 
 	lh_space_lock(space);
 	lh_space_split(space, plan->page, &plan->tables);
+	lh_space_unlock(space);
+}
+
+/* --- shared tables --- */
+
+lh_error lh_space_prepare_open(lh_space *space, lh_virtual_range range, lh_spare_tables *tables)
+{
+	uint64_t needed = lh_directory_tables_to_open(&space->directory, range);
+
+	return needed == 0 ? LH_OK : lh_spare_tables_take(space->manager->frames, needed, tables);
+}
+
+void lh_space_open(lh_space *space, lh_virtual_range range, lh_spare_tables *tables)
+{
+	lh_error error = lh_directory_open_shared(&space->directory, range, tables);
+
+	LH_REQUIRE(space->manager->port, error == LH_OK);
+}
+
+void lh_fault_open(lh_fault_plan *plan)
+{
+	lh_space *space = plan->space;
+
+	lh_space_lock(space);
+	lh_space_open(space, plan->page, &plan->tables);
 	lh_space_unlock(space);
 }
 

@@ -27,6 +27,7 @@ static void restrict_pages(lh_space_change *change)
 	lh_gather gather;
 
 	lh_space_change_publish(change);
+	lh_space_open(change->space, change->range, &change->tables);
 	lh_gather_begin(&gather, directory);
 	lh_directory_restrict_range(directory, change->range, change->rights, &gather);
 	lh_gather_finish(&gather);
@@ -38,6 +39,7 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 	lh_space *space = change->space;
 	/* What becomes private and writable. */
 	uint64_t charge = (change->rights & LH_RIGHT_WRITE) != 0 ? survey->unpromised_pages : 0;
+	bool takes = (survey->rights & ~change->rights) != 0;
 
 	change->was_asked = true;
 	if (breaks_write_xor_execute(change, survey))
@@ -45,10 +47,12 @@ static lh_error prepare(lh_region_change *tree, const lh_region_survey *survey)
 	if (survey->spares > lh_space_regions_left(space))
 		return LH_LIMIT;
 	LH_TRY(lh_space_change_prepare_split(change));
+	if (takes)
+		LH_TRY(lh_space_prepare_open(space, change->range, &change->tables));
 	LH_TRY(lh_space_charge(space, charge));
 	space->charged += charge;
 	lh_space_change_split(change);
-	if ((survey->rights & ~change->rights) != 0)
+	if (takes)
 		restrict_pages(change);
 	return LH_OK;
 }

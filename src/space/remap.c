@@ -257,8 +257,9 @@ static lh_error take_tables(struct remap *remap, bool is_over)
 	if (remap->moved.pages == 0)
 		return LH_OK;
 	LH_TRY(lh_directory_prepare_move(&space->directory, remap->moved, remap->to.base, !is_over, tables));
-	if (!space->may_have_huge)
+	if (!lh_space_may_have_larger(space))
 		return LH_OK;
+	LH_TRY(lh_space_prepare_open(space, remap->from, tables));
 	LH_TRY(lh_space_prepare_split(space, remap->moved, tables));
 	LH_TRY(lh_space_prepare_split(space, remap->from, tables));
 	return is_over ? lh_space_prepare_split(space, remap->to, tables) : LH_OK;
@@ -308,7 +309,8 @@ static void move_leaves(struct remap *remap)
 
 	if (remap->moved.pages == 0)
 		return;
-	if (space->may_have_huge) {
+	if (lh_space_may_have_larger(space)) {
+		lh_space_open(space, remap->from, &remap->change.tables);
 		lh_space_split(space, remap->from, &remap->change.tables);
 		lh_space_split(space, remap->moved, &remap->change.tables);
 	}
@@ -377,7 +379,7 @@ static lh_error move_over(struct remap *remap)
 		return error;
 	}
 	remap->change.is_taking = true;
-	if (space->may_have_huge)
+	if (lh_space_may_have_larger(space))
 		lh_space_split(space, remap->to, &remap->change.tables);
 	unmap(remap, remap->to, clear_place);
 	error = lh_space_place(space, &there, remap->to, remap->fresh);

@@ -27,6 +27,7 @@
  *   so does one that names a pinned ANONYMOUS frame (pin.c);
  *   an OBJECT frame's leaf is read-only in a private region;
  *   a huge leaf lies in one region, and is as a page's leaf would be for each of its frames;
+ *   a SHARED leaf (paging/shared.h) lies in one region, private and anonymous, and what its table says is said here;
  *   pages, charged == the sums over the regions; each region with an object is on its list;
  *   neighbours that could be one region are one.
  */
@@ -103,6 +104,10 @@ void lh_space_clear_pages(lh_space *space, lh_virtual_range range);
  * odd, and have been since before the first. */
 LH_MUST_USE lh_error lh_space_prepare_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
 void lh_space_split(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
+/* Opens what the range has of tables that are shared (paging/shared.h): before rights are taken from leaves, or they are
+ * moved. The first takes the tables for it. */
+LH_MUST_USE lh_error lh_space_prepare_open(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
+void lh_space_open(lh_space *space, lh_virtual_range range, lh_spare_tables *tables);
 /* A huge leaf: its level, and the order of its frames. */
 #define LH_SPACE_HUGE_LEVEL 1u
 #define LH_SPACE_HUGE_ORDER 9u
@@ -110,7 +115,8 @@ void lh_space_split(lh_space *space, lh_virtual_range range, lh_spare_tables *ta
  * flags? */
 bool lh_manager_can_huge(const lh_manager *manager);
 bool lh_manager_wants_huge(const lh_manager *manager, uint32_t flags);
-/* True if a huge leaf may straddle an end of the range. */
+/* True if leaves larger than a page may be there, huge ones or SHARED; and if one may straddle an end of the range. */
+bool lh_space_may_have_larger(const lh_space *space);
 bool lh_space_may_straddle(const lh_space *space, lh_virtual_range range);
 
 /* The rights, and those that come with them where the format cannot refuse them. */

@@ -240,11 +240,12 @@ static void split_and_restrict_second(void *scene)
 static void copy(void *context)
 {
 	test_scene *scene = context;
+	lh_sharing sharing = { 0, false };
 	lh_gather gather;
 
 	lh_gather_begin(&gather, directory_of(scene, 0));
 	lh_directory_copy(directory_of(scene, 0), directory_of(scene, 1), range_at(0, 512),
-			  spares_of(scene, scene_cpu()), NULL, &gather);
+			  spares_of(scene, scene_cpu()), NULL, &sharing, &gather);
 	lh_gather_finish(&gather);
 }
 

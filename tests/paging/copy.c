@@ -164,17 +164,18 @@ static void copy_and_check(struct scene *scene, uint64_t first, uint64_t count)
 	lh_spare_tables spares = { 0, 0 };
 	lh_tables_passed passed = { .count = 0 };
 	lh_pinned_copies pinned = { 0, 0 };
+	lh_sharing sharing = { 0, false };
 	lh_gather gather;
 
 	/* Page by page: a table that several have is counted once. */
 	for (uint64_t page = first; page < first + count; page++)
-		lh_directory_pass_locks(&scene->room.user, (lh_virtual_range){ page_at(page), 1 },
+		lh_directory_pass_locks(&scene->room.user, (lh_virtual_range){ page_at(page), 1 }, false,
 					&passed);
 	CHECK(passed.count < lh_directory_tables(&scene->room.user));
 	CHECK_OK(lh_spare_tables_take(scene->room.frames, passed.count, &spares));
 	lh_gather_begin(&gather, &scene->room.user);
 	lh_directory_keep_tables(&scene->child);
-	lh_directory_copy(&scene->room.user, &scene->child, range, &spares, &pinned, &gather);
+	lh_directory_copy(&scene->room.user, &scene->child, range, &spares, &pinned, &sharing, &gather);
 	lh_directory_let_tables_go(&scene->child);
 	lh_gather_finish(&gather);
 	lh_spare_tables_give_back(scene->room.frames, &spares);

@@ -181,6 +181,29 @@ TEST(an_entry_that_is_not_present_names_no_memory_to_speculation)
 	}
 }
 
+/* A table's frame lies at a page's bounds, not at those of what the entry spans. */
+TEST(a_shared_leaf_names_a_table_and_is_like_no_other)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		lh_paging_format format = random_format();
+		uint64_t half = lh_physical_frame(lh_physical(lh_paging_format_last(&format).value / 2)).value;
+		lh_leaf leaf = { .kind = LH_LEAF_SHARED, .level = 1, .frame = { test_random() & half } };
+		uint64_t entry = lh_entry_make_leaf(&format, leaf, true);
+
+		CHECK_SOUND(lh_entry_check(&format, 1, entry, true));
+		CHECK(lh_entry_check(&format, 1, entry, false) != NULL && lh_entry_check(&format, 0, entry, true) != NULL);
+		CHECK(lh_entry_is_shared(&format, entry) && !lh_entry_is_present(&format, entry));
+		CHECK(!lh_entry_is_counted(&format, entry) && !lh_entry_is_busy(&format, entry));
+		CHECK_EQUAL(lh_entry_shared_table(&format, entry).value, leaf.frame.value);
+		CHECK_EQUAL(lh_entry_read_leaf(&format, 1, entry, true).kind, LH_LEAF_SHARED);
+		CHECK(lh_entry_address(&format, entry & lh_level_frame_mask(&format, 0)).value >
+		      lh_paging_format_last(&format).value / 2);
+		leaf = random_leaf(&format, 1);
+		if (format.leaf_at[1])
+			CHECK(!lh_entry_is_shared(&format, lh_entry_make_leaf(&format, leaf, true)));
+	}
+}
+
 /* PCID: CR3, bits 11:0; ASID: TTBRn_EL1, bits 63:48, and satp, bits 59:44. */
 static uint64_t tag_of(reader_architecture architecture)
 {

@@ -507,6 +507,9 @@ static void fork_page(space_oracle *oracle, unsigned child, const oracle_page *f
 			to->own->references++;
 		return;
 	}
+	/* What a shared table has beside is shared, too. */
+	if (from->leaf == LEAF_ZERO && world_is_shared(&oracle->world, child, n))
+		return;
 	to->leaf = LEAF_EMPTY;
 	to->own = NULL;
 }

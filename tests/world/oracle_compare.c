@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "space/space.h"
+#include "world/walkers.h"
 
 /* --- regions --- */
 
@@ -44,6 +45,7 @@ static void compare_regions(space_oracle *oracle, unsigned n)
 struct leaves {
 	space_oracle *oracle;
 	const oracle_space *space;
+	world_shared shared; /* tables: what they name has one holder for all that have them */
 	uint64_t found;
 	const char *finding;
 	uint64_t page;
@@ -74,6 +76,15 @@ static bool is_zero_between_words(const uint8_t *bytes)
 	return true;
 }
 
+/* How many spaces have the frame, by its holders. */
+static uint64_t sharers_of(const struct leaves *leaves, const oracle_page *page, const lh_leaf *leaf,
+			   const lh_frame_entry *entry)
+{
+	if (page->own->references <= 1)
+		return entry->holders;
+	return entry->holders + world_shared_excess(&leaves->oracle->world, &leaves->shared, leaf->frame.value);
+}
+
 static const char *judge_leaf(const struct leaves *leaves, const oracle_page *page,
 			      const lh_leaf *leaf)
 {
@@ -88,7 +99,8 @@ static const char *judge_leaf(const struct leaves *leaves, const oracle_page *pa
 	if (page->leaf != LEAF_OWN && leaf->level != 0)
 		return "a huge leaf has a page that is not private";
 	if (page->leaf == LEAF_OWN && (entry->state != LH_FRAME_ANONYMOUS ||
-				       entry->holders != page->own->references + page->own->pins))
+				       sharers_of(leaves, page, leaf, entry) !=
+					       page->own->references + page->own->pins))
 		return "a private page's frame is not private, or held by too many or too few";
 	if (page->leaf == LEAF_SHOWN && entry->state != LH_FRAME_OBJECT)
 		return "an object's page is shown by another frame";
@@ -118,6 +130,7 @@ static void compare_leaves(space_oracle *oracle, unsigned n)
 	lh_space *space = oracle->world.space[n];
 	uint64_t expected = 0;
 
+	world_find_shared(&oracle->world, &leaves.shared);
 	lh_directory_visit(&space->directory, oracle->world.user, compare_leaf, &leaves);
 	if (leaves.finding)
 		test_fail(__FILE__, __LINE__, "space %u page %llu: %s", n,
@@ -187,7 +200,7 @@ static uint64_t expected_tables(space_oracle *oracle, unsigned n)
 
 			if (space->pages[page].leaf == LEAF_EMPTY || slot == before)
 				continue;
-			tables += shift != 21 || !oracle_is_huge(oracle, n, page);
+			tables += shift != 21 || !(oracle_is_huge(oracle, n, page) || world_is_shared(&oracle->world, n, page));
 			before = slot;
 		}
 	}
@@ -242,6 +255,7 @@ void oracle_compare(space_oracle *oracle)
 {
 	struct sums sums = { 0 };
 	lh_statistics statistics;
+	world_shared shared;
 
 	world_settle(&oracle->world); /* a split may have made a table of what was free */
 
@@ -263,5 +277,6 @@ void oracle_compare(space_oracle *oracle)
 	CHECK_EQUAL(statistics.frames.used[LH_FRAME_ANONYMOUS], oracle->frames);
 	CHECK_EQUAL(statistics.frames.used[LH_FRAME_OBJECT],
 		    sums.object_pages + oracle_pinned_orphans(oracle));
-	CHECK_EQUAL(statistics.table_pages, world_kernel_tables(&oracle->world) + sums.tables);
+	world_find_shared(&oracle->world, &shared);
+	CHECK_EQUAL(statistics.table_pages, world_kernel_tables(&oracle->world) + sums.tables + shared.count);
 }

@@ -5,6 +5,19 @@
 
 #include "world/world.h"
 
+#define WORLD_SHARED_TABLES 64
+
+/* Tables that spaces share (paging/shared.h): each once, and how many have it. */
+typedef struct world_shared {
+	uint64_t count;
+	uint64_t tables[WORLD_SHARED_TABLES];
+	uint32_t sharers[WORLD_SHARED_TABLES];
+} world_shared;
+
+void world_find_shared(test_world *world, world_shared *shared);
+/* By how much the leaves that are seen of a frame are more than the holders that they have. */
+uint32_t world_shared_excess(test_world *world, const world_shared *shared, uint64_t frame);
+
 /*
  * Each ANONYMOUS frame has as many holders as leaves of all spaces name it; each OBJECT frame one
  * more, the index's; and one for each pin; no such frame is held by nobody's leaf or index. The caller holds no page.

@@ -6,6 +6,7 @@
 
 #include "adversary.h"
 #include "paging/entry.h"
+#include "paging/slot.h"
 #include "space/space.h"
 #include "world/walkers.h"
 
@@ -383,6 +384,17 @@ lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page)
 	lh_leaf leaf = lh_directory_read(directory, lh_virtual(world_page(world, page)));
 
 	return leaf;
+}
+
+bool world_is_shared(test_world *world, unsigned n, uint64_t page)
+{
+	lh_slot slot;
+	bool shared;
+
+	lh_slot_find(&slot, &world->space[n]->directory, lh_virtual(world_page(world, page)));
+	shared = lh_walk_is_shared(&slot.walk);
+	lh_slot_close(&slot);
+	return shared;
 }
 
 uint64_t world_half(const test_world *world)

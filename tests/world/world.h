@@ -135,6 +135,8 @@ lh_object *world_object(test_world *world, uint64_t size, bool committed);
 lh_frame_number world_frame(test_world *world, unsigned n, uint64_t page);
 uint32_t world_holders(test_world *world, lh_frame_number frame);
 lh_leaf world_leaf(test_world *world, unsigned n, uint64_t page);
+/* Is the page's table one that spaces share? */
+bool world_is_shared(test_world *world, unsigned n, uint64_t page);
 /* Bytes in each half of the addresses. */
 uint64_t world_half(const test_world *world);
 /* Table pages that the kernel always has: its root, and its top tables where every root has them. */
