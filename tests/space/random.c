@@ -346,6 +346,7 @@ static void run(unsigned count, const lh_space_limits *limits, lh_charge_policy 
 	oracle_open(&oracle, &(world_setup){ .frames = 6000, .policy = policy });
 	steps(&oracle, count, limits);
 	CHECK(limits->pages != 0 || (oracle.huge >= 8 && oracle.collapsed >= 4));
+	CHECK(limits->pages != 0 || world_statistics(&oracle.world).faults_opened >= 4);
 	oracle_close(&oracle);
 }
 

@@ -37,33 +37,34 @@ static void note_shared(world_shared *shared, lh_space *space)
 	lh_walk_end(&walk);
 }
 
+/* What a table names has one holder for all that have the table. */
+static void note_excess(test_world *world, world_shared *shared, uint64_t table, uint32_t sharers)
+{
+	const uint64_t *entries = lh_frame_pointer(world->frames, lh_frame(table));
+
+	for (uint64_t i = 0; i < lh_paging_entries(&world->format, 0); i++) {
+		uint64_t frame = lh_entry_frame(&world->format, 0, entries[i]).value - world->machine->spans[0].first;
+
+		if (entries[i] != 0 && lh_entry_is_counted(&world->format, entries[i]) && frame < WORLD_SHARED_FRAMES)
+			shared->excess[frame] = (uint16_t)(shared->excess[frame] + sharers - 1);
+	}
+}
+
 void world_find_shared(test_world *world, world_shared *shared)
 {
-	*shared = (world_shared){ .count = 0 };
+	memset(shared, 0, sizeof *shared);
 	for (unsigned n = 0; n < WORLD_SPACES; n++)
 		if (world->space[n])
 			note_shared(shared, world->space[n]);
-}
-
-/* Of one table. */
-static uint32_t excess_in(test_world *world, uint64_t table, uint64_t frame)
-{
-	const uint64_t *entries = lh_frame_pointer(world->frames, lh_frame(table));
-	uint32_t found = 0;
-
-	for (uint64_t i = 0; i < lh_paging_entries(&world->format, 0); i++)
-		found += entries[i] != 0 && lh_entry_is_counted(&world->format, entries[i]) &&
-			 lh_entry_frame(&world->format, 0, entries[i]).value == frame;
-	return found;
+	for (uint64_t i = 0; i < shared->count; i++)
+		note_excess(world, shared, shared->tables[i], shared->sharers[i]);
 }
 
 uint32_t world_shared_excess(test_world *world, const world_shared *shared, uint64_t frame)
 {
-	uint32_t excess = 0;
+	uint64_t index = frame - world->machine->spans[0].first;
 
-	for (uint64_t i = 0; i < shared->count; i++)
-		excess += (shared->sharers[i] - 1) * excess_in(world, shared->tables[i], frame);
-	return excess;
+	return index < WORLD_SHARED_FRAMES ? shared->excess[index] : 0;
 }
 
 static const char *check_sharers(test_world *world, const world_shared *shared)
@@ -160,7 +161,7 @@ const char *world_check_holders(test_world *world)
 {
 	const machine_span *span = &world->machine->spans[0];
 	struct counting counting = { world, span->first, span->count,
-				     calloc(span->count, sizeof(uint32_t)), { 0 } };
+				     calloc(span->count, sizeof(uint32_t)), { .count = 0 } };
 	const lh_object *seen[64];
 	size_t seen_count = 0;
 	const char *finding;

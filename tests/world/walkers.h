@@ -6,12 +6,14 @@
 #include "world/world.h"
 
 #define WORLD_SHARED_TABLES 64
+#define WORLD_SHARED_FRAMES 16384
 
 /* Tables that spaces share (paging/shared.h): each once, and how many have it. */
 typedef struct world_shared {
 	uint64_t count;
 	uint64_t tables[WORLD_SHARED_TABLES];
 	uint32_t sharers[WORLD_SHARED_TABLES];
+	uint16_t excess[WORLD_SHARED_FRAMES]; /* of the machine's frames, from the first on */
 } world_shared;
 
 void world_find_shared(test_world *world, world_shared *shared);
