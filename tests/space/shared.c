@@ -13,7 +13,7 @@
 #define PAGES UINT64_C(512)
 #define FIRST (PIECE - 10)
 #define END (PIECE + 2 * PAGES + 10)
-#define STEP 7 /* between pages that were written to; the one behind is read, and of the others none is there */
+#define STEP 31 /* between pages that were written to; the one behind is read, and of the others none is there */
 
 static void poke(test_world *world, unsigned n, uint64_t page, uint64_t value)
 {
@@ -63,11 +63,11 @@ static uint64_t first_word(uint64_t page)
 	return (page - FIRST) % STEP == 0 && page + 1 < END ? page : 0;
 }
 
-/* All pages say what they said, but one. */
+/* All pages say what they said, but one: those that were there, and one behind each two. */
 static void check_contents(test_world *world, unsigned n, uint64_t other)
 {
 	for (uint64_t page = FIRST; page < END; page++)
-		if (page != other)
+		if (page != other && (page - FIRST) % STEP < 3)
 			CHECK_EQUAL(peek(world, n, page), first_word(page));
 }
 
@@ -240,7 +240,6 @@ TEST(a_change_of_one_side_leaves_the_other_as_it_is)
 			check_contents(&world, 1 - n, 0);
 			if (how >= 3 && how <= 5)
 				check_contents(&world, n, 0);
-			world_check(&world);
 			world_destroy(&world, 1 - n);
 			world_check(&world);
 			world_close(&world);
