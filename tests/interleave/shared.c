@@ -320,6 +320,9 @@ static void check_child(test_scene *scene, unsigned child)
 
 	CHECK_EQUAL(scene->errors[1], LH_OK);
 	CHECK_EQUAL(scene->faults[0][0], LH_FAULT_OK);
+	/* Before anybody looks: no leaf stayed BUSY in what became shared meanwhile. */
+	CHECK_SOUND(lh_space_check(scene->world.space[0]));
+	CHECK_SOUND(lh_space_check(scene->world.space[child]));
 	CHECK_EQUAL(word_of(scene, 0, PAGE_0), 0x101);
 	word = word_of(scene, child, PAGE_0);
 	CHECK(word == BEFORE || word == 0x101);
