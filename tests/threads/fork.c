@@ -8,7 +8,7 @@
  * been begun when it returned; and must never change, whatever the parent's writers do.
  *
  * CPU 2 pins some of the parent's pages for a while: what it writes there by its tables it must read in the
- * pinned frames.
+ * pinned frames. Or nobody pins, and the region has a whole piece: then its table is shared (paging/shared.h).
  */
 #include "threads/crowd.h"
 
@@ -16,10 +16,13 @@
 #define PAGES 24
 #define CHILDREN 2
 #define PINNED 3
+#define PIECE 24 /* the first page of one, of 512 */
 
 struct forks {
 	test_world world;
 	uint64_t rounds;
+	uint64_t base, pages; /* of the region */
+	bool pins_pages;
 	uint64_t begun[CPUS][PAGES]; /* atomic */
 	uint64_t done[CPUS][PAGES];
 	uint64_t forkers;	     /* atomic: forking CPUs that have not ended */
@@ -36,7 +39,7 @@ struct forks {
 
 static uint64_t word_of(struct forks *forks, uint64_t page, unsigned cpu)
 {
-	return world_page(&forks->world, page) + cpu * 8;
+	return world_page(&forks->world, forks->base + page) + cpu * 8;
 }
 
 /* The parent's words, each CPU's own, must hold what it wrote last. */
@@ -123,7 +126,7 @@ static void renew(struct forks *forks, unsigned n, uint64_t round)
 
 	if (round % 3 == 0) {
 		REQUIRE_EQUAL(world->machine,
-			      lh_space_unmap(world->space[n], world_range(world, 0, PAGES + 8)),
+			      lh_space_unmap(world->space[n], world_range(world, forks->base, forks->pages)),
 			      LH_OK);
 		return;
 	}
@@ -152,7 +155,7 @@ static void use_pins(struct forks *forks, unsigned cpu)
 	lh_space_unpin(&forks->pinned);
 	forks->first = crowd_random(&forks->random[cpu], PAGES - PINNED + 1);
 	REQUIRE_EQUAL(world->machine,
-		      lh_space_pin(world->space[0], world_range(world, forks->first, PINNED), WRITE,
+		      lh_space_pin(world->space[0], world_range(world, forks->base + forks->first, PINNED), WRITE,
 				   LH_PIN_LONG, forks->frames, &forks->pinned), LH_OK);
 	forks->pins++;
 }
@@ -174,30 +177,31 @@ static void work(void *context, unsigned cpu)
 	}
 	while (GET(forks->forkers) != 0) {
 		write_next(forks, cpu);
-		if (cpu == 2)
+		if (cpu == 2 && forks->pins_pages)
 			use_pins(forks, cpu);
 		/* A page that the fork leaves alone, and that comes and goes meanwhile. */
 		if (cpu == 3 && crowd_random(&forks->random[cpu], 16) == 0)
 			REQUIRE_EQUAL(world->machine,
 				      lh_space_discard(world->space[0],
-						       world_range(world, PAGES, 8)), LH_OK);
+						       world_range(world, forks->base + PAGES, 8)), LH_OK);
 		if (cpu == 3)
 			REQUIRE_EQUAL(world->machine,
 				      crowd_write(world, cpu,
-						  world_page(world, PAGES + crowd_random(
-							&forks->random[cpu], 8)), 1),
+						  world_page(world, forks->base + PAGES +
+							crowd_random(&forks->random[cpu], 8)), 1),
 				      LH_FAULT_OK);
 	}
 	if (cpu == 2)
 		lh_space_unpin(&forks->pinned);
 }
 
-TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
+static void run(uint64_t base, uint64_t pages, bool pins_pages)
 {
 	static struct forks forks;
 	crowd_before before;
 
-	forks = (struct forks){ .rounds = 60, .forkers = CHILDREN };
+	forks = (struct forks){ .rounds = 60, .base = base, .pages = pages, .pins_pages = pins_pages,
+				.forkers = CHILDREN };
 	crowd_open(&forks.world, 4096, CPUS);
 	forks.pinned.manager = forks.world.manager;
 	for (unsigned cpu = 0; cpu < CPUS; cpu++)
@@ -205,12 +209,23 @@ TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
 	before = crowd_note(&forks.world);
 	for (unsigned n = 0; n <= CHILDREN; n++)
 		world_make(&forks.world, n);
-	world_map(&forks.world, 0, 0, PAGES + 8, READ_WRITE);
+	world_map(&forks.world, 0, base, pages, READ_WRITE);
 	crowd_run(&forks.world, work, &forks);
 	CHECK_EQUAL(forks.children, 60 * CHILDREN);
-	CHECK(forks.pins != 0);
+	CHECK((forks.pins != 0) == pins_pages);
+	CHECK((world_statistics(&forks.world).faults_opened != 0) != pins_pages);
 	for (unsigned n = 0; n <= CHILDREN; n++)
 		world_destroy(&forks.world, n);
 	crowd_compare(&forks.world, &before);
 	world_close(&forks.world);
+}
+
+TEST(a_child_sees_each_page_as_it_was_during_the_fork_and_never_later)
+{
+	run(0, PAGES + 8, true);
+}
+
+TEST(a_child_that_shares_a_table_does_so_too)
+{
+	run(PIECE, 512, false);
 }
