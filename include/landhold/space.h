@@ -173,7 +173,9 @@ uint64_t lh_space_collapse_some(lh_space *space, lh_virtual_address *from, uint6
 
 /*
  * Makes the child, an empty space of the same manager, a copy of the parent: regions
- * cloned, private pages shared until one side writes. The child's account is charged.
+ * cloned, private pages shared until one side writes. The child's account is charged. Where a region has whole leaf tables, these
+ * are shared, too: on either side the first access below one, also by lh_space_unmap and the like to a part of it, takes a
+ * page for a table of its own, if anybody else still has it.
  * => LH_NO_MEMORY, LH_LIMIT: both as before. LH_INVALID: the child is not empty.
  */
 LH_MUST_USE lh_error lh_space_fork(lh_space *parent, lh_space *child);
