@@ -144,10 +144,12 @@ void judge_runs(void)
 /* What is not present grants nothing, whatever it keeps: here the number of a frame that is there. */
 void judge_marks(lh_frame_number frame)
 {
-	for (unsigned trial = 0; trial < 10; trial++) {
+	static const lh_leaf_kind kinds[] = { LH_LEAF_NO_ACCESS, LH_LEAF_BUSY, LH_LEAF_SWAPPED, LH_LEAF_PURGED,
+					      LH_LEAF_GUARD };
+
+	for (unsigned trial = 0; trial < 2 * sizeof kinds / sizeof *kinds; trial++) {
 		uint64_t address = place(trial & 1, trial);
-		lh_leaf leaf = { .kind = (lh_leaf_kind)(LH_LEAF_NO_ACCESS + trial / 2), .rights = LH_RIGHTS_ALL,
-				 .frame = frame };
+		lh_leaf leaf = { .kind = kinds[trial / 2], .rights = LH_RIGHTS_ALL, .frame = frame };
 
 		judge_map(address, leaf);
 		judge_count(judge_query(address).kind == leaf.kind, "not what was written", address);
