@@ -3,24 +3,8 @@
  * Huge leaves of spaces: a fault that brings one, or splits one, beside whatever takes a part of it or all.
  * The piece is pages 24 to 535, and the region has all of it.
  */
-#include "interleave/scene.h"
+#include "interleave/piece.h"
 #include "space/space.h"
-
-#define PIECE UINT64_C(24)
-#define PAGES UINT64_C(512)
-#define PAGE_0 UINT64_C(30) /* what CPU 0 touches; CPU 1 the next one */
-#define BEFORE UINT64_C(0x700)
-
-static lh_virtual_range whole(test_scene *scene)
-{
-	return world_range(&scene->world, PIECE, PAGES);
-}
-
-/* Two pages, of which CPU 0 touches the first. */
-static lh_virtual_range part(test_scene *scene)
-{
-	return world_range(&scene->world, PAGE_0, 2);
-}
 
 /* --- start states --- */
 

@@ -3,19 +3,10 @@
  * Pages that are put together to a huge leaf, beside whatever touches, takes, shares or pins one of them. The piece is
  * pages 24 to 535, and the region has all of it; two pages of it are there, the others are missing.
  */
-#include "interleave/scene.h"
+#include "interleave/piece.h"
 #include "space/space.h"
 
-#define PIECE UINT64_C(24)
-#define PAGES UINT64_C(512)
-#define PAGE_0 UINT64_C(30) /* what CPU 1 touches; the next one is there, too */
 #define MISSING UINT64_C(40)
-#define BEFORE UINT64_C(0x700)
-
-static lh_virtual_range whole(test_scene *scene)
-{
-	return world_range(&scene->world, PIECE, PAGES);
-}
 
 static lh_virtual_range first(test_scene *scene)
 {

@@ -5,24 +5,8 @@
  */
 #include <stdlib.h>
 
-#include "interleave/scene.h"
+#include "interleave/piece.h"
 #include "space/space.h"
-
-#define PIECE UINT64_C(24)
-#define PAGES UINT64_C(512)
-#define PAGE_0 UINT64_C(30) /* what CPU 0 touches; CPU 1 the next one */
-#define BEFORE UINT64_C(0x700)
-
-static lh_virtual_range whole(test_scene *scene)
-{
-	return world_range(&scene->world, PIECE, PAGES);
-}
-
-/* Two pages, of which CPU 0 touches the first. */
-static lh_virtual_range part(test_scene *scene)
-{
-	return world_range(&scene->world, PAGE_0, 2);
-}
 
 /* --- start states --- */
 
