@@ -18,14 +18,14 @@ $(HOSTED)/fuzz-%: $(HOSTED)/tests/fuzz/entry/%.o $(filter-out %/main.o,$(FUZZ_OB
 	$(MAKING) $(call link_fuzz,$(if $(filter libfuzzer,$*),-fsanitize=fuzzer))
 
 # The corpus under the sanitizers; then generated tapes and sequences without, which is five times
-# as fast, for three quarters of a minute.
+# as fast, for half a minute.
 .PHONY: test-fuzz fuzz fuzz-libfuzzer fuzz-afl mutants test-mutants
-test-fuzz: $(HOSTED)/fuzz ## tapes: the corpus, then generated ones and all short sequences, 45 seconds
+test-fuzz: $(HOSTED)/fuzz ## tapes: the corpus, then generated ones and all short sequences, 30 seconds
 	@$(MAKE) --no-print-directory SANITIZE=0 $(BUILD)/hosted-$(notdir $(CC))/fuzz
 	@tests/total '$(HOSTED)/fuzz corpus $(FUZZ_CORPUS)' \
-		'$(HOSTED)/fuzz run --seconds 15' \
-		'$(BUILD)/hosted-$(notdir $(CC))/fuzz run --seconds 15 --seed 1000000' \
-		'$(BUILD)/hosted-$(notdir $(CC))/fuzz exhaust --depth 5 --seconds 15'
+		'$(HOSTED)/fuzz run --seconds 10' \
+		'$(BUILD)/hosted-$(notdir $(CC))/fuzz run --seconds 10 --seed 1000000' \
+		'$(BUILD)/hosted-$(notdir $(CC))/fuzz exhaust --depth 5 --seconds 10'
 
 # Worlds by the tables and the rules of the other architectures (tests/world/world.h): what is tried by x86-64's
 # elsewhere, but for the two long tests of spaces; and tapes.

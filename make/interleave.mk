@@ -70,7 +70,7 @@ run-interleave-lines: $(INTERLEAVE_PROGRAM)
 	@$(INTERLEAVE_PROGRAM) --lines --csv $(BUILD)/bench/lines.csv
 
 test-interleave: $(INTERLEAVE_PROGRAM) ## the same, with less time for each
-	@tests/total '$(INTERLEAVE_PROGRAM) -s 2 -r 0.2 --csv $(BUILD)/interleave.csv' \
+	@tests/total '$(INTERLEAVE_PROGRAM) -s 2 -r 0.1 --csv $(BUILD)/interleave.csv' \
 		'$(INTERLEAVE_PROGRAM) -s 1 --store-buffers $(INTERLEAVE_BUFFERED)' \
 		'$(INTERLEAVE_PROGRAM) --compare -s 60 $(INTERLEAVE_COMPARED)' \
 		'$(INTERLEAVE_PROGRAM) --lines'
