@@ -88,14 +88,6 @@ static void write_first(void *context)
 	scene->faults[scene_cpu()][0] = scene_write(scene, PAGE_0, scene_mine(1));
 }
 
-static void read_first(void *context)
-{
-	test_scene *scene = context;
-	unsigned cpu = scene_cpu();
-
-	scene->faults[cpu][0] = scene_read(scene, PAGE_0, &scene->values[cpu][0]);
-}
-
 static void unmap_whole(void *context)
 {
 	test_scene *scene = context;
@@ -164,11 +156,6 @@ static void fork_to_2(void *context)
 
 /* --- what must hold --- */
 
-static uint64_t word_of(test_scene *scene, unsigned n, uint64_t page)
-{
-	return world_peek(&scene->world, n, world_page(&scene->world, page));
-}
-
 static void check_both_written(void *context)
 {
 	test_scene *scene = context;
@@ -222,25 +209,16 @@ static void check_unmapped_beside(void *context)
 static void check_read_only(void *context)
 {
 	test_scene *scene = context;
-	lh_fault fault = scene->faults[0][0];
 
-	CHECK_EQUAL(scene->errors[1], LH_OK);
-	CHECK(fault == LH_FAULT_OK || fault == LH_FAULT_NO_ACCESS);
-	CHECK_EQUAL(world_write(&scene->world, 0, world_page(&scene->world, PAGE_0), 1), LH_FAULT_NO_ACCESS);
-	if (fault == LH_FAULT_OK)
-		CHECK_EQUAL(word_of(scene, 0, PAGE_0), 0x101);
+	check_page_protected(scene);
 	scene_check(scene);
 }
 
 static void check_discarded(void *context)
 {
 	test_scene *scene = context;
-	uint64_t word;
 
-	CHECK_EQUAL(scene->errors[1], LH_OK);
-	CHECK_EQUAL(scene->faults[0][0], LH_FAULT_OK);
-	word = word_of(scene, 0, PAGE_0);
-	CHECK(word == 0 || word == 0x101);
+	check_page_emptied(scene);
 	scene_check(scene);
 }
 

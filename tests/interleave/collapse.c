@@ -165,11 +165,6 @@ static void pin_first(void *context)
 
 /* --- what must hold --- */
 
-static uint64_t word_of(test_scene *scene, unsigned n, uint64_t page)
-{
-	return world_peek(&scene->world, n, world_page(&scene->world, page));
-}
-
 static bool is_huge(test_scene *scene)
 {
 	return world_leaf(&scene->world, 0, PIECE).level == 1;

@@ -106,14 +106,6 @@ static void write_at(test_scene *scene, uint64_t page)
 static void write_first(void *scene) { write_at(scene, PAGE_0); }
 static void write_mine(void *scene) { write_at(scene, PAGE_0 + scene_cpu()); }
 
-static void read_first(void *context)
-{
-	test_scene *scene = context;
-	unsigned cpu = scene_cpu();
-
-	scene->faults[cpu][0] = scene_read(scene, PAGE_0, &scene->values[cpu][0]);
-}
-
 /* A page that is not there. */
 static void read_absent(void *context)
 {
@@ -188,11 +180,6 @@ static void destroy_third(void *scene) { destroy(scene, 2); }
 
 /* --- what must hold --- */
 
-static uint64_t word_of(test_scene *scene, unsigned n, uint64_t page)
-{
-	return world_peek(&scene->world, n, world_page(&scene->world, page));
-}
-
 static void end(test_scene *scene)
 {
 	for (unsigned n = 0; n < SCENE_ITEMS; n++)
@@ -266,13 +253,8 @@ static void check_unmapped(void *context)
 static void check_read_only(void *context)
 {
 	test_scene *scene = context;
-	lh_fault fault = scene->faults[0][0];
 
-	CHECK_EQUAL(scene->errors[1], LH_OK);
-	CHECK(fault == LH_FAULT_OK || fault == LH_FAULT_NO_ACCESS);
-	CHECK_EQUAL(world_write(&scene->world, 0, world_page(&scene->world, PAGE_0), 1), LH_FAULT_NO_ACCESS);
-	if (fault == LH_FAULT_OK)
-		CHECK_EQUAL(word_of(scene, 0, PAGE_0), 0x101);
+	check_page_protected(scene);
 	check_others(scene);
 	end(scene);
 }
@@ -280,11 +262,8 @@ static void check_read_only(void *context)
 static void check_discarded(void *context)
 {
 	test_scene *scene = context;
-	uint64_t word = word_of(scene, 0, PAGE_0);
 
-	CHECK_EQUAL(scene->errors[1], LH_OK);
-	CHECK_EQUAL(scene->faults[0][0], LH_FAULT_OK);
-	CHECK(word == 0 || word == 0x101);
+	check_page_emptied(scene);
 	check_others(scene);
 	end(scene);
 }
