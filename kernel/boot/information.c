@@ -207,8 +207,11 @@ static void add_holes(lh_memory_map *map)
 	do {
 		uint64_t base = string_hexadecimal(&at), bytes;
 
-		if (*at++ != '+')
-			panic("memory.holes: not BASE+BYTES,BASE+BYTES");
+		if (*at != '+') {
+			log_line("boot: memory.holes: the rest is not BASE+BYTES,BASE+BYTES: \"%s\"", at);
+			return;
+		}
+		at++;
 		bytes = string_hexadecimal(&at);
 		add_memory(map, base, bytes, MEMORY_TYPE_RESERVED);
 	} while (*at++ == ',');
