@@ -3,7 +3,7 @@
 BENCH := $(BUILD)/bench
 
 # These run on both kernels: ordinary static Linux programs.
-$(BENCH)/operations $(BENCH)/programs: $(BENCH)/%: bench/guest/%.c tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
+$(BENCH)/operations $(BENCH)/programs: $(BENCH)/%: bench/guest/%.c bench/guest/counter.h tests/guest/programs/guest.h src/base/error.c include/landhold/error.h
 	@mkdir -p $(@D)
 	$(MAKING) gcc $(CFLAGS_GUEST) -Itests/guest/programs $< src/base/error.c -o $@
 

@@ -26,6 +26,7 @@
  *
  * usage: operations [power-off]
  */
+#include "counter.h"
 #include "guest.h"
 
 #include <fcntl.h>
@@ -39,7 +40,6 @@
 #define REGION_BASE ((char *)0x200000000)
 #define FREE_SLACK 1024
 #define SETTLE_YIELDS 1000
-#define BOOT_SECONDS 3
 #define READ_WRITE (PROT_READ | PROT_WRITE)
 
 /* --- the window --- */
@@ -49,14 +49,6 @@ struct tally {
 	uint64_t opened;
 	long free_before, lacking; /* pages; free_before is -1 if nothing is given back */
 };
-
-static uint64_t read_counter(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence\n\trdtsc\n\tlfence" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 static long free_pages(void)
 {

@@ -9,22 +9,14 @@
  *
  * usage: programs DIRECTORY [power-off]	DIRECTORY: where the files are that the programs read
  */
+#include "counter.h"
 #include "guest.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 
-#define BOOT_SECONDS 3 /* Linux 6.12 is busy for a while after it has started its first process */
 #define WORDS_MOST 8
-
-static uint64_t read_counter(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence\n\trdtsc\n\tlfence" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 struct work {
 	const char *name;

@@ -72,7 +72,7 @@ typedef enum lh_leaf_kind {
 	LH_LEAF_NO_ACCESS, /* names its frame and holds it, but grants nothing */
 	LH_LEAF_BUSY,	   /* the same, while CPUs may still translate by what stood here before */
 	/* Of level 1, grants nothing: `frame` is a leaf table that other directories have so too (src/paging/shared.h),
-	 * and that holds what its leaves name. */
+	 * and that holds what its leaves name. Forks of spaces make it, nobody writes it. */
 	LH_LEAF_SHARED,
 	/* For the floors above to tell apart: these hold nothing, and `frame` is a number of theirs, of as
 	 * many bits as a frame's has but one. */

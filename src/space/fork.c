@@ -194,6 +194,7 @@ static lh_error fork_locked(struct copy *copy, lh_region_list *spares)
 	lh_error error;
 
 	lh_space_begin_taking(parent, parent->tree.total);
+	/* Straddling is looked for by pieces (huge.c): so a leaf table is to be one. */
 	copy->may_share = lh_manager_can_huge(parent->manager) && lh_atomic_load_total(&parent->has_pins) == 0;
 	error = prepare(copy, spares);
 	if (error == LH_OK)
